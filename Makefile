@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sidestep's build: out of tree (build/), quiet (V=1 shows commands), parallel.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+CC     ?= cc
+CLANG  ?= clang
+# bpftool lives in sbin, which not every user has in the path
+BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
+PKG_CONFIG ?= pkg-config
+
+VERSION := $(shell cat VERSION)
+LIBS    := libbpf yaml-0.1 libuv jansson
+
+CSTD     := -std=gnu17
+WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \
+            -Wvla
+CPPFLAGS := -D_GNU_SOURCE -DSIDESTEP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) \
+            $(shell $(PKG_CONFIG) --cflags $(LIBS))
+CFLAGS   ?= -O2 -g
+LDLIBS   := $(shell $(PKG_CONFIG) --libs $(LIBS))
+SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# The kernel half needs no kernel headers of the build machine: UAPI plus
+# bpf/lib/kernel.h, the few types it reads, relocated by CO-RE at load.
+MULTIARCH := $(shell $(CC) -print-multiarch)
+BPF_ARCH  := $(subst x86_64,x86,$(subst aarch64,arm64,$(shell uname -m)))
+BPF_FLAGS := -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Werror -Wno-unused-parameter \
+             -Wno-missing-field-initializers -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -Ibpf \
+             -I/usr/include/$(MULTIARCH)
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-8s %s\n' $(1) $(2)
+MAKEFLAGS += --no-print-directory
+endif
+
+USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
+USER_OBJ := $(USER_SRC:%.c=$(BUILD)/%.o)
+BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
+BPF_OBJ  := $(BPF_SRC:%.c=$(BUILD)/%.o)
+SKEL     := $(BUILD)/sidestep.skel.h
+
+# Pure code: everything that unit tests link, built with sanitizers.
+PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/source/*.c user/plan/*.c \
+                              user/flow/*.c user/export/*.c))
+PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
+UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
+UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
+TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
+TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%)
+
+.PHONY: all install demo test unit e2e tools lint format compdb bench verifier clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(BUILD)/sidestep
+tools: $(TOOL_BIN)
+
+# ---- kernel half -----------------------------------------------------------
+
+$(BUILD)/bpf/%.o: bpf/%.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/sidestep.bpf.o: $(BPF_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(BPFTOOL) gen object $@ $^
+
+$(SKEL): $(BUILD)/sidestep.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name sidestep_bpf > $@
+
+# ---- userspace -------------------------------------------------------------
+
+$(BUILD)/user/datapath/%.o: | $(SKEL)
+
+$(BUILD)/%.o: %.c
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/sidestep: $(USER_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ $(LDLIBS)
+
+# ---- tests -----------------------------------------------------------------
+
+$(BUILD)/asan/%.o: %.c
+	$(call say,CC,"$< (sanitized)")
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(PURE_OBJ)
+	$(call say,TEST,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE) -Itests/unit -MMD -MP -MF $@.d $< $(PURE_OBJ) -o $@ \
+		-lcmocka $(LDLIBS) -lm
+
+$(BUILD)/tests/tools/%: tests/tools/%.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -lpthread
+
+$(BUILD)/tests/bench/%: tests/bench/%.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -ljansson -lpthread -lm
+
+unit: $(UNIT_BIN)
+	@set -e; for t in $(UNIT_BIN); do $$t; done
+
+test:
+	@scripts/test
+
+demo:
+	@scripts/demo
+
+lint:
+	@scripts/lint
+
+bench: all tools
+	@scripts/bench
+
+# Instructions the verifier walks through for each program on this kernel.
+verifier: all
+	@scripts/verifier
+
+format:
+	$(Q)clang-format -i $(shell git ls-files '*.c' '*.h')
+
+compdb:
+	@scripts/compdb $(BUILD) > compile_commands.json
+
+# ---- install ---------------------------------------------------------------
+
+install: all
+	install -D -m 0755 $(BUILD)/sidestep $(DESTDIR)$(PREFIX)/sbin/sidestep
+	install -D -m 0644 docs/sidestep.8 $(DESTDIR)$(PREFIX)/share/man/man8/sidestep.8
+	install -D -m 0644 deploy/sidestep.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/sidestep
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|@SBINDIR@|$(PREFIX)/sbin|' deploy/sidestep.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sidestep.service
+	install -D -m 0644 deploy/sidestep.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/sidestep.yaml
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The contract between the kernel half (bpf/) and userspace (user/).
+ *
+ * Everything that lies in a map or a ring buffer is declared here and nowhere
+ * else. Rules: fixed-width types, explicit padding, every size asserted; fields
+ * holding network byte order are __be16 or struct sst_addr, all else is host
+ * order. Any change of a layout or of a number's meaning raises SST_ABI_VERSION:
+ * the loader compares it with what is pinned and refuses to mix.
+ */
+#ifndef SIDESTEP_ABI_H
+#define SIDESTEP_ABI_H
+
+#include <linux/types.h>
+
+#ifndef static_assert
+#define static_assert _Static_assert
+#endif
+
+#define SST_ABI_VERSION 1
+
+/* ---- addresses ---------------------------------------------------------- */
+
+/* One form for both families: IPv4 a.b.c.d is ::ffff:a.b.c.d. Network order. */
+struct sst_addr {
+	__be32 w[4];
+};
+static_assert(sizeof(struct sst_addr) == 16, "sst_addr");
+
+/* ---- services ------------------------------------------------------------ */
+
+/* Map `frontends`: what an application may ask for -> the service's id. */
+struct sst_frontend_key {
+	struct sst_addr address;
+	__be16 port;
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 pad;
+};
+static_assert(sizeof(struct sst_frontend_key) == 20, "sst_frontend_key");
+
+struct sst_frontend {
+	__u32 service;
+};
+static_assert(sizeof(struct sst_frontend) == 4, "sst_frontend");
+
+enum sst_balance {
+	SST_BALANCE_RANDOM = 0,
+	SST_BALANCE_ROUND_ROBIN = 1,
+};
+
+/* What the operator asked for. INHERIT is a service's word only. */
+enum sst_splice {
+	SST_SPLICE_INHERIT = 0,
+	SST_SPLICE_OFF = 1,
+	SST_SPLICE_AUTO = 2,
+	SST_SPLICE_ON = 3,
+};
+
+enum sst_on_remove {
+	SST_ON_REMOVE_KEEP = 0,
+	SST_ON_REMOVE_RESET = 1,
+};
+
+/*
+ * Map `services`: one value for one port of one service in one address family.
+ * It is replaced as a whole, so writing it is the atomic flip of that service:
+ * a connect() sees the old schedule or the new one.
+ *
+ * The schedule is the run [first, first + slots) of map `slots`; an endpoint
+ * stands in it as often as its weight says. Balancing picks a slot.
+ */
+struct sst_service {
+	__u32 first;
+	__u32 slots;      /* 0: no usable endpoint, connect() is refused */
+	__u32 affinity_s; /* client affinity in seconds, 0: none */
+	__u8 balance;     /* enum sst_balance */
+	__u8 splice;      /* enum sst_splice */
+	__u8 on_remove;   /* enum sst_on_remove; acted on by userspace */
+	__u8 pad;
+};
+static_assert(sizeof(struct sst_service) == 16, "sst_service");
+
+/* Map `service_info`: names, for people. The kernel half never reads it. */
+#define SST_NAME_MAX      128
+#define SST_PORT_NAME_MAX 64
+struct sst_service_info {
+	char name[SST_NAME_MAX];           /* NUL-terminated */
+	char port_name[SST_PORT_NAME_MAX]; /* NUL-terminated, may be empty */
+	__be16 port;
+	__u8 protocol;
+	__u8 family; /* AF_INET or AF_INET6 */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_service_info) == 200, "sst_service_info");
+
+enum sst_endpoint_state {
+	SST_ENDPOINT_READY = 0,
+	SST_ENDPOINT_NOT_READY = 1, /* no new connections; old ones live on */
+	SST_ENDPOINT_DRAINING = 2,  /* the same, by the operator's word */
+	SST_ENDPOINT_REMOVED = 3,   /* gone from the configuration; last flows still run */
+};
+
+/* Map `endpoints`, by id. An id belongs to one (service, address, port) for life. */
+struct sst_endpoint {
+	struct sst_addr address;
+	__be16 port;
+	__u8 state; /* enum sst_endpoint_state */
+	__u8 pad;
+	__u32 service;
+	__u32 weight;
+};
+static_assert(sizeof(struct sst_endpoint) == 28, "sst_endpoint");
+
+/* Map `affinity`: which endpoint a network namespace was given last. */
+struct sst_affinity_key {
+	__u64 netns_cookie;
+	__u32 service;
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_affinity_key) == 16, "sst_affinity_key");
+
+struct sst_affinity {
+	__u64 used_ns; /* CLOCK_BOOTTIME */
+	__u32 endpoint;
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_affinity) == 16, "sst_affinity");
+
+/* ---- settings and self-knowledge ------------------------------------------ */
+
+/* Map `config`, one entry. Userspace writes it whole, the kernel half reads it. */
+struct sst_config {
+	__u8 splice;      /* the node's enum sst_splice, never INHERIT */
+	__u8 splice_auto; /* 1: this kernel passed the self-test, AUTO may adopt */
+	__u8 fail_closed; /* 1: what cannot be decided is refused */
+	__u8 pad;
+	__u32 splice_limit; /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
+};
+static_assert(sizeof(struct sst_config) == 8, "sst_config");
+
+/* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
+#define SST_FEATURES(X)                                                            \
+	X(SERVICES, "services", "service addresses become endpoints at connect()") \
+	X(UDP, "udp", "the same for unconnected UDP, replies included")            \
+	X(SET_RETVAL, "set-retval", "a refused connect() says ECONNREFUSED")       \
+	X(FLOWS, "flows", "every TCP connection has a record and exact totals")    \
+	X(ITERATORS, "iterators", "live flows are listed from the kernel")         \
+	X(DESTROY, "sock-destroy", "sockets of dead endpoints are ended")          \
+	X(SPLICE, "splice", "two sockets of the node exchange messages past TCP")  \
+	X(SPLICE_AUTO, "splice-auto", "the splice is safe for any non-blocking pair")
+
+#define X(symbol, name, help) SST_FEATURE_##symbol,
+enum sst_feature { SST_FEATURES(X) SST_FEATURE_MAX };
+#undef X
+
+/* Map `meta`, one entry: who loaded this and how far it got. */
+#define SST_REASON_MAX 104
+struct sst_meta {
+	__u32 abi;        /* SST_ABI_VERSION of the writer; always the first word */
+	__u32 loads;      /* 1 after the first load, more after upgrades */
+	__u64 generation; /* raised by each apply that changed something */
+	__u64 loaded_ns;  /* CLOCK_REALTIME of the first load */
+	__u32 next_service;
+	__u32 next_endpoint;
+	__u64 cgroup_id; /* the cgroup the programs are attached to */
+	char cgroup[256];
+	char version[32]; /* of the binary that loaded last */
+	/* Empty: the feature is on. Else why it is off, in words. */
+	char feature_off[SST_FEATURE_MAX][SST_REASON_MAX];
+};
+static_assert(sizeof(struct sst_meta) == 328 + SST_FEATURE_MAX * SST_REASON_MAX, "sst_meta");
+
+/* ---- counters -------------------------------------------------------------- */
+
+/*
+ * Maps `service_stats` and `endpoint_stats`, per CPU, by id; only ever added to.
+ * Id 0 holds the flows that went to no service, and those whose service or
+ * endpoint has left the map, so that no flow is lost from the totals.
+ * At any time opened = closed + active. "sent" is from the client to the service.
+ */
+struct sst_stats {
+	__u64 opened;         /* TCP connections established */
+	__u64 closed;         /* established ones that ended */
+	__u64 failed;         /* connect() that did not succeed */
+	__u64 refused;        /* connect() or sendmsg() refused: no usable endpoint */
+	__u64 sent_bytes;     /* by TCP, retransmissions not counted */
+	__u64 received_bytes; /* by TCP */
+	__u64 spliced_sent_bytes;
+	__u64 spliced_received_bytes;
+	__u64 retransmits;   /* segments */
+	__u64 udp_connected; /* UDP sockets connected */
+	__u64 udp_datagrams; /* datagrams sent by unconnected sockets */
+};
+static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
+
+/*
+ * Map `counters`, per CPU: every early exit, fallback and refusal by reason.
+ * X(SYMBOL, group, name, help); the metric is sidestep_GROUP_total{reason="NAME"}.
+ */
+#define SST_COUNTERS(X)                                                                            \
+	/* connect() and sendmsg(): what happened to a destination */                              \
+	X(CONNECT_TRANSLATED, connect, "translated", "destination was a service, endpoint chosen") \
+	X(CONNECT_NO_SERVICE, connect, "no-service", "destination is no service, left alone")      \
+	X(CONNECT_NO_ENDPOINT, connect, "no-endpoint", "service without usable endpoint, refused") \
+	X(CONNECT_UNDECIDED, connect, "undecided-open",                                            \
+	  "tables inconsistent, left alone (fail: open)")                                          \
+	X(CONNECT_UNDECIDED_CLOSED, connect, "undecided-closed",                                   \
+	  "tables inconsistent, refused (fail: closed)")                                           \
+	X(CONNECT_PROTOCOL, connect, "protocol", "neither TCP nor UDP, left alone")                \
+	X(AFFINITY_HIT, affinity, "hit", "client kept its endpoint")                               \
+	X(AFFINITY_GONE, affinity, "gone", "remembered endpoint no longer usable, chosen anew")    \
+	X(AFFINITY_FULL, affinity, "full", "could not be remembered")                              \
+	X(UDP_REVERSED, udp, "reversed", "reply shown as coming from the service")                 \
+	X(UDP_RECYCLED, udp, "recycled",                                                           \
+	  "a socket talks to more services than remembered, oldest forgotten")                     \
+	X(UDP_NO_RECORD, udp, "no-record",                                                         \
+	  "no memory for the reply's address, left alone or refused")                              \
+	/* flows */                                                                                \
+	X(FLOW_NO_RECORD, flow, "no-record", "no memory for the flow's record, flow not counted")  \
+	X(FLOW_NO_STATS, flow, "no-stats", "service or endpoint left the map, counted under none") \
+	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
+	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
+	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
+	/* events: sent + lost = what the statistics say */                                        \
+	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
+	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
+	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
+	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
+	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
+	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
+	X(EVENT_NOMINATION_LOST, event_lost, "nomination",                                         \
+	  "ring buffer full, found by the next pass")                                              \
+	/* splice: what became of flows */                                                         \
+	X(SPLICE_NOMINATED, splice_flow, "nominated", "ends that proved to be request/response")   \
+	X(SPLICE_ADOPTED, splice_flow, "adopted", "ends adopted")                                  \
+	X(SPLICE_PROVEN, splice_flow, "proven", "directions that began to redirect")               \
+	X(SPLICE_STOPPED, splice_flow, "stopped", "pairs sent back to TCP for good")               \
+	X(REFUSE_OFF, splice_refused, "off", "switched off for the node or the service")           \
+	X(REFUSE_KERNEL, splice_refused, "kernel", "auto, and this kernel failed the self-test")   \
+	X(REFUSE_REMOTE, splice_refused, "remote", "other end is not on this node")                \
+	X(REFUSE_ONE_WAY, splice_refused, "one-way", "a stream, not request/response")             \
+	X(REFUSE_STATE, splice_refused, "state", "no longer established when it came to adoption") \
+	X(REFUSE_BLOCKING, splice_refused, "blocking", "an end's socket is blocking")              \
+	X(REFUSE_LOWAT, splice_refused, "lowat", "SO_RCVLOWAT is set")                             \
+	X(REFUSE_ZEROCOPY, splice_refused, "zerocopy", "SO_ZEROCOPY is set")                       \
+	X(REFUSE_ULP, splice_refused, "ulp", "kTLS or another upper layer protocol")               \
+	X(REFUSE_MPTCP, splice_refused, "mptcp", "subflow of MPTCP")                               \
+	X(REFUSE_INQ, splice_refused, "inq", "TCP_INQ is set")                                     \
+	X(REFUSE_PEEK_OFF, splice_refused, "peek-off", "SO_PEEK_OFF is set")                       \
+	X(REFUSE_TIMESTAMPS, splice_refused, "timestamps", "SO_TIMESTAMPING is set")               \
+	X(REFUSE_REPAIR, splice_refused, "repair", "TCP_REPAIR is set")                            \
+	X(REFUSE_MEMBER, splice_refused, "member",                                                 \
+	  "somebody else's sockmap holds the socket, or ours is full")                             \
+	/* splice: messages */                                                                     \
+	X(MESSAGE_SPLICED, splice_message, "spliced", "messages redirected into the peer")         \
+	X(MESSAGE_STOPPED, splice_message, "stopped", "by TCP: the pair was sent back for good")   \
+	X(MESSAGE_NO_PEER, splice_message, "no-peer",                                              \
+	  "by TCP: the peer has ended or is not adopted yet")                                      \
+	X(MESSAGE_SHUTDOWN, splice_message, "shutdown", "by TCP: sender has shut down its side")   \
+	X(MESSAGE_UNPROVEN, splice_message, "unproven",                                            \
+	  "by TCP: the reader may still sleep in a plain recv()")                                  \
+	X(MESSAGE_DRAIN, splice_message, "drain",                                                  \
+	  "by TCP: the reader has TCP bytes to read first")                                        \
+	X(MESSAGE_TURN, splice_message, "turn",                                                    \
+	  "by TCP: the reader has not answered since the last TCP message")                        \
+	X(MESSAGE_FULL, splice_message, "full", "by TCP: the reader holds enough unread bytes")    \
+	X(MESSAGE_LOWAT, splice_message, "lowat", "by TCP: the reader has set SO_RCVLOWAT")        \
+	X(MESSAGE_FAILED, splice_message, "failed", "by TCP: the redirect helper declined")
+
+#define X(symbol, group, name, help) SST_COUNTER_##symbol,
+enum sst_counter { SST_COUNTERS(X) SST_COUNTER_MAX };
+#undef X
+
+/* ---- flows ------------------------------------------------------------------ */
+
+enum sst_role {
+	SST_ROLE_CLIENT = 0, /* called connect() */
+	SST_ROLE_SERVER = 1, /* was accepted */
+};
+
+/* The splice's states, see ARCHITECTURE.md. */
+enum sst_splice_state {
+	SST_STATE_TCP = 0,
+	SST_STATE_NOMINATED = 1,
+	SST_STATE_ADOPTED = 2,
+	SST_STATE_REDIRECTING = 3,
+	SST_STATE_STICKY = 4,
+	SST_STATE_ENDED = 5,
+};
+
+enum sst_record_type {
+	SST_RECORD_LIVE = 0, /* from the iterator */
+	SST_RECORD_OPEN = 1, /* the rest from the ring buffer */
+	SST_RECORD_CLOSE = 2,
+	SST_RECORD_FAILED = 3,
+};
+
+/*
+ * One end of a flow, as told by the iterator and by events alike: what a human
+ * or a log wants to know of it. Byte counts are from this end's point of view
+ * and split by path.
+ */
+struct sst_record {
+	__u64 flow;      /* the socket's cookie: the flow's id in every view */
+	__u64 peer_flow; /* the other end's, 0 if it is not on this node */
+	__u64 time_ns;   /* CLOCK_BOOTTIME of this record */
+	__u64 opened_ns; /* CLOCK_BOOTTIME of ESTABLISHED (of connect() for a failed one) */
+	__u64 cgroup_id; /* of the socket: the cgroup at socket(), an accepted one has its listener's */
+	__u64 netns_cookie;
+	__u64 sent_bytes;
+	__u64 received_bytes;
+	__u64 spliced_sent_bytes;
+	__u64 spliced_received_bytes;
+	struct sst_addr local;
+	struct sst_addr remote; /* the endpoint, where there is a service */
+	struct sst_addr asked;  /* what the application asked for; all zero without a service */
+	__be16 local_port;
+	__be16 remote_port;
+	__be16 asked_port;
+	__u8 type;     /* enum sst_record_type */
+	__u8 protocol; /* IPPROTO_* */
+	__u8 role;     /* enum sst_role */
+	__u8 splice;   /* enum sst_splice_state */
+	__u8 tcp_state;
+	__u8 unread;   /* 1: spliced bytes wait to be read (a switch-off must wait for them) */
+	__u32 service; /* 0: none */
+	__u32 endpoint;
+	__u32 error; /* errno of a failed connect(), or what ended the flow; 0: none */
+	__u32 srtt_us;
+	__u32 retransmits;
+	__u32 netns_ino; /* as in /proc/PID/ns/net */
+};
+static_assert(sizeof(struct sst_record) == 168, "sst_record");
+
+/* Ring `nominations`: a flow waits to be adopted. */
+struct sst_nomination {
+	__u64 flow;
+};
+static_assert(sizeof(struct sst_nomination) == 8, "sst_nomination");
+
+#endif /* SIDESTEP_ABI_H */

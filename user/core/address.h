@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Addresses in the one 16-byte form of abi.h: parse, print, compare. */
+#ifndef SIDESTEP_CORE_ADDRESS_H
+#define SIDESTEP_CORE_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "sidestep/abi.h"
+
+/* "[" v6 "]:65535" and a NUL */
+#define ADDRESS_TEXT_MAX 56
+
+/*
+ * Parses "10.0.0.1", "fd00::1" or "::ffff:10.0.0.1" (the last is the first
+ * form's twin). Returns 0, or -EINVAL with *ret untouched.
+ */
+int address_parse(const char *text, struct sst_addr *ret);
+
+/* Prints in its usual form, v4 as dotted quad. buf holds ADDRESS_TEXT_MAX; returns buf. */
+char *address_format(const struct sst_addr *address, char *buf);
+
+/* "10.0.0.1:80", "[fd00::1]:80". port is in network order. Returns buf. */
+char *address_port_format(const struct sst_addr *address, __be16 port, char *buf);
+
+/* AF_INET for ::ffff:0:0/96, else AF_INET6. */
+int address_family(const struct sst_addr *address);
+
+bool address_is_unspecified(const struct sst_addr *address); /* ::, 0.0.0.0 */
+bool address_is_multicast(const struct sst_addr *address);
+
+/* memcmp order. */
+int address_compare(const struct sst_addr *a, const struct sst_addr *b);
+
+/* Fills a sockaddr of the address's own family; returns its length. */
+socklen_t address_to_sockaddr(const struct sst_addr *address, __be16 port,
+			      struct sockaddr_storage *ret);
+
+/* "TCP", "UDP", or the number as text in a static buffer of the caller's thread. */
+const char *protocol_name(uint8_t protocol);
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is wrong with an input, in the order it was found. Bounded: a broken
+ * file yields PROBLEMS_MAX messages and a count of the rest.
+ */
+#ifndef SIDESTEP_CORE_PROBLEMS_H
+#define SIDESTEP_CORE_PROBLEMS_H
+
+#include <stddef.h>
+
+#define PROBLEMS_MAX 20
+
+/* Where in an input something stands; line and column count from 1, 0: not known. */
+struct place {
+	unsigned line;
+	unsigned column;
+};
+
+struct problems {
+	char *text[PROBLEMS_MAX];
+	unsigned count; /* of text[] */
+	unsigned more;  /* found beyond PROBLEMS_MAX */
+};
+
+/* Adds "source:line:column: message"; without a place "source: message". */
+void problems_add(struct problems *problems, const char *source, struct place place,
+		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* Frees the texts; the struct itself is the caller's. Usable as a cleanup. */
+void problems_release(struct problems *problems);
+
+#define _cleanup_problems_ __attribute__((cleanup(problems_release)))
+
+#endif

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/state.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void state_release(struct state *state)
+{
+	free(state->frontends);
+	free(state->services);
+	free(state->endpoints);
+	free(state->slots);
+	memset(state, 0, sizeof(*state));
+}
+
+/* Both arrays' elements begin with their id. */
+static int compare_id(const void *key, const void *element)
+{
+	uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)element;
+
+	return a < b ? -1 : a > b;
+}
+
+const struct state_service *state_service(const struct state *state, uint32_t id)
+{
+	return bsearch(&id, state->services, state->n_services, sizeof(*state->services),
+		       compare_id);
+}
+
+const struct state_endpoint *state_endpoint(const struct state *state, uint32_t id)
+{
+	return bsearch(&id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
+		       compare_id);
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the kernel's maps hold, dumped: the other side of a model. The planner
+ * compares it with a model; the CLI and the exports show it. It is never
+ * remembered from an earlier apply, always read.
+ */
+#ifndef SIDESTEP_MODEL_STATE_H
+#define SIDESTEP_MODEL_STATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sidestep/abi.h"
+
+struct state_frontend {
+	struct sst_frontend_key key;
+	uint32_t service;
+};
+
+struct state_service {
+	uint32_t id;
+	struct sst_service value;
+	struct sst_service_info info;
+	struct sst_stats stats; /* summed over CPUs; opened >= closed */
+};
+
+struct state_endpoint {
+	uint32_t id;
+	struct sst_endpoint value;
+	struct sst_stats stats;
+};
+
+enum state_map {
+	STATE_MAP_FRONTENDS,
+	STATE_MAP_SERVICES,
+	STATE_MAP_ENDPOINTS,
+	STATE_MAP_SLOTS,
+	STATE_MAP_PAIRS,
+	STATE_MAP_SPLICED, /* the sockhash */
+	STATE_MAP_AFFINITY,
+	STATE_MAP_MAX,
+};
+
+struct state_fill {
+	const char *name; /* of the map, static */
+	uint64_t used;
+	uint64_t capacity;
+};
+
+struct state {
+	struct sst_config config;
+	struct sst_meta meta;
+	struct state_frontend *frontends; /* sorted by key (memcmp) */
+	size_t n_frontends;
+	struct state_service *services; /* sorted by id; id 0 (no service) is not among them */
+	size_t n_services;
+	struct state_endpoint *endpoints; /* sorted by id; id 0 is not among them */
+	size_t n_endpoints;
+	uint32_t *slots; /* a copy of the whole map */
+	size_t n_slots;
+	struct sst_stats direct; /* id 0: flows that went to no service */
+	uint64_t counters[SST_COUNTER_MAX];
+	struct state_fill fill[STATE_MAP_MAX];
+};
+
+/* Releases the arrays; the struct itself is the caller's. Usable as a cleanup. */
+void state_release(struct state *state);
+#define _cleanup_state_ __attribute__((cleanup(state_release)))
+
+/* By id, in O(log n); NULL when absent. */
+const struct state_service *state_service(const struct state *state, uint32_t id);
+const struct state_endpoint *state_endpoint(const struct state *state, uint32_t id);
+
+#endif

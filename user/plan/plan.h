@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Model and state in, ordered steps out. The order is such that the kernel half
+ * sees a correct table after every single step:
+ *
+ *   1. ADD    endpoints, statistics, schedules that nothing refers to yet
+ *   2. FLIP   values that make them visible: services, frontends, the config
+ *   3. GRACE  wait until no program still runs that saw the old values
+ *   4. REMOVE what nothing refers to any more
+ *
+ * A step that fails in 1 or 2 is undone by walking back: every step holds what
+ * it replaced. Removal cannot break anything, so 4 is never undone; a step of 4
+ * that fails leaves garbage that the next plan finds and removes.
+ *
+ * An endpoint that leaves the configuration becomes REMOVED and is deleted when
+ * its last flow has closed, so that no counter is lost; a service follows its
+ * last endpoint. An empty difference is an empty plan.
+ */
+#ifndef SIDESTEP_PLAN_PLAN_H
+#define SIDESTEP_PLAN_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/problems.h"
+#include "model/model.h"
+#include "model/state.h"
+
+enum step_kind {
+	/* ADD */
+	STEP_ADD_SERVICE_STATS,  /* id */
+	STEP_ADD_ENDPOINT_STATS, /* id */
+	STEP_ADD_ENDPOINT,       /* id, endpoint */
+	STEP_ADD_SLOTS,          /* slots.first, slots.n, slots.ids (owned by the plan) */
+	STEP_ADD_SERVICE_INFO,   /* id, info; also the RR cursor */
+	STEP_ADD_SERVICE,        /* id, service */
+	/* FLIP; replaces is always set but for FRONTEND, where it tells */
+	STEP_FLIP_CONFIG,       /* config */
+	STEP_FLIP_SERVICE_INFO, /* id, info */
+	STEP_FLIP_ENDPOINT,     /* id, endpoint: weight, state (READY .. DRAINING) */
+	STEP_FLIP_SERVICE,      /* id, service */
+	STEP_FLIP_FRONTEND,     /* frontend */
+	STEP_DROP_FRONTEND,     /* old.frontend: no new connection finds it */
+	/* GRACE */
+	STEP_GRACE,
+	/* REMOVE */
+	STEP_RETIRE_ENDPOINT, /* id, endpoint with state REMOVED; on_remove says what befalls its flows */
+	STEP_DELETE_ENDPOINT, /* id: value and statistics */
+	STEP_DELETE_SERVICE,  /* id: value, info, cursor, statistics */
+	STEP_STOP_SPLICE, /* flows whose service or node no longer allows the splice go back to TCP */
+};
+
+union step_value {
+	struct sst_config config;
+	struct sst_service service;
+	struct sst_service_info info;
+	struct sst_endpoint endpoint;
+	struct state_frontend frontend;
+	struct {
+		uint32_t first;
+		uint32_t n;
+		uint32_t *ids;
+	} slots;
+};
+
+struct step {
+	enum step_kind kind;
+	uint32_t id;
+	bool replaces;     /* old holds what was there */
+	uint8_t on_remove; /* RETIRE_ENDPOINT: enum sst_on_remove of its service */
+	uint8_t protocol; /* RETIRE_ENDPOINT: of its service; connected UDP sockets are always ended */
+	union step_value value;
+	union step_value old;
+};
+
+/* One line of the difference, for people. op is '+', '~' or '-'. */
+struct change {
+	char op;
+	const char *kind; /* "service", "endpoint", "node"; static */
+	char *name;       /* "web/http 10.96.0.10:80/TCP", "web/http 10.1.0.2:8080" */
+	char *detail;     /* "weight 1 -> 3", NULL: nothing to add */
+};
+
+struct plan {
+	struct step *steps;
+	size_t n_steps;
+	struct change *changes;
+	size_t n_changes;
+	uint32_t next_service; /* for sst_meta, after this plan */
+	uint32_t next_endpoint;
+};
+
+/*
+ * Plans the way from state to model. Capacity is checked here, before anything
+ * is touched: what does not fit is told in problems with both figures.
+ * Returns 0; -E2BIG when it does not fit; -ENOMEM. On failure *ret is untouched.
+ */
+int plan_make(const struct model *model, const struct state *state, struct problems *problems,
+	      struct plan *ret);
+
+/* Only the deletions that closing flows have made possible since; never fails for capacity. */
+int plan_collect(const struct state *state, struct plan *ret);
+
+void plan_release(struct plan *plan);
+#define _cleanup_plan_ __attribute__((cleanup(plan_release)))
+
+#endif

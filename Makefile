@@ -42,7 +42,8 @@ endif
 
 USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(BUILD)/%.o)
-BPF_SRC  := $(sort $(wildcard bpf/*.bpf.c))
+# definitions before declarations: libbpf 1.1's linker needs the maps first
+BPF_SRC  := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
 BPF_OBJ  := $(BPF_SRC:%.c=$(BUILD)/%.o)
 SKEL     := $(BUILD)/sidestep.skel.h
 

@@ -306,7 +306,6 @@ struct sst_record {
 	__u64 time_ns;   /* CLOCK_BOOTTIME of this record */
 	__u64 opened_ns; /* CLOCK_BOOTTIME of ESTABLISHED (of connect() for a failed one) */
 	__u64 cgroup_id; /* of the socket: the cgroup at socket(), an accepted one has its listener's */
-	__u64 netns_cookie;
 	__u64 sent_bytes;
 	__u64 received_bytes;
 	__u64 spliced_sent_bytes;
@@ -330,7 +329,94 @@ struct sst_record {
 	__u32 retransmits;
 	__u32 netns_ino; /* as in /proc/PID/ns/net */
 };
-static_assert(sizeof(struct sst_record) == 168, "sst_record");
+static_assert(sizeof(struct sst_record) == 160, "sst_record");
+
+/*
+ * A pair: the two ends of a connection whose sockets are both on this node. Key
+ * of map `pairs`: the first sequence numbers of the two directions, which both
+ * ends know at ESTABLISHED and nobody else shares.
+ */
+struct sst_pair_key {
+	__u32 client_seq;
+	__u32 server_seq;
+};
+static_assert(sizeof(struct sst_pair_key) == 8, "sst_pair_key");
+
+struct sst_pair_end {
+	__u64 cookie; /* 0: this end is not here (yet) */
+	__u64 sock;   /* its struct tcp_sock: an address to probe, never to trust */
+	__u64 spliced_bytes;
+	__u64 spliced_messages;
+	__u32 turns;      /* messages it has sent since it was adopted */
+	__u32 seen_turns; /* the other end's turns when it last sent by TCP */
+	__u32 copied_seq; /* its own, when it was adopted */
+	__u8 state;       /* enum sst_splice_state, TCP to REDIRECTING */
+	__u8 pad[3];
+};
+static_assert(sizeof(struct sst_pair_end) == 48, "sst_pair_end");
+
+struct sst_pair {
+	struct sst_pair_end end[2]; /* by enum sst_role */
+	__u32 service;
+	__u32 endpoint;
+	__u32 ended;  /* bit per role; who sets the second one deletes the pair */
+	__u8 allowed; /* 1: the client's service may be spliced */
+	__u8 stopped; /* 1: back to TCP for good */
+	__u8 pad[2];
+};
+static_assert(sizeof(struct sst_pair) == 112, "sst_pair");
+
+enum sst_flow_state {
+	SST_FLOW_CONNECTING = 0,
+	SST_FLOW_ESTABLISHED = 1,
+	SST_FLOW_ENDED = 2,
+};
+
+/* Map `flows`, in the socket's own storage: what is known of this end of a flow. */
+struct sst_flow {
+	__u64 cookie;
+	__u64 started_ns; /* CLOCK_BOOTTIME of connect() or accept */
+	__u64 opened_ns;  /* of ESTABLISHED */
+	/* What the statistics already hold of this flow; grows by compare-and-swap. */
+	__u64 counted_sent;
+	__u64 counted_received;
+	__u64 counted_spliced_sent;
+	__u64 counted_spliced_received;
+	__u64 counted_retransmits;
+	struct sst_addr asked;  /* the service address, zero without a service */
+	struct sst_addr chosen; /* the endpoint's, zero without a service */
+	struct sst_pair_key pair;
+	__be16 asked_port;
+	__be16 chosen_port;
+	__u32 service;
+	__u32 endpoint;
+	__u8 role;     /* enum sst_role */
+	__u8 protocol; /* IPPROTO_* */
+	__u8 state;    /* enum sst_flow_state */
+	__u8 paired;   /* 1: pair is a key of map `pairs` */
+	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
+	__u8 pad[7];
+};
+static_assert(sizeof(struct sst_flow) == 128, "sst_flow");
+
+/*
+ * Map `udp_peers`, in the storage of a UDP socket that talks to services without
+ * connect(): which endpoint stands for which service, for the way back. A socket
+ * stays with its endpoint while datagrams follow each other within
+ * SST_UDP_STICKY_NS and the endpoint is ready.
+ */
+#define SST_UDP_PEERS     8
+#define SST_UDP_STICKY_NS (30ULL * 1000000000)
+
+struct sst_udp_peer {
+	struct sst_addr asked;
+	struct sst_addr chosen;
+	__be16 asked_port;
+	__be16 chosen_port;
+	__u32 endpoint; /* 0: unused */
+	__u64 used_ns;  /* CLOCK_BOOTTIME */
+};
+static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 
 /* Ring `nominations`: a flow waits to be adopted. */
 struct sst_nomination {

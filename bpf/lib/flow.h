@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The record of one end of a flow in its socket's storage, and the way its bytes
+ * get into the statistics while it lives and when it ends. */
+#ifndef SIDESTEP_BPF_FLOW_H
+#define SIDESTEP_BPF_FLOW_H
+
+#include "lib/address.h"
+#include "lib/count.h"
+#include "lib/service.h"
+
+#define flow_of(sk) ((struct sst_flow *)bpf_sk_storage_get(&flows, sk, 0, 0))
+
+/* A fresh record; a socket may be used again after a failed connect() or a disconnect. */
+static __always_inline struct sst_flow *flow_start(struct bpf_sock *sk, __u64 cookie, __u8 protocol,
+						   enum sst_role role)
+{
+	struct sst_flow fresh = {}, *flow;
+
+	fresh.cookie = cookie;
+	fresh.started_ns = bpf_ktime_get_boot_ns();
+	fresh.protocol = protocol;
+	fresh.role = role;
+	flow = bpf_sk_storage_get(&flows, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!flow) {
+		count(SST_COUNTER_FLOW_NO_RECORD);
+		return 0;
+	}
+	if (flow->started_ns != fresh.started_ns)
+		*flow = fresh;
+	return flow;
+}
+
+static __always_inline void flow_chose(struct sst_flow *flow, const struct destination *to,
+				       const struct choice *choice)
+{
+	flow->asked = to->asked.address;
+	flow->asked_port = to->asked.port;
+	flow->chosen = choice->address;
+	flow->chosen_port = choice->port;
+	flow->service = choice->service;
+	flow->endpoint = choice->endpoint;
+}
+
+static __always_inline struct sst_pair *pair_of(const struct sst_flow *flow)
+{
+	struct sst_pair_key key = flow->pair;
+
+	if (!flow->paired)
+		return 0;
+	return bpf_map_lookup_elem(&pairs, &key);
+}
+
+/* What went through one end so far, by path. */
+struct traffic {
+	__u64 sent;
+	__u64 received;
+	__u64 spliced_sent;
+	__u64 spliced_received;
+	__u64 retransmits;
+};
+
+static __always_inline void traffic_of(struct tcp_sock *tp, const struct sst_flow *flow,
+				       const struct sst_pair *pair, struct traffic *traffic)
+{
+	__u64 flags = tp->inet_conn.icsk_inet.sk.__sk_common.skc_flags;
+	__u64 fin = flags >> bpf_core_enum_value(enum sock_flags, SOCK_DONE) & 1;
+
+	traffic->sent = tp->bytes_sent - tp->bytes_retrans;
+	/* the kernel counts a received FIN as a byte */
+	traffic->received = tp->bytes_received - fin;
+	traffic->retransmits = tp->total_retrans;
+	traffic->spliced_sent = flow->counted_spliced_sent;
+	traffic->spliced_received = flow->counted_spliced_received;
+	if (!pair)
+		return;
+	traffic->spliced_sent = pair->end[flow->role & 1].spliced_bytes;
+	traffic->spliced_received = pair->end[!flow->role].spliced_bytes;
+}
+
+/*
+ * What must be added to the statistics to have counted up to now. The end of a
+ * flow and the sweep of the iterator may run at once: whoever moves the mark adds.
+ */
+static __always_inline __u64 advance(__u64 *counted, __u64 now)
+{
+	for (int i = 0; i < 4; i++) {
+		__u64 before = *(volatile __u64 *)counted;
+
+		/* a FIN's byte may be seen before its flag: never go back */
+		if ((__s64)(now - before) <= 0)
+			return 0;
+		if (__sync_val_compare_and_swap(counted, before, now) == before)
+			return now - before;
+	}
+	return 0;
+}
+
+#define account_one(flow, mark, field, now)                                              \
+	do {                                                                             \
+		__u64 _more = advance(&(flow)->mark, now);                               \
+                                                                                         \
+		if (_more)                                                               \
+			statistics_add((flow)->service, (flow)->endpoint, field, _more); \
+	} while (0)
+
+static __always_inline void account(struct sst_flow *flow, const struct traffic *now)
+{
+	if (!flow->counted)
+		return;
+	/* A server's end speaks for the connection when its client is elsewhere:
+	 * "sent" is always what the client sent. */
+	if (flow->role == SST_ROLE_CLIENT) {
+		account_one(flow, counted_sent, sent_bytes, now->sent);
+		account_one(flow, counted_received, received_bytes, now->received);
+	} else {
+		account_one(flow, counted_sent, received_bytes, now->sent);
+		account_one(flow, counted_received, sent_bytes, now->received);
+	}
+	account_one(flow, counted_spliced_sent, spliced_sent_bytes, now->spliced_sent);
+	account_one(flow, counted_spliced_received, spliced_received_bytes, now->spliced_received);
+	account_one(flow, counted_retransmits, retransmits, now->retransmits);
+}
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Telling of a flow: one record for the iterator and for events. */
+#ifndef SIDESTEP_BPF_RECORD_H
+#define SIDESTEP_BPF_RECORD_H
+
+#include "lib/flow.h"
+
+/* Whether spliced bytes wait in the socket; only members of our sockhash are asked. */
+static __always_inline __u8 spliced_unread(struct sock *sk)
+{
+	struct list_head *head, *first = 0;
+	struct sk_psock *psock;
+	void *user_data = 0;
+
+	bpf_core_read(&user_data, sizeof(user_data), &sk->sk_user_data);
+	psock = (struct sk_psock *)((unsigned long)user_data & ~7UL);
+	if (!psock)
+		return 0;
+	head = __builtin_preserve_access_index(&psock->ingress_msg);
+	if (bpf_core_read(&first, sizeof(first), &head->next))
+		return 0;
+	return first != head;
+}
+
+static __always_inline void record_pair(struct sst_record *record, struct sock *sk,
+					const struct sst_flow *flow, const struct sst_pair *pair)
+{
+	const struct sst_pair_end *me, *peer;
+
+	if (!pair)
+		return;
+	me = &pair->end[flow->role & 1];
+	peer = &pair->end[!flow->role];
+	record->peer_flow = peer->cookie;
+	record->splice = me->state;
+	if (me->state >= SST_STATE_ADOPTED)
+		record->unread = spliced_unread(sk);
+	if (pair->stopped)
+		record->splice = SST_STATE_STICKY;
+}
+
+/* What every flow has, TCP or UDP. No byte of the record stays as it was. */
+static __always_inline void record_common(struct sst_record *record, struct sock *sk,
+					  const struct sst_flow *flow, enum sst_record_type type)
+{
+	__builtin_memset(record, 0, sizeof(*record));
+	record->flow = flow->cookie;
+	record->time_ns = bpf_ktime_get_boot_ns();
+	record->opened_ns = flow->opened_ns ? flow->opened_ns : flow->started_ns;
+	record->cgroup_id = sk->sk_cgrp_data.cgroup->kn->id;
+	record->netns_ino = sk->__sk_common.skc_net.net->ns.inum;
+	address_of_socket(sk, &record->local, &record->remote);
+	record->local_port = bpf_htons(sk->__sk_common.skc_num);
+	record->remote_port = sk->__sk_common.skc_dport;
+	record->asked = flow->asked;
+	record->asked_port = flow->asked_port;
+	record->type = type;
+	record->protocol = flow->protocol;
+	record->role = flow->role;
+	record->tcp_state = sk->__sk_common.skc_state;
+	record->service = flow->service;
+	record->endpoint = flow->endpoint;
+	record->error = sk->sk_err;
+}
+
+static __always_inline void record_tcp(struct sst_record *record, struct tcp_sock *tp,
+				       const struct sst_flow *flow, const struct sst_pair *pair,
+				       enum sst_record_type type)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct traffic traffic;
+
+	record_common(record, sk, flow, type);
+	traffic_of(tp, flow, pair, &traffic);
+	record->sent_bytes = traffic.sent;
+	record->received_bytes = traffic.received;
+	record->spliced_sent_bytes = traffic.spliced_sent;
+	record->spliced_received_bytes = traffic.spliced_received;
+	record->srtt_us = tp->srtt_us >> 3;
+	record->retransmits = traffic.retransmits;
+	record_pair(record, sk, flow, pair);
+}
+
+/* Readers are woken when this much waits, and poll otherwise: a wake-up for each
+ * record would cost more than the record. */
+#define EVENTS_WAKE_BYTES (512 * 1024)
+
+static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,
+				       const struct sst_pair *pair, enum sst_record_type type,
+				       enum sst_counter sent, enum sst_counter lost)
+{
+	struct sst_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	__u64 waiting;
+
+	if (!record) {
+		count(lost);
+		return;
+	}
+	record_tcp(record, tp, flow, pair, type);
+	waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	bpf_ringbuf_submit(record,
+			   waiting >= EVENTS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+	count(sent);
+}
+
+#endif

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* From what an application asks for to the endpoint it gets:
+ * frontend -> service -> (affinity | balance) -> slot -> endpoint. */
+#ifndef SIDESTEP_BPF_SERVICE_H
+#define SIDESTEP_BPF_SERVICE_H
+
+#include "lib/address.h"
+#include "lib/count.h"
+
+/* What a hook asks: a destination in the one form. */
+struct destination {
+	struct sst_frontend_key asked;
+	__u64 netns_cookie;
+};
+
+struct choice {
+	__u32 service;
+	__u32 endpoint;
+	struct sst_addr address;
+	__be16 port;
+};
+
+static __always_inline struct sst_endpoint *endpoint_ready(__u32 id, __u32 service)
+{
+	struct sst_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &id);
+
+	if (!endpoint || endpoint->service != service || endpoint->state != SST_ENDPOINT_READY)
+		return 0;
+	return endpoint;
+}
+
+static __always_inline __u32 balance(__u32 id, const struct sst_service *service)
+{
+	__u64 *cursor;
+
+	if (service->balance == SST_BALANCE_ROUND_ROBIN) {
+		cursor = bpf_map_lookup_elem(&cursors, &id);
+		if (cursor)
+			return __sync_fetch_and_add(cursor, 1) % service->slots;
+	}
+	return ((__u64)bpf_get_prandom_u32() * service->slots) >> 32;
+}
+
+/* The endpoint this namespace was given last, if it may still have it. */
+static __always_inline __u32 affinity_recall(const struct sst_affinity_key *key,
+					     const struct sst_service *service)
+{
+	struct sst_affinity *last = bpf_map_lookup_elem(&affinity, key);
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (!last || now - last->used_ns > service->affinity_s * 1000000000ULL)
+		return 0;
+	if (!endpoint_ready(last->endpoint, key->service)) {
+		count(SST_COUNTER_AFFINITY_GONE);
+		return 0;
+	}
+	last->used_ns = now;
+	count(SST_COUNTER_AFFINITY_HIT);
+	return last->endpoint;
+}
+
+static __always_inline void affinity_remember(const struct sst_affinity_key *key, __u32 endpoint)
+{
+	struct sst_affinity given = { .used_ns = bpf_ktime_get_boot_ns(), .endpoint = endpoint };
+
+	if (bpf_map_update_elem(&affinity, key, &given, BPF_ANY))
+		count(SST_COUNTER_AFFINITY_FULL);
+}
+
+static __always_inline __u32 endpoint_pick(__u32 id, const struct sst_service *service,
+					   __u64 netns_cookie)
+{
+	struct sst_affinity_key key = { .netns_cookie = netns_cookie, .service = id };
+	__u32 slot, *endpoint, kept;
+
+	if (service->affinity_s) {
+		kept = affinity_recall(&key, service);
+		if (kept)
+			return kept;
+	}
+	slot = service->first + balance(id, service);
+	endpoint = bpf_map_lookup_elem(&slots, &slot);
+	if (!endpoint || !*endpoint)
+		return 0;
+	if (service->affinity_s)
+		affinity_remember(&key, *endpoint);
+	return *endpoint;
+}
+
+/*
+ * Returns the counter that tells what came of it: CONNECT_TRANSLATED with *choice
+ * filled, NO_SERVICE, NO_ENDPOINT (choice->service is set), or UNDECIDED when the
+ * tables contradict themselves, which the planner's order of writes rules out.
+ */
+static __always_inline enum sst_counter service_choose(const struct destination *to,
+						       struct choice *choice)
+{
+	struct sst_frontend *frontend = bpf_map_lookup_elem(&frontends, &to->asked);
+	struct sst_endpoint *endpoint;
+	struct sst_service *service;
+
+	if (!frontend)
+		return SST_COUNTER_CONNECT_NO_SERVICE;
+	choice->service = frontend->service;
+	service = bpf_map_lookup_elem(&services, &choice->service);
+	if (!service)
+		return SST_COUNTER_CONNECT_UNDECIDED;
+	if (!service->slots)
+		return SST_COUNTER_CONNECT_NO_ENDPOINT;
+	choice->endpoint = endpoint_pick(choice->service, service, to->netns_cookie);
+	endpoint = bpf_map_lookup_elem(&endpoints, &choice->endpoint);
+	if (!endpoint)
+		return SST_COUNTER_CONNECT_UNDECIDED;
+	choice->address = endpoint->address;
+	choice->port = endpoint->port;
+	return SST_COUNTER_CONNECT_TRANSLATED;
+}
+
+/* Whether flows of this service (0: none) may be spliced; else *why says why not. */
+static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
+{
+	struct sst_service *service = bpf_map_lookup_elem(&services, &id);
+	struct sst_config *node = settings();
+	__u8 mode;
+
+	*why = SST_COUNTER_REFUSE_OFF;
+	if (!node || node->splice == SST_SPLICE_OFF)
+		return 0;
+	mode = service && service->splice != SST_SPLICE_INHERIT ? service->splice : node->splice;
+	if (mode == SST_SPLICE_OFF)
+		return 0;
+	*why = SST_COUNTER_REFUSE_KERNEL;
+	return mode == SST_SPLICE_ON || node->splice_auto;
+}
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map once: what it holds, who writes it, who reads it, what bounds it.
+ * maps.bpf.c defines them; every other file sees declarations.
+ *
+ * K is the kernel half, U is userspace. Sizes are the defaults; what a node's
+ * configuration may hold is bounded by them and checked before an apply.
+ */
+#ifndef SIDESTEP_BPF_MAPS_H
+#define SIDESTEP_BPF_MAPS_H
+
+#include "lib/kernel.h"
+#include "sidestep/abi.h"
+
+#ifdef SST_DEFINE_MAPS
+#define SST_MAP
+#else
+#define SST_MAP extern
+#endif
+
+/* Address a client may ask for -> service. U writes, K reads. */
+SST_MAP struct frontends_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sst_frontend_key);
+	__type(value, struct sst_frontend);
+} frontends SEC(".maps");
+
+/* Service by id; replacing its value is the flip. U writes, K reads. */
+SST_MAP struct services_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_service);
+} services SEC(".maps");
+
+/* Names of services by id. U only: the kernel half deals in numbers. */
+SST_MAP struct service_info_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_service_info);
+} service_info SEC(".maps");
+
+/* Round robin's position by service; not in the service's value, which a flip replaces.
+ * U creates, K adds. */
+SST_MAP struct cursors_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u64);
+} cursors SEC(".maps");
+
+/* Endpoint by id. U writes, K reads. */
+SST_MAP struct endpoints_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_endpoint);
+} endpoints SEC(".maps");
+
+/* Schedules of all services, runs of endpoint ids. U writes, K reads. */
+SST_MAP struct slots_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1048576);
+	__type(key, __u32);
+	__type(value, __u32);
+} slots SEC(".maps");
+
+/* Client affinity. K writes and reads; the least recently used goes first when full. */
+SST_MAP struct affinity_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_affinity_key);
+	__type(value, struct sst_affinity);
+} affinity SEC(".maps");
+
+/* Statistics by service and by endpoint. U creates and deletes entries, K adds. */
+SST_MAP struct service_stats_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 65537);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_stats);
+} service_stats SEC(".maps");
+
+SST_MAP struct endpoint_stats_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_stats);
+} endpoint_stats SEC(".maps");
+
+/* Every early exit, fallback and refusal by enum sst_counter. K adds, U reads. */
+SST_MAP struct counters_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SST_COUNTER_MAX);
+	__type(key, __u32);
+	__type(value, __u64);
+} counters SEC(".maps");
+
+/* Settings. U writes, K reads. */
+SST_MAP struct config_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sst_config);
+} config SEC(".maps");
+
+/* Who loaded this, ABI version first. U only. */
+SST_MAP struct meta_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sst_meta);
+} meta SEC(".maps");
+
+/* One end of a flow, in its socket. K only; dies with the socket. */
+SST_MAP struct flows_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sst_flow);
+} flows SEC(".maps");
+
+/* Endpoints an unconnected UDP socket talks to. K only; dies with the socket. */
+struct udp_peers {
+	struct bpf_spin_lock lock;
+	__u32 pad;
+	struct sst_udp_peer peer[SST_UDP_PEERS];
+};
+
+SST_MAP struct udp_peers_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct udp_peers);
+} udp_peers SEC(".maps");
+
+/* Both ends of a same-node connection. K only; the last end to go deletes it. */
+SST_MAP struct pairs_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 262144);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sst_pair_key);
+	__type(value, struct sst_pair);
+} pairs SEC(".maps");
+
+/* Sockets that wait to be adopted: a short list for the adopting iterator. K only. */
+SST_MAP struct candidates_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} candidates SEC(".maps");
+
+/* Adopted sockets by cookie; what the sk_msg program hangs on. K only. */
+SST_MAP struct spliced_map {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, 65536);
+	__type(key, __u64);
+	__type(value, __u64);
+} spliced SEC(".maps");
+
+/* struct sst_record: opened, closed, failed. K writes, the daemon reads. */
+SST_MAP struct events_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 * 1024 * 1024);
+} events SEC(".maps");
+
+/* struct sst_nomination; apart from `events`, since this one wakes at once. */
+SST_MAP struct nominations_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 64 * 1024);
+} nominations SEC(".maps");
+
+#endif

@@ -64,10 +64,11 @@ SST_MAP struct endpoints_map {
 	__type(value, struct sst_endpoint);
 } endpoints SEC(".maps");
 
-/* Schedules of all services, runs of endpoint ids. U writes, K reads. */
+/* Schedules of all services, runs of endpoint ids. U writes through a mapping, K reads. */
 SST_MAP struct slots_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1048576);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, __u32);
 } slots SEC(".maps");

@@ -130,6 +130,8 @@ static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
 	if (mode == SST_SPLICE_OFF)
 		return 0;
 	*why = SST_COUNTER_REFUSE_KERNEL;
+	if (node->splice_broken)
+		return 0;
 	return mode == SST_SPLICE_ON || node->splice_auto;
 }
 

@@ -130,10 +130,10 @@ static_assert(sizeof(struct sst_affinity) == 16, "sst_affinity");
 
 /* Map `config`, one entry. Userspace writes it whole, the kernel half reads it. */
 struct sst_config {
-	__u8 splice;      /* the node's enum sst_splice, never INHERIT */
-	__u8 splice_auto; /* 1: this kernel passed the self-test, AUTO may adopt */
-	__u8 fail_closed; /* 1: what cannot be decided is refused */
-	__u8 pad;
+	__u8 splice;        /* the node's enum sst_splice, never INHERIT */
+	__u8 splice_auto;   /* 1: this kernel passed the self-test, AUTO may adopt */
+	__u8 fail_closed;   /* 1: what cannot be decided is refused */
+	__u8 splice_broken; /* 1: the self-test failed, nobody may be adopted */
 	__u32 splice_limit; /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
 };
 static_assert(sizeof(struct sst_config) == 8, "sst_config");

@@ -8,9 +8,18 @@
  *   3. GRACE  wait until no program still runs that saw the old values
  *   4. REMOVE what nothing refers to any more
  *
+ * In FLIP an endpoint becomes READY before, and stops being READY after, the
+ * service's value that makes the difference: a schedule names READY endpoints only.
+ * One that leaves becomes DRAINING there, so that affinity forgets it before GRACE;
+ * after that it is retired.
+ *
  * A step that fails in 1 or 2 is undone by walking back: every step holds what
- * it replaced. Removal cannot break anything, so 4 is never undone; a step of 4
- * that fails leaves garbage that the next plan finds and removes.
+ * it replaced. Slots have no old content worth keeping: nothing referred to them.
+ * Removal cannot break anything, so 4 is never undone; a step of 4 that fails
+ * leaves garbage that the next plan finds and removes. The same holds for a plan
+ * that was cut short anywhere. Slots that only an earlier plan's readers may hold
+ * count as free, so whoever has walked back, or does not know how the last plan
+ * ended, waits as in GRACE before it applies the next.
  *
  * An endpoint that leaves the configuration becomes REMOVED and is deleted when
  * its last flow has closed, so that no counter is lost; a service follows its
@@ -28,14 +37,14 @@
 #include "model/state.h"
 
 enum step_kind {
-	/* ADD */
+	/* ADD; overwrites what a plan cut short may have left under the same id */
 	STEP_ADD_SERVICE_STATS,  /* id */
 	STEP_ADD_ENDPOINT_STATS, /* id */
 	STEP_ADD_ENDPOINT,       /* id, endpoint */
 	STEP_ADD_SLOTS,          /* slots.first, slots.n, slots.ids (owned by the plan) */
 	STEP_ADD_SERVICE_INFO,   /* id, info; also the RR cursor */
 	STEP_ADD_SERVICE,        /* id, service */
-	/* FLIP; replaces is always set but for FRONTEND, where it tells */
+	/* FLIP; replaces is always set but for FLIP_FRONTEND, where it tells */
 	STEP_FLIP_CONFIG,       /* config */
 	STEP_FLIP_SERVICE_INFO, /* id, info */
 	STEP_FLIP_ENDPOINT,     /* id, endpoint: weight, state (READY .. DRAINING) */
@@ -47,7 +56,8 @@ enum step_kind {
 	/* REMOVE */
 	STEP_RETIRE_ENDPOINT, /* id, endpoint with state REMOVED; on_remove says what befalls its flows */
 	STEP_DELETE_ENDPOINT, /* id: value and statistics */
-	STEP_DELETE_SERVICE,  /* id: value, info, cursor, statistics */
+	/* id: value, info, cursor, statistics; a plan cut short may have left some of them only */
+	STEP_DELETE_SERVICE,
 	STEP_STOP_SPLICE, /* flows whose service or node no longer allows the splice go back to TCP */
 };
 
@@ -69,16 +79,20 @@ struct step {
 	uint32_t id;
 	bool replaces;     /* old holds what was there */
 	uint8_t on_remove; /* RETIRE_ENDPOINT: enum sst_on_remove of its service */
-	uint8_t protocol; /* RETIRE_ENDPOINT: of its service; connected UDP sockets are always ended */
+	/* RETIRE_ENDPOINT: of its service, 0: it has none; connected UDP sockets are always ended */
+	uint8_t protocol;
 	union step_value value;
 	union step_value old;
 };
 
-/* One line of the difference, for people. op is '+', '~' or '-'. */
+/*
+ * One line of the difference, for people. op is '+', '~' or '-'. A service that
+ * comes or goes is one line; its addresses and endpoints are told only when it stays.
+ */
 struct change {
 	char op;
-	const char *kind; /* "service", "endpoint", "node"; static */
-	char *name;       /* "web/http 10.96.0.10:80/TCP", "web/http 10.1.0.2:8080" */
+	const char *kind; /* "node", "service", "address", "endpoint"; static */
+	char *name;       /* "web/http 10.96.0.10:80/TCP", "web/http 10.1.0.2:8080"; node: "" */
 	char *detail;     /* "weight 1 -> 3", NULL: nothing to add */
 };
 

@@ -16,8 +16,8 @@ uint64_t schedule_length(const uint32_t *weights, size_t n);
  * Fills slots[schedule_length()] with indices into weights, each as often as its
  * reduced weight says and spread as evenly as may be ("smooth weighted round
  * robin": every turn each endpoint gains its weight, the richest is taken and pays
- * the sum). Ties go to the lower index. O(length * n) at worst; equal weights
- * take the short way, O(length). Returns 0 or -ENOMEM.
+ * the sum). Ties go to the lower index. O(length * different weights). Returns 0
+ * or -ENOMEM.
  */
 int schedule_fill(const uint32_t *weights, size_t n, uint32_t *slots);
 

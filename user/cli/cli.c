@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/cli.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+
+/* ---- what there is ----------------------------------------------------------- */
+
+/* Options that not every command takes, as bits. */
+enum {
+	TAKES_FILE = 1 << 0, /* and needs it */
+	TAKES_OUTPUT = 1 << 1,
+	TAKES_DRY_RUN = 1 << 2,
+	TAKES_FOLLOW = 1 << 3,
+	TAKES_UNLOAD = 1 << 4,
+	TAKES_FORCE = 1 << 5,
+};
+
+struct command {
+	const char *name;
+	const char *argument; /* the one it may have; NULL: none */
+	unsigned takes;
+	const char *summary;
+	int (*run)(const struct cli_options *options, int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ .name = "load",
+	  .takes = TAKES_FILE,
+	  .summary = "load the data plane, or upgrade it, and apply FILE",
+	  .run = cmd_load },
+	{ .name = "unload", .summary = "remove the data plane", .run = cmd_unload },
+	{ .name = "apply",
+	  .takes = TAKES_FILE | TAKES_DRY_RUN,
+	  .summary = "print how FILE differs from what is in force, and apply it",
+	  .run = cmd_apply },
+	{ .name = "run",
+	  .takes = TAKES_FILE | TAKES_UNLOAD,
+	  .summary = "load, then follow FILE and write the stats file",
+	  .run = cmd_run },
+	{ .name = "status",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "show whether and how the data plane is loaded",
+	  .run = cmd_status },
+	{ .name = "services",
+	  .argument = "[NAME]",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "list services, or show one with its endpoints",
+	  .run = cmd_services },
+	{ .name = "endpoints",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "list endpoints",
+	  .run = cmd_endpoints },
+	{ .name = "flows",
+	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
+	  .summary = "list live flows, or print flows as they come and go",
+	  .run = cmd_flows },
+	{ .name = "check",
+	  .takes = TAKES_FILE,
+	  .summary = "check that FILE is a valid configuration",
+	  .run = cmd_check },
+	{ .name = "version",
+	  .summary = "print the versions of binary, ABI and libbpf",
+	  .run = cmd_version },
+};
+
+enum {
+	LONG_CGROUP = 256, /* beyond every letter */
+	LONG_PIN,
+	LONG_SOCKET,
+	LONG_STATS,
+	LONG_DRY_RUN,
+	LONG_FOLLOW,
+	LONG_UNLOAD,
+	LONG_FORCE,
+};
+
+struct option_row {
+	int value; /* a letter, or LONG_* */
+	const char *name;
+	const char *argument; /* NULL: none */
+	const char *help;
+	unsigned takes; /* the bit of the commands that take it; 0: all of them */
+};
+
+static const struct option_row option_rows[] = {
+	{ 'f', "file", "FILE", "the configuration", TAKES_FILE },
+	{ 'o', "output", "table|json", "how to print it (table)", TAKES_OUTPUT },
+	{ LONG_DRY_RUN, "dry-run", NULL, "print the difference, change nothing", TAKES_DRY_RUN },
+	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
+	{ LONG_UNLOAD, "unload-on-exit", NULL, "remove the data plane at the end", TAKES_UNLOAD },
+	{ LONG_FORCE, "force", NULL, "lose spliced bytes that nobody reads", TAKES_FORCE },
+	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
+	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
+	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
+	{ LONG_STATS, "stats", "FILE", "the stats file (" CLI_DEFAULT_STATS ")", 0 },
+	{ 'v', "verbose", NULL, "print libbpf's messages, too", 0 },
+	{ 'h', "help", NULL, "print this help", 0 },
+};
+
+static bool takes(const struct command *command, const struct option_row *row)
+{
+	return !row->takes || command->takes & row->takes;
+}
+
+/* ---- messages ---------------------------------------------------------------- */
+
+void cli_error(const char *format, ...)
+{
+	va_list ap;
+
+	fflush(stdout); /* where both go to one terminal, keep the order */
+	fputs("sidestep: ", stderr);
+	va_start(ap, format);
+	vfprintf(stderr, format, ap);
+	va_end(ap);
+	fputc('\n', stderr);
+}
+
+void cli_print_problems(const struct problems *problems)
+{
+	fflush(stdout);
+	for (unsigned i = 0; i < problems->count; i++)
+		fprintf(stderr, "%s\n", problems->text[i]);
+	if (problems->more)
+		fprintf(stderr, "... and %u more\n", problems->more);
+}
+
+static int out_of_memory(void)
+{
+	cli_error("%s", strerror(ENOMEM));
+	return CLI_FAILED;
+}
+
+int cli_print(const struct text *text)
+{
+	if (text->error)
+		return out_of_memory();
+	fwrite(text_string(text), 1, text->length, stdout);
+	return CLI_DONE;
+}
+
+static int print_json(json_t *json, size_t flags)
+{
+	int err = json ? json_dumpf(json, stdout, flags) : 0;
+
+	json_decref(json);
+	if (err && ferror(stdout))
+		return CLI_FAILED; /* close_output() tells why */
+	if (!json || err)
+		return out_of_memory();
+	putchar('\n');
+	return CLI_DONE;
+}
+
+int cli_print_json(json_t *json)
+{
+	return print_json(json, JSON_INDENT(2));
+}
+
+int cli_print_json_line(json_t *json)
+{
+	int status = print_json(json, JSON_COMPACT);
+
+	fflush(stdout);
+	return status;
+}
+
+static int usage_error(const struct command *command)
+{
+	fprintf(stderr, "Try 'sidestep%s%s --help'.\n", command ? " " : "",
+		command ? command->name : "");
+	return CLI_USAGE;
+}
+
+/* ---- help -------------------------------------------------------------------- */
+
+static void print_help(void)
+{
+	puts("Usage: sidestep COMMAND [OPTION...]\n"
+	     "\n"
+	     "Service mesh data plane in the kernel.\n"
+	     "\n"
+	     "Commands:");
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-11s %s\n", commands[i].name, commands[i].summary);
+	puts("\n"
+	     "'sidestep COMMAND --help' tells of a command's options, sidestep(8) of the rest.");
+}
+
+static void print_option(const struct option_row *row)
+{
+	char name[40];
+
+	snprintf(name, sizeof(name), "--%s%s%s", row->name, row->argument ? " " : "",
+		 row->argument ? row->argument : "");
+	if (row->value < LONG_CGROUP)
+		printf("  -%c, %-20s  %s\n", row->value, name, row->help);
+	else
+		printf("      %-20s  %s\n", name, row->help);
+}
+
+static void print_command_help(const struct command *command)
+{
+	printf("Usage: sidestep %s%s [OPTION...]%s%s\n\n", command->name,
+	       command->takes & TAKES_FILE ? " -f FILE" : "", command->argument ? " " : "",
+	       command->argument ? command->argument : "");
+	printf("%s: %s.\n\nOptions, with defaults in parentheses:\n", command->name,
+	       command->summary);
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
+		if (takes(command, &option_rows[i]))
+			print_option(&option_rows[i]);
+}
+
+/* ---- options ------------------------------------------------------------------ */
+
+/* getopt's two forms of the rows that a command takes. */
+struct getopt_tables {
+	struct option longs[ARRAY_SIZE(option_rows) + 1];
+	char shorts[2 * ARRAY_SIZE(option_rows) + 2];
+};
+
+static void make_getopt_tables(const struct command *command, struct getopt_tables *ret)
+{
+	struct option *option = ret->longs;
+	char *letter = ret->shorts;
+
+	memset(ret, 0, sizeof(*ret));
+	*letter++ = ':'; /* tell a missing argument from an unknown option */
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++) {
+		const struct option_row *row = &option_rows[i];
+
+		if (!takes(command, row))
+			continue;
+		*option++ = (struct option){
+			.name = row->name,
+			.has_arg = row->argument ? required_argument : no_argument,
+			.val = row->value,
+		};
+		if (row->value >= LONG_CGROUP)
+			continue;
+		*letter++ = row->value;
+		if (row->argument)
+			*letter++ = ':';
+	}
+}
+
+static int set_output(struct cli_options *options, const char *format)
+{
+	if (strcmp(format, "table") && strcmp(format, "json")) {
+		cli_error("unknown output '%s', expected table or json", format);
+		return -EINVAL;
+	}
+	options->json = !strcmp(format, "json");
+	return 0;
+}
+
+static int set_option(struct cli_options *options, int value, const char *argument)
+{
+	switch (value) {
+	case 'f':
+		options->file = argument;
+		break;
+	case 'o':
+		return set_output(options, argument);
+	case 'v':
+		options->verbose = true;
+		break;
+	case LONG_CGROUP:
+		options->cgroup = argument;
+		break;
+	case LONG_PIN:
+		options->pin = argument;
+		break;
+	case LONG_SOCKET:
+		options->socket = argument;
+		break;
+	case LONG_STATS:
+		options->stats = argument;
+		break;
+	case LONG_DRY_RUN:
+		options->dry_run = true;
+		break;
+	case LONG_FOLLOW:
+		options->follow = true;
+		break;
+	case LONG_UNLOAD:
+		options->unload_on_exit = true;
+		break;
+	case LONG_FORCE:
+		options->force = true;
+		break;
+	}
+	return 0;
+}
+
+static const struct option_row *find_option(const struct command *command, int value)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(option_rows); i++)
+		if (option_rows[i].value == value && takes(command, &option_rows[i]))
+			return &option_rows[i];
+	return NULL;
+}
+
+/* Tells what getopt stumbled over: result is what it returned, ':' or '?'. */
+static void complain_of_option(const struct command *command, int result, char **argv)
+{
+	const struct option_row *row = find_option(command, optopt);
+
+	if (row && result == ':')
+		cli_error("option '--%s' needs an argument", row->name);
+	else if (row)
+		cli_error("option '--%s' takes no argument", row->name);
+	else if (optopt)
+		cli_error("option '-%c' is not known here", optopt);
+	else
+		cli_error("option '%s' is not known here", argv[optind - 1]);
+}
+
+/* Returns 0 with optind at the first argument, 1 when only help was wanted, or -EINVAL. */
+static int parse_options(const struct command *command, int argc, char **argv,
+			 struct cli_options *options)
+{
+	struct getopt_tables tables;
+	int value;
+
+	make_getopt_tables(command, &tables);
+	opterr = 0;
+	while ((value = getopt_long(argc, argv, tables.shorts, tables.longs, NULL)) != -1) {
+		if (value == 'h')
+			return 1;
+		if (value == '?' || value == ':') {
+			complain_of_option(command, value, argv);
+			return -EINVAL;
+		}
+		if (set_option(options, value, optarg))
+			return -EINVAL;
+	}
+	return 0;
+}
+
+static int check_usage(const struct command *command, const struct cli_options *options,
+		       int n_arguments, char **arguments)
+{
+	int max = command->argument ? 1 : 0;
+
+	if (n_arguments > max) {
+		cli_error("unexpected argument '%s'", arguments[max]);
+		return -EINVAL;
+	}
+	if (command->takes & TAKES_FILE && !options->file) {
+		cli_error("%s needs -f FILE", command->name);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* ---- the way in and out ----------------------------------------------------------- */
+
+static int run_command(const struct command *command, int argc, char **argv)
+{
+	struct cli_options options = {
+		.pin = CLI_DEFAULT_PIN,
+		.socket = CLI_DEFAULT_SOCKET,
+		.stats = CLI_DEFAULT_STATS,
+	};
+	int r = parse_options(command, argc, argv, &options);
+
+	if (r > 0) {
+		print_command_help(command);
+		return CLI_DONE;
+	}
+	if (r < 0 || check_usage(command, &options, argc - optind, argv + optind))
+		return usage_error(command);
+	return command->run(&options, argc - optind, argv + optind);
+}
+
+static const struct command *find_command(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+static int dispatch(int argc, char **argv)
+{
+	const struct command *command;
+
+	if (argc < 2) {
+		cli_error("which command?");
+		return usage_error(NULL);
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+		print_help();
+		return CLI_DONE;
+	}
+	if (!strcmp(argv[1], "--version"))
+		return run_command(find_command("version"), 1, argv);
+	command = find_command(argv[1]);
+	if (command)
+		return run_command(command, argc - 1, argv + 1);
+	if (argv[1][0] == '-')
+		cli_error("option '%s' belongs behind a command", argv[1]);
+	else
+		cli_error("unknown command '%s'", argv[1]);
+	return usage_error(NULL);
+}
+
+/* Output that was lost, on a full disk say, is a failure of any command. */
+static int close_output(int status)
+{
+	bool lost = ferror(stdout);
+
+	if (!fclose(stdout) && !lost)
+		return status;
+	cli_error("cannot write the output: %s", strerror(errno));
+	return status == CLI_DONE ? CLI_FAILED : status;
+}
+
+int cli_main(int argc, char **argv)
+{
+	return close_output(dispatch(argc, argv));
+}

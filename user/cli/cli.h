@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The frame of the command line. A command is one function in a file of its own and
+ * one row of the table in cli.c; options are parsed here, once for all of them.
+ */
+#ifndef SIDESTEP_CLI_CLI_H
+#define SIDESTEP_CLI_CLI_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "core/problems.h"
+#include "core/text.h"
+
+/* Documented in sidestep(8). */
+enum cli_exit {
+	CLI_DONE = 0,
+	CLI_FAILED = 1,     /* something the system refused; nothing was left half done */
+	CLI_USAGE = 2,      /* the command line is wrong */
+	CLI_NOT_LOADED = 3, /* there is no data plane under --pin */
+	CLI_REFUSED = 4,    /* the configuration is wrong; the one in force stays */
+};
+
+#define CLI_DEFAULT_PIN    "/sys/fs/bpf/sidestep"
+#define CLI_DEFAULT_SOCKET "/run/sidestep/sidestep.sock"
+#define CLI_DEFAULT_STATS  "/run/sidestep/sidestep.prom"
+
+struct cli_options {
+	const char *cgroup; /* NULL: the root of cgroup v2 */
+	const char *pin;
+	const char *socket;
+	const char *stats;
+	const char *file; /* set for every command that takes -f */
+	bool json;
+	bool verbose;
+	bool dry_run;        /* apply */
+	bool follow;         /* flows */
+	bool unload_on_exit; /* run */
+	bool force;          /* unload */
+};
+
+/*
+ * Commands get what stands behind the options, of a number that fits the table, and
+ * return an enum cli_exit.
+ */
+int cmd_apply(const struct cli_options *options, int argc, char **argv);
+int cmd_check(const struct cli_options *options, int argc, char **argv);
+int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
+int cmd_flows(const struct cli_options *options, int argc, char **argv);
+int cmd_load(const struct cli_options *options, int argc, char **argv);
+int cmd_run(const struct cli_options *options, int argc, char **argv);
+int cmd_services(const struct cli_options *options, int argc, char **argv);
+int cmd_status(const struct cli_options *options, int argc, char **argv);
+int cmd_unload(const struct cli_options *options, int argc, char **argv);
+int cmd_version(const struct cli_options *options, int argc, char **argv);
+
+/* Runs the program; the value is main()'s. */
+int cli_main(int argc, char **argv);
+
+/* Prints "sidestep: message" and a newline to stderr. */
+void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Prints one problem a line to stderr, as compilers do, so that editors can follow. */
+void cli_print_problems(const struct problems *problems);
+
+/*
+ * Print to stdout; return CLI_DONE, or CLI_FAILED with a message when memory was
+ * out (json is NULL then). The JSON printers take the reference over. A line is
+ * for streams: compact, and seen by the reader at once. That stdout could be
+ * written is looked at once, when the command has ended.
+ */
+int cli_print(const struct text *text);
+int cli_print_json(json_t *json);
+int cli_print_json_line(json_t *json);
+
+#endif

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/common.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "datapath/reconcile.h"
+#include "source/yaml.h"
+
+int cli_load_model(const struct cli_options *options, struct model **ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	int err = yaml_load_file(options->file, &problems, ret);
+
+	if (!err)
+		return CLI_DONE;
+	cli_print_problems(&problems);
+	if (!problems.count)
+		cli_error("%s: %s", options->file, strerror(-err));
+	return CLI_REFUSED;
+}
+
+int cli_open(const struct cli_options *options, struct datapath **ret)
+{
+	int err = datapath_open(options->pin, ret);
+
+	if (!err)
+		return CLI_DONE;
+	if (err == -ENOENT) {
+		cli_error("not loaded (nothing is pinned at %s)", options->pin);
+		return CLI_NOT_LOADED;
+	}
+	if (err == -EPROTO)
+		cli_error("%s holds the maps of a version with another ABI: 'sidestep unload' "
+			  "removes them",
+			  options->pin);
+	else
+		cli_error("%s: %s", options->pin, strerror(-err));
+	return CLI_FAILED;
+}
+
+int cli_dump(const struct cli_options *options, unsigned what, struct state *ret)
+{
+	_cleanup_datapath_ struct datapath *datapath = NULL;
+	int status = cli_open(options, &datapath);
+	int err;
+
+	if (status)
+		return status;
+	err = datapath_sweep(datapath);
+	if (!err)
+		err = datapath_dump(datapath, what, ret);
+	if (!err)
+		return CLI_DONE;
+	cli_error("the maps cannot be read: %s", strerror(-err));
+	return CLI_FAILED;
+}
+
+int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
+	     struct datapath **ret)
+{
+	const struct datapath_options how = { .pin = options->pin,
+					      .cgroup = options->cgroup,
+					      .verbose = options->verbose };
+	const struct unload_options at_once = { .force = true };
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_datapath_ struct datapath *datapath = NULL, *before = NULL;
+	bool first = datapath_open(options->pin, &before) == -ENOENT;
+	int err = datapath_load(&how, &problems, &datapath);
+
+	if (!err) {
+		err = reconcile(datapath, model, false, &problems, plan);
+		if (err && first) {
+			datapath_unlock(datapath);
+			datapath_unload(options->pin, &at_once, &problems);
+		}
+	}
+	cli_print_problems(&problems);
+	if (err) {
+		if (!problems.count)
+			cli_error("cannot load: %s", strerror(-err));
+		return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
+	}
+	*ret = TAKE_PTR(datapath);
+	return CLI_DONE;
+}
+
+void cli_print_changes(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_changes; i++) {
+		const struct change *change = &plan->changes[i];
+
+		printf("%c %s %s%s%s\n", change->op, change->kind, change->name ?: "",
+		       change->detail ? ": " : "", change->detail ?: "");
+	}
+	if (!plan->n_changes)
+		puts("no difference");
+}

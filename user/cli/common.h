@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What several commands do alike. Functions return an enum cli_exit and have said why. */
+#ifndef SIDESTEP_CLI_COMMON_H
+#define SIDESTEP_CLI_COMMON_H
+
+#include "cli/cli.h"
+#include "datapath/datapath.h"
+#include "model/model.h"
+#include "plan/plan.h"
+
+int cli_load_model(const struct cli_options *options, struct model **ret);
+
+/* Finds the data plane under --pin. */
+int cli_open(const struct cli_options *options, struct datapath **ret);
+
+/* Opens, brings the bytes of live flows into the statistics, and dumps. */
+int cli_dump(const struct cli_options *options, unsigned what, struct state *ret);
+
+/* Loads or upgrades and applies; a first load that cannot apply is taken out again.
+ * The datapath returned holds the lock. */
+int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
+	     struct datapath **ret);
+
+void cli_print_changes(const struct plan *plan);
+
+#endif

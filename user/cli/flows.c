@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Live flows from the kernel's own sockets; --follow asks the daemon, which reads
+ * the ring buffer. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common.h"
+#include "core/clock.h"
+#include "daemon/client.h"
+#include "export/record.h"
+
+struct listing {
+	struct sst_record *records;
+	size_t n, room;
+};
+
+/* A connection is listed once: by its client's end where that is on this node. */
+static int add(const struct sst_record *record, void *arg)
+{
+	struct listing *listing = arg;
+
+	if (record->role == SST_ROLE_SERVER && record->peer_flow)
+		return 0;
+	if (listing->n == listing->room) {
+		size_t room = listing->room * 2 + 256;
+		void *records = realloc(listing->records, room * sizeof(*listing->records));
+
+		if (!records)
+			return -ENOMEM;
+		listing->records = records;
+		listing->room = room;
+	}
+	listing->records[listing->n++] = *record;
+	return 0;
+}
+
+static int compare_opened(const void *a, const void *b)
+{
+	const struct sst_record *x = a, *y = b;
+
+	return x->opened_ns < y->opened_ns ? -1 : x->opened_ns > y->opened_ns;
+}
+
+static int print_table(const struct listing *listing, const struct record_context *context)
+{
+	_cleanup_table_ struct table table = record_table();
+	_cleanup_text_ struct text out = {};
+
+	for (size_t i = 0; i < listing->n; i++)
+		record_add_row(&listing->records[i], context, &table);
+	table_print(&table, &out);
+	return cli_print(&out);
+}
+
+static int print_json(const struct listing *listing, const struct record_context *context)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < listing->n; i++)
+		json_array_append_new(array, record_to_json(&listing->records[i], context));
+	return cli_print_json(array);
+}
+
+static int list(const struct cli_options *options, struct datapath *datapath)
+{
+	_cleanup_state_ struct state state = {};
+	struct record_context context = { .state = &state,
+					  .realtime_offset_ns = clock_realtime_offset_ns() };
+	struct listing listing = {};
+	int status, err = datapath_dump(datapath, DUMP_TABLES, &state);
+
+	if (!err)
+		err = datapath_flows(datapath, add, &listing);
+	if (err) {
+		free(listing.records);
+		cli_error("flows cannot be listed: %s", strerror(-err));
+		return CLI_FAILED;
+	}
+	if (listing.n)
+		qsort(listing.records, listing.n, sizeof(*listing.records), compare_opened);
+	status = options->json ? print_json(&listing, &context) : print_table(&listing, &context);
+	free(listing.records);
+	return status;
+}
+
+static int follow(const struct cli_options *options)
+{
+	int err = client_follow(options->socket, options->json, stdout);
+
+	if (!err)
+		return CLI_DONE;
+	if (err == -ENOENT || err == -ECONNREFUSED)
+		cli_error("the daemon is not running ('sidestep run'): nobody reads the events");
+	else
+		cli_error("%s: %s", options->socket, strerror(-err));
+	return CLI_FAILED;
+}
+
+int cmd_flows(const struct cli_options *options, int argc, char **argv)
+{
+	_cleanup_datapath_ struct datapath *datapath = NULL;
+	int status = cli_open(options, &datapath);
+
+	(void)argc;
+	(void)argv;
+	if (status)
+		return status;
+	return options->follow ? follow(options) : list(options, datapath);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "cli/common.h"
+#include "daemon/client.h"
+#include "export/show.h"
+
+static int print_not_loaded(const struct cli_options *options)
+{
+	if (!options->json) {
+		cli_error("not loaded (nothing is pinned at %s)", options->pin);
+		return CLI_NOT_LOADED;
+	}
+	cli_print_json(json_pack("{s:n}", "loaded"));
+	return CLI_NOT_LOADED;
+}
+
+int cmd_status(const struct cli_options *options, int argc, char **argv)
+{
+	_cleanup_datapath_ struct datapath *datapath = NULL;
+	_cleanup_state_ struct state state = {};
+	_cleanup_text_ struct text out = {};
+	bool alive = client_daemon_alive(options->socket);
+	struct utsname host;
+	json_t *json;
+	int status;
+
+	(void)argc;
+	(void)argv;
+	if (datapath_open(options->pin, &datapath) == -ENOENT)
+		return print_not_loaded(options);
+	status = cli_dump(options, DUMP_TABLES | DUMP_FILL, &state);
+	if (status)
+		return status;
+	uname(&host);
+	if (options->json) {
+		json = show_status_json(&state);
+		json_object_set_new(json, "kernel", json_string(host.release));
+		json_object_set_new(json, "daemon", json_boolean(alive));
+		return cli_print_json(json);
+	}
+	show_status(&state, &out);
+	text_add(&out, "\nkernel  %s\ndaemon  %s\n", host.release, alive ? "alive" : "not running");
+	return cli_print(&out);
+}

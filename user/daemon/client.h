@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Asking the daemon, from the command line. See daemon/control.h for the protocol. */
+#ifndef SIDESTEP_DAEMON_CLIENT_H
+#define SIDESTEP_DAEMON_CLIENT_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+/* Whether a daemon answers on the socket. */
+bool client_daemon_alive(const char *socket_path);
+
+/*
+ * Copies events to out, a line each, flushed, until the daemon ends or out does.
+ * Returns 0, or -errno when there is no daemon (-ENOENT, -ECONNREFUSED).
+ */
+int client_follow(const char *socket_path, bool json, FILE *out);
+
+#endif

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/control.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "core/cleanup.h"
+#include "daemon/client.h"
+#include "daemon/log.h"
+
+#define REQUEST_MAX 4096
+/* What may wait for a follower that reads slowly. */
+#define BACKLOG_MAX (1024 * 1024)
+
+enum follow {
+	FOLLOW_NOT,
+	FOLLOW_TEXT,
+	FOLLOW_JSON,
+};
+
+struct client {
+	uv_pipe_t pipe; /* first: a handle is its client */
+	struct control *control;
+	struct client *next, **link;
+	enum follow follow;
+	unsigned long lost;
+	size_t length;
+	char request[REQUEST_MAX];
+};
+
+struct control {
+	uv_pipe_t pipe;
+	char *path;
+	control_reload_fn reload;
+	void *arg;
+	struct client *clients;
+};
+
+struct message {
+	uv_write_t write; /* first */
+	char text[];
+};
+
+static void free_handle(uv_handle_t *handle)
+{
+	free(handle);
+}
+
+static void hang_up(struct client *client)
+{
+	if (uv_is_closing((uv_handle_t *)&client->pipe))
+		return;
+	*client->link = client->next;
+	if (client->next)
+		client->next->link = client->link;
+	uv_close((uv_handle_t *)&client->pipe, free_handle);
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+	struct client *client = (struct client *)write->handle;
+
+	if (status < 0)
+		hang_up(client);
+	free(write);
+}
+
+static void client_send(struct client *client, const char *text, size_t n)
+{
+	struct message *message = malloc(sizeof(*message) + n);
+	uv_buf_t buf;
+
+	if (!message) {
+		client->lost++;
+		return;
+	}
+	memcpy(message->text, text, n);
+	buf = uv_buf_init(message->text, n);
+	if (uv_write(&message->write, (uv_stream_t *)&client->pipe, &buf, 1, on_written)) {
+		free(message);
+		hang_up(client);
+	}
+}
+
+static void client_say(struct client *client, const char *word)
+{
+	client_send(client, word, strlen(word));
+}
+
+static void client_follow_as(struct client *client, const json_t *request)
+{
+	const char *output = json_string_value(json_object_get(request, "output"));
+
+	client->follow = output && !strcmp(output, "json") ? FOLLOW_JSON : FOLLOW_TEXT;
+}
+
+static void serve(struct client *client)
+{
+	json_t *request = json_loads(client->request, 0, NULL);
+	const char *command = json_string_value(json_object_get(request, "command"));
+	struct control *control = client->control;
+
+	if (command && !strcmp(command, "ping"))
+		client_say(client, "pong\n");
+	else if (command && !strcmp(command, "reload"))
+		client_say(client, control->reload(control->arg) ? "reloaded\n" : "refused\n");
+	else if (command && !strcmp(command, "follow"))
+		client_follow_as(client, request);
+	else
+		client_say(client, "unknown request\n");
+	json_decref(request);
+}
+
+/* Room for the rest of the request; none left means it is too long. */
+static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
+{
+	struct client *client = (struct client *)handle;
+
+	(void)suggested;
+	*buf = uv_buf_init(client->request + client->length, REQUEST_MAX - 1 - client->length);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
+{
+	struct client *client = (struct client *)stream;
+	char *end;
+
+	(void)buf;
+	if (n < 0) {
+		hang_up(client);
+		return;
+	}
+	client->length += n;
+	client->request[client->length] = '\0';
+	end = strchr(client->request, '\n');
+	if (!end)
+		return;
+	*end = '\0';
+	client->length = 0;
+	serve(client);
+}
+
+static bool trusted(const uv_pipe_t *pipe)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+	uv_os_fd_t fd;
+
+	if (uv_fileno((const uv_handle_t *)pipe, &fd) ||
+	    getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size))
+		return false;
+	return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static void on_connection(uv_stream_t *server, int status)
+{
+	struct control *control = server->data;
+	struct client *client;
+
+	if (status < 0)
+		return;
+	client = calloc(1, sizeof(*client));
+	if (!client)
+		return;
+	client->control = control;
+	client->next = control->clients;
+	client->link = &control->clients;
+	if (client->next)
+		client->next->link = &client->next;
+	control->clients = client;
+	uv_pipe_init(server->loop, &client->pipe, 0);
+	if (uv_accept(server, (uv_stream_t *)&client->pipe) || !trusted(&client->pipe) ||
+	    uv_read_start((uv_stream_t *)&client->pipe, on_alloc, on_read))
+		hang_up(client);
+}
+
+static int control_listen(struct control *control)
+{
+	mode_t before;
+	int err;
+
+	if (client_daemon_alive(control->path))
+		return -EADDRINUSE;
+	unlink(control->path);
+	before = umask(0177); /* never there with a wider mode, not for a moment */
+	err = uv_pipe_bind(&control->pipe, control->path);
+	umask(before);
+	if (!err)
+		err = uv_listen((uv_stream_t *)&control->pipe, 16, on_connection);
+	return err;
+}
+
+static void free_control(uv_handle_t *handle)
+{
+	struct control *control = (struct control *)handle;
+
+	free(control->path);
+	free(control);
+}
+
+int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, void *arg,
+		 struct control **ret)
+{
+	struct control *control = calloc(1, sizeof(*control));
+	int err;
+
+	if (!control)
+		return -ENOMEM;
+	control->reload = reload;
+	control->arg = arg;
+	control->path = strdup(path);
+	if (!control->path) {
+		free(control);
+		return -ENOMEM;
+	}
+	uv_pipe_init(loop, &control->pipe, 0);
+	control->pipe.data = control;
+	err = control_listen(control);
+	if (err) {
+		uv_close((uv_handle_t *)&control->pipe, free_control);
+		return err;
+	}
+	*ret = control;
+	return 0;
+}
+
+bool control_followed(const struct control *control)
+{
+	for (const struct client *client = control->clients; client; client = client->next)
+		if (client->follow)
+			return true;
+	return false;
+}
+
+static void tell_loss(struct client *client)
+{
+	char text[80];
+	int n = snprintf(text, sizeof(text),
+			 client->follow == FOLLOW_JSON
+				 ? "{\"event\":\"lost\",\"count\":%lu}\n"
+				 : "... %lu events lost: reading too slowly\n",
+			 client->lost);
+
+	client->lost = 0;
+	client_send(client, text, n);
+}
+
+static void client_event(struct client *client, const struct text *line)
+{
+	if (!line->length || line->error ||
+	    uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > BACKLOG_MAX) {
+		client->lost++;
+		return;
+	}
+	if (client->lost)
+		tell_loss(client);
+	client_send(client, line->data, line->length);
+}
+
+static void json_line(const struct sst_record *record, const struct record_context *context,
+		      struct text *out)
+{
+	json_t *json = record_to_json(record, context);
+	_cleanup_free_ char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
+
+	json_decref(json);
+	if (dumped)
+		text_add(out, "%s\n", dumped);
+}
+
+void control_event(struct control *control, const struct sst_record *record,
+		   const struct record_context *context)
+{
+	_cleanup_text_ struct text json = {}, text = {};
+	struct client *next;
+
+	for (struct client *client = control->clients; client; client = next) {
+		next = client->next;
+		if (client->follow == FOLLOW_JSON) {
+			if (!json.length)
+				json_line(record, context, &json);
+			client_event(client, &json);
+		} else if (client->follow == FOLLOW_TEXT) {
+			if (!text.length)
+				record_to_line(record, context, &text);
+			client_event(client, &text);
+		}
+	}
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	while (control->clients)
+		hang_up(control->clients);
+	uv_close((uv_handle_t *)&control->pipe, free_control); /* unlinks the socket */
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control socket: a Unix stream, mode 0600, served to root and to the daemon's
+ * own user only (peer credentials are checked). A client sends one JSON object on a
+ * line; lines come back.
+ *
+ *   {"command":"ping"}                            "pong"
+ *   {"command":"reload"}                          "reloaded" or "refused"
+ *   {"command":"follow","output":"json"|"text"}   a line an event, until it hangs up
+ *
+ * A follower that does not read loses lines, never anybody else's time: what waits
+ * for it is bounded, and it is told how many it lost.
+ */
+#ifndef SIDESTEP_DAEMON_CONTROL_H
+#define SIDESTEP_DAEMON_CONTROL_H
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "export/record.h"
+
+struct control;
+
+/* Returns whether the configuration was accepted. */
+typedef bool (*control_reload_fn)(void *arg);
+
+/*
+ * Listens on path; a socket file that nobody answers on is replaced. -EADDRINUSE
+ * when another daemon does answer.
+ */
+int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, void *arg,
+		 struct control **ret);
+
+/* Whether anybody follows; events need not be put into words otherwise. */
+bool control_followed(const struct control *control);
+
+void control_event(struct control *control, const struct sst_record *record,
+		   const struct record_context *context);
+
+/* Hangs up on everybody and removes the socket; memory goes once the loop has run. */
+void control_close(struct control *control);
+
+#endif

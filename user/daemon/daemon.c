@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <uv.h>
+
+#include "core/atomic_file.h"
+#include "core/clock.h"
+#include "daemon/control.h"
+#include "daemon/log.h"
+#include "datapath/reconcile.h"
+#include "datapath/ring.h"
+#include "export/metrics.h"
+#include "source/yaml.h"
+
+#define STATS_MS  5000
+#define EVENTS_MS 100 /* events that were not worth a wake-up are read this often */
+#define SETTLE_MS 50  /* after a change of the file: editors write in several steps */
+
+struct daemon {
+	struct datapath *datapath;
+	const struct daemon_options *options;
+	uv_loop_t loop;
+	uv_timer_t stats_timer, events_timer, settle_timer;
+	uv_poll_t events_poll, nominations_poll;
+	uv_signal_t hup, term, interrupt;
+	uv_fs_event_t watch;
+	struct control *control;
+	struct ring *events, *nominations;
+	struct state state; /* for names and the stats file; read anew every few seconds */
+	struct metrics_daemon self;
+	char file_name[NAME_MAX + 1];
+	bool stats_failed; /* told once, not every few seconds */
+	bool lost_datapath;
+};
+
+/* ---- configuration ------------------------------------------------------------ */
+
+static void refresh_state(struct daemon *daemon)
+{
+	struct state state;
+
+	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL, &state))
+		return;
+	state_release(&daemon->state);
+	daemon->state = state;
+}
+
+static int reload_locked(struct daemon *daemon, const struct model *model,
+			 struct problems *problems)
+{
+	_cleanup_plan_ struct plan plan = {};
+	int err = reconcile(daemon->datapath, model, false, problems, &plan);
+
+	if (err)
+		return err;
+	for (size_t i = 0; i < plan.n_changes; i++) {
+		const struct change *change = &plan.changes[i];
+
+		log_line("%c %s %s%s%s", change->op, change->kind, change->name ?: "",
+			 change->detail ? ": " : "", change->detail ?: "");
+	}
+	return 0;
+}
+
+static int reload_file(struct daemon *daemon, struct problems *problems)
+{
+	_cleanup_model_ struct model *model = NULL;
+	int err = yaml_load_file(daemon->options->file, problems, &model);
+
+	if (err)
+		return err;
+	err = datapath_lock(daemon->datapath);
+	if (err)
+		return err;
+	err = reload_locked(daemon, model, problems);
+	datapath_unlock(daemon->datapath);
+	return err;
+}
+
+static bool reload(void *arg)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct daemon *daemon = arg;
+	int err = reload_file(daemon, &problems);
+
+	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self.reload_succeeded = !err;
+	daemon->self.problems = problems.count + problems.more;
+	log_problems(&problems);
+	if (err)
+		log_line("%s is refused, the configuration in force stays: %s",
+			 daemon->options->file, strerror(-err));
+	else
+		refresh_state(daemon);
+	return !err;
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+	reload(timer->data);
+}
+
+/* The folder is watched, not the file: a rename over it is a change of the folder. */
+static void on_folder_change(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+	struct daemon *daemon = watch->data;
+
+	(void)events;
+	/* "..data" is the link that Kubernetes swaps under a mounted ConfigMap */
+	if (status || !name || (strcmp(name, daemon->file_name) && strcmp(name, "..data")))
+		return;
+	uv_timer_start(&daemon->settle_timer, on_settled, SETTLE_MS, 0);
+}
+
+/* ---- news ---------------------------------------------------------------------- */
+
+static void on_event(const void *data, size_t size, void *arg)
+{
+	const struct sst_record *record = data;
+	struct daemon *daemon = arg;
+	struct record_context context = { .state = &daemon->state,
+					  .realtime_offset_ns = clock_realtime_offset_ns() };
+
+	if (size < sizeof(*record) || !control_followed(daemon->control))
+		return;
+	if (record->service && !state_service(&daemon->state, record->service))
+		refresh_state(daemon); /* somebody else applied a new one */
+	control_event(daemon->control, record, &context);
+}
+
+static void on_nomination(const void *data, size_t size, void *arg)
+{
+	/* the pass that follows finds it among the candidates */
+	(void)data;
+	(void)size;
+	(void)arg;
+}
+
+static void on_events_ready(uv_poll_t *poll, int status, int events)
+{
+	struct daemon *daemon = poll->data;
+
+	(void)status;
+	(void)events;
+	ring_consume(daemon->events);
+}
+
+static void on_events_due(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+
+	ring_consume(daemon->events);
+}
+
+static void on_nominations_ready(uv_poll_t *poll, int status, int events)
+{
+	struct daemon *daemon = poll->data;
+
+	(void)status;
+	(void)events;
+	if (ring_consume(daemon->nominations) > 0)
+		datapath_adopt(daemon->datapath);
+}
+
+/* ---- statistics ----------------------------------------------------------------- */
+
+static void write_stats(struct daemon *daemon)
+{
+	_cleanup_text_ struct text text = {};
+	int err = metrics_write(&daemon->state, &daemon->self, &text);
+
+	if (!err)
+		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,
+					0644);
+	if (err && !daemon->stats_failed)
+		log_line("%s cannot be written: %s", daemon->options->stats, strerror(-err));
+	if (!err && daemon->stats_failed)
+		log_line("%s is written again", daemon->options->stats);
+	daemon->stats_failed = err;
+}
+
+/* Endpoints that waited for their last flow. */
+static void collect_garbage(struct daemon *daemon)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_plan_ struct plan plan = {};
+
+	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
+		return;
+	collect(daemon->datapath, &problems);
+	log_problems(&problems);
+}
+
+static void on_stats_due(uv_timer_t *timer)
+{
+	struct daemon *daemon = timer->data;
+
+	if (!datapath_present(daemon->datapath)) {
+		log_line("the data plane was unloaded by somebody else");
+		daemon->lost_datapath = true;
+		uv_stop(&daemon->loop);
+		return;
+	}
+	datapath_adopt(daemon->datapath); /* nominations that were lost */
+	datapath_sweep(daemon->datapath);
+	refresh_state(daemon);
+	write_stats(daemon);
+	collect_garbage(daemon);
+}
+
+/* ---- start and end ---------------------------------------------------------------- */
+
+static void on_hup(uv_signal_t *handle, int signum)
+{
+	(void)signum;
+	reload(handle->data);
+}
+
+static void on_end(uv_signal_t *handle, int signum)
+{
+	(void)signum;
+	uv_stop(handle->loop);
+}
+
+static int make_parent(const char *path)
+{
+	char copy[PATH_MAX];
+
+	snprintf(copy, sizeof(copy), "%s", path);
+	return mkdir(dirname(copy), 0755) && errno != EEXIST ? -errno : 0;
+}
+
+static int watch_file(struct daemon *daemon)
+{
+	char folder[PATH_MAX], name[PATH_MAX];
+
+	snprintf(folder, sizeof(folder), "%s", daemon->options->file);
+	snprintf(name, sizeof(name), "%s", daemon->options->file);
+	snprintf(daemon->file_name, sizeof(daemon->file_name), "%.*s", NAME_MAX, basename(name));
+	return uv_fs_event_start(&daemon->watch, on_folder_change, dirname(folder), 0);
+}
+
+static int open_rings(struct daemon *daemon)
+{
+	int err =
+		ring_open(datapath_events_fd(daemon->datapath), on_event, daemon, &daemon->events);
+
+	if (!err)
+		err = ring_open(datapath_nominations_fd(daemon->datapath), on_nomination, daemon,
+				&daemon->nominations);
+	if (!err)
+		err = uv_poll_init(&daemon->loop, &daemon->events_poll,
+				   ring_poll_fd(daemon->events));
+	if (!err)
+		err = uv_poll_init(&daemon->loop, &daemon->nominations_poll,
+				   ring_poll_fd(daemon->nominations));
+	if (err)
+		return err;
+	daemon->events_poll.data = daemon;
+	daemon->nominations_poll.data = daemon;
+	uv_poll_start(&daemon->events_poll, UV_READABLE, on_events_ready);
+	uv_poll_start(&daemon->nominations_poll, UV_READABLE, on_nominations_ready);
+	return 0;
+}
+
+static void start_handles(struct daemon *daemon)
+{
+	uv_loop_t *loop = &daemon->loop;
+
+	uv_timer_init(loop, &daemon->stats_timer);
+	uv_timer_init(loop, &daemon->events_timer);
+	uv_timer_init(loop, &daemon->settle_timer);
+	uv_signal_init(loop, &daemon->hup);
+	uv_signal_init(loop, &daemon->term);
+	uv_signal_init(loop, &daemon->interrupt);
+	uv_fs_event_init(loop, &daemon->watch);
+	daemon->stats_timer.data = daemon->events_timer.data = daemon->settle_timer.data = daemon;
+	daemon->hup.data = daemon->watch.data = daemon;
+	uv_signal_start(&daemon->hup, on_hup, SIGHUP);
+	uv_signal_start(&daemon->term, on_end, SIGTERM);
+	uv_signal_start(&daemon->interrupt, on_end, SIGINT);
+	uv_timer_start(&daemon->stats_timer, on_stats_due, 0, STATS_MS);
+	uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
+}
+
+static int start(struct daemon *daemon)
+{
+	const struct daemon_options *options = daemon->options;
+	int err = make_parent(options->socket) ?: make_parent(options->stats);
+
+	if (err) {
+		log_line("%s: %s", options->socket, strerror(-err));
+		return err;
+	}
+	err = control_open(&daemon->loop, options->socket, reload, daemon, &daemon->control);
+	if (err) {
+		log_line(err == -EADDRINUSE ? "%s: another daemon answers there" : "%s: %s",
+			 options->socket, strerror(-err));
+		return err;
+	}
+	start_handles(daemon);
+	err = watch_file(daemon);
+	if (err)
+		log_line("%s cannot be followed: %s", options->file, strerror(-err));
+	if (!err)
+		err = open_rings(daemon);
+	return err;
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+	(void)arg;
+	if (!uv_is_closing(handle))
+		uv_close(handle, NULL);
+}
+
+static void end(struct daemon *daemon)
+{
+	control_close(daemon->control);
+	uv_walk(&daemon->loop, close_handle, NULL);
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	uv_loop_close(&daemon->loop);
+	ring_close(daemon->events);
+	ring_close(daemon->nominations);
+	state_release(&daemon->state);
+}
+
+int daemon_run(struct datapath *datapath, const struct daemon_options *options)
+{
+	struct daemon daemon = { .datapath = datapath, .options = options };
+	int err;
+
+	signal(SIGPIPE, SIG_IGN);
+	daemon.self.started_ns = daemon.self.reloaded_ns = clock_ns(CLOCK_REALTIME);
+	daemon.self.reload_succeeded = true;
+	uv_loop_init(&daemon.loop);
+	err = start(&daemon);
+	if (!err) {
+		refresh_state(&daemon);
+		log_line("running, follows %s", options->file);
+		uv_run(&daemon.loop, UV_RUN_DEFAULT);
+		if (!daemon.lost_datapath)
+			on_stats_due(&daemon.stats_timer); /* the last word */
+	}
+	end(&daemon);
+	return daemon.lost_datapath ? -ENOENT : err;
+}

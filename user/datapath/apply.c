@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Carrying out a plan, and walking back when a step fails. See plan/plan.h. */
+#include "datapath/internal.h"
+
+#include <netinet/in.h>
+#include <string.h>
+
+#include "datapath/destroy.h"
+
+struct apply {
+	struct datapath *datapath;
+	struct problems *problems;
+	void *zero; /* statistics of all CPUs, for new entries */
+};
+
+static int put(struct apply *apply, enum map_index map, const void *key, const void *value)
+{
+	return bpf_map_update_elem(apply->datapath->map[map], key, value, BPF_ANY) ? -errno : 0;
+}
+
+/* What is not there need not be deleted. */
+static int drop(struct apply *apply, enum map_index map, const void *key)
+{
+	if (bpf_map_delete_elem(apply->datapath->map[map], key) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
+static int put_frontend(struct apply *apply, const struct state_frontend *frontend)
+{
+	struct sst_frontend value = { .service = frontend->service };
+
+	return put(apply, MAP_frontends, &frontend->key, &value);
+}
+
+static int put_info(struct apply *apply, __u32 id, const struct sst_service_info *info)
+{
+	__u64 start = 0;
+	int err = put(apply, MAP_service_info, &id, info);
+
+	if (!err &&
+	    bpf_map_update_elem(apply->datapath->map[MAP_cursors], &id, &start, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		err = -errno;
+	return err;
+}
+
+static int put_slots(struct apply *apply, const struct step *step)
+{
+	uint64_t *slots = apply->datapath->slots + step->value.slots.first;
+
+	if ((uint64_t)step->value.slots.first + step->value.slots.n > apply->datapath->n_slots)
+		return -E2BIG;
+	for (uint32_t i = 0; i < step->value.slots.n; i++)
+		slots[i] = step->value.slots.ids[i];
+	/* the flip that follows must not be seen before these */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	return 0;
+}
+
+/* Makes room as it is needed; the list belongs to the caller. */
+struct victims {
+	const struct step *step;
+	struct sst_record *records;
+	size_t n, room;
+};
+
+static int collect_victim(const struct sst_record *record, void *arg)
+{
+	struct victims *victims = arg;
+
+	if (record->endpoint != victims->step->id || record->role != SST_ROLE_CLIENT)
+		return 0;
+	if (record->protocol != IPPROTO_UDP && victims->step->on_remove != SST_ON_REMOVE_RESET)
+		return 0;
+	if (victims->n == victims->room) {
+		size_t room = victims->room * 2 + 64;
+		void *records = realloc(victims->records, room * sizeof(*victims->records));
+
+		if (!records)
+			return -ENOMEM;
+		victims->records = records;
+		victims->room = room;
+	}
+	victims->records[victims->n++] = *record;
+	return 0;
+}
+
+/* Connected UDP never comes by a hook again: such a socket would stay with a dead
+ * endpoint for ever. TCP finds out by itself; resetting it is the service's choice. */
+static int retire_endpoint(struct apply *apply, const struct step *step)
+{
+	struct victims victims = { .step = step };
+	int err = put(apply, MAP_endpoints, &step->id, &step->value.endpoint);
+
+	if (err || (step->protocol != IPPROTO_UDP && step->on_remove != SST_ON_REMOVE_RESET))
+		return err;
+	err = datapath_flows(apply->datapath, collect_victim, &victims);
+	if (!err)
+		destroy_sockets(victims.records, victims.n);
+	free(victims.records);
+	return err;
+}
+
+static int delete_service(struct apply *apply, __u32 id)
+{
+	static const enum map_index maps[] = { MAP_services, MAP_service_info, MAP_cursors,
+					       MAP_service_stats };
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
+		err = drop(apply, maps[i], &id) ?: err;
+	return err;
+}
+
+static int step_do(struct apply *apply, const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_ADD_SERVICE_STATS:
+		return put(apply, MAP_service_stats, &step->id, apply->zero);
+	case STEP_ADD_ENDPOINT_STATS:
+		return put(apply, MAP_endpoint_stats, &step->id, apply->zero);
+	case STEP_ADD_ENDPOINT:
+	case STEP_FLIP_ENDPOINT:
+		return put(apply, MAP_endpoints, &step->id, &step->value.endpoint);
+	case STEP_ADD_SLOTS:
+		return put_slots(apply, step);
+	case STEP_ADD_SERVICE_INFO:
+	case STEP_FLIP_SERVICE_INFO:
+		return put_info(apply, step->id, &step->value.info);
+	case STEP_ADD_SERVICE:
+	case STEP_FLIP_SERVICE:
+		return put(apply, MAP_services, &step->id, &step->value.service);
+	case STEP_FLIP_CONFIG:
+		return config_write(apply->datapath, &step->value.config);
+	case STEP_FLIP_FRONTEND:
+		return put_frontend(apply, &step->value.frontend);
+	case STEP_DROP_FRONTEND:
+		return drop(apply, MAP_frontends, &step->old.frontend.key);
+	case STEP_GRACE:
+		return grace_wait();
+	case STEP_RETIRE_ENDPOINT:
+		return retire_endpoint(apply, step);
+	case STEP_DELETE_ENDPOINT:
+		return drop(apply, MAP_endpoints, &step->id)
+			       ?: drop(apply, MAP_endpoint_stats, &step->id);
+	case STEP_DELETE_SERVICE:
+		return delete_service(apply, step->id);
+	case STEP_STOP_SPLICE:
+		return datapath_stop_splice(apply->datapath);
+	}
+	return -EINVAL;
+}
+
+/* The way back of one step before GRACE. Slots need none: nothing refers to them. */
+static void step_undo(struct apply *apply, const struct step *step)
+{
+	switch (step->kind) {
+	case STEP_ADD_SERVICE_STATS:
+		drop(apply, MAP_service_stats, &step->id);
+		break;
+	case STEP_ADD_ENDPOINT_STATS:
+		drop(apply, MAP_endpoint_stats, &step->id);
+		break;
+	case STEP_ADD_ENDPOINT:
+		drop(apply, MAP_endpoints, &step->id);
+		break;
+	case STEP_ADD_SERVICE_INFO:
+		drop(apply, MAP_service_info, &step->id);
+		drop(apply, MAP_cursors, &step->id);
+		break;
+	case STEP_ADD_SERVICE:
+		drop(apply, MAP_services, &step->id);
+		break;
+	case STEP_FLIP_CONFIG:
+		config_write(apply->datapath, &step->old.config);
+		break;
+	case STEP_FLIP_SERVICE_INFO:
+		put_info(apply, step->id, &step->old.info);
+		break;
+	case STEP_FLIP_ENDPOINT:
+		put(apply, MAP_endpoints, &step->id, &step->old.endpoint);
+		break;
+	case STEP_FLIP_SERVICE:
+		put(apply, MAP_services, &step->id, &step->old.service);
+		break;
+	case STEP_FLIP_FRONTEND:
+		if (step->replaces)
+			put_frontend(apply, &step->old.frontend);
+		else
+			drop(apply, MAP_frontends, &step->value.frontend.key);
+		break;
+	case STEP_DROP_FRONTEND:
+		put_frontend(apply, &step->old.frontend);
+		break;
+	default:
+		break;
+	}
+}
+
+static bool is_removal(enum step_kind kind)
+{
+	return kind >= STEP_GRACE;
+}
+
+static int run(struct apply *apply, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct step *step = &plan->steps[i];
+		int err = step_do(apply, step);
+
+		if (!err)
+			continue;
+		if (is_removal(step->kind)) {
+			fail(apply->problems, err,
+			     "step %zu of %zu (removal) failed, will be tried "
+			     "again with the next change: %s",
+			     i + 1, plan->n_steps, strerror(-err));
+			continue;
+		}
+		while (i--)
+			step_undo(apply, &plan->steps[i]);
+		return fail(apply->problems, err,
+			    "the kernel refused a map entry, all is as it was: %s", strerror(-err));
+	}
+	return 0;
+}
+
+/* The ids are taken before the first step: an id never names two things, whatever
+ * happens to this plan. */
+static int reserve_ids(struct apply *apply, const struct plan *plan)
+{
+	struct sst_meta meta;
+	int err = meta_read(apply->datapath, &meta);
+
+	if (err)
+		return err;
+	meta.next_service = plan->next_service;
+	meta.next_endpoint = plan->next_endpoint;
+	return meta_write(apply->datapath, &meta);
+}
+
+static int raise_generation(struct apply *apply)
+{
+	struct sst_meta meta;
+	int err = meta_read(apply->datapath, &meta);
+
+	if (err)
+		return err;
+	meta.generation++;
+	return meta_write(apply->datapath, &meta);
+}
+
+int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems)
+{
+	_cleanup_free_ void *zero = calloc(libbpf_num_possible_cpus(), sizeof(struct sst_stats));
+	struct apply apply = { .datapath = datapath, .problems = problems, .zero = zero };
+	int err;
+
+	if (!plan->n_steps)
+		return 0;
+	if (!zero)
+		return -ENOMEM;
+	if (!datapath->locked)
+		return -ENOLCK;
+	err = reserve_ids(&apply, plan);
+	if (!err)
+		err = run(&apply, plan);
+	if (!err)
+		err = raise_generation(&apply);
+	return err;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The kernel half from outside: load it, find it again by its pins, read its maps,
+ * carry out a plan, walk its flows, take it out. The only folder that knows libbpf.
+ *
+ * Everything lives under one folder of bpffs, PIN/abi<N>: one file a map and one a
+ * link. Whoever changes something holds a lock on it; readers need none.
+ *
+ * Functions return 0 or a negative errno and do not print. Where a person must
+ * know more than an errno says, a struct problems takes the sentence.
+ */
+#ifndef SIDESTEP_DATAPATH_DATAPATH_H
+#define SIDESTEP_DATAPATH_DATAPATH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/problems.h"
+#include "model/state.h"
+#include "plan/plan.h"
+
+struct datapath;
+
+struct datapath_options {
+	const char *pin;    /* a folder on bpffs, made if missing */
+	const char *cgroup; /* NULL: the root, or where it is loaded already; else a folder of
+			     * cgroup2, or a path below its root */
+	bool verbose;       /* libbpf's own log goes to stderr */
+};
+
+/*
+ * Loads and attaches, or upgrades what is loaded: programs are replaced link by
+ * link, maps are kept, no connection is cut. Proves itself with real connections
+ * (see selftest.h). On failure everything is as it was, and problems says why.
+ * The datapath returned holds the writer's lock.
+ */
+int datapath_load(const struct datapath_options *options, struct problems *problems,
+		  struct datapath **ret);
+
+/*
+ * Finds what is loaded. -ENOENT: nothing is; -EPROTO: by a version with another
+ * ABI; -EPERM, -EACCES: not allowed to look.
+ */
+int datapath_open(const char *pin, struct datapath **ret);
+
+/* Takes the writer's lock; -EBUSY when another process has had it for 10 seconds. */
+int datapath_lock(struct datapath *datapath);
+void datapath_unlock(struct datapath *datapath);
+
+void datapath_close(struct datapath *datapath);
+static inline void cleanup_datapath(struct datapath **datapath)
+{
+	datapath_close(*datapath);
+}
+#define _cleanup_datapath_ __attribute__((cleanup(cleanup_datapath)))
+
+/* False once somebody has unloaded what this datapath was opened on. */
+bool datapath_present(const struct datapath *datapath);
+
+struct unload_options {
+	unsigned drain_ms; /* how long spliced bytes may take to be read */
+	bool force;        /* unload although some were not */
+};
+
+/*
+ * Removes everything, of whatever ABI version; 0 also when there is nothing.
+ * -EBUSY: spliced bytes still wait in the flows that problems names; all splicing
+ * is off by then, so a later call finds fewer.
+ */
+int datapath_unload(const char *pin, const struct unload_options *options,
+		    struct problems *problems);
+
+/* ---- maps ---------------------------------------------------------------- */
+
+enum {
+	DUMP_TABLES = 1, /* frontends, services, endpoints, with statistics */
+	DUMP_SLOTS = 2,  /* the schedules, for the planner */
+	DUMP_FILL = 4,   /* how full the maps are */
+};
+
+/* Reads what the maps hold. On failure *ret is untouched. */
+int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret);
+
+/*
+ * Carries the plan out; the lock must be held. A failure before GRACE is undone
+ * and returned; one after it leaves garbage for the next plan and is told only.
+ */
+int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems);
+
+/* Fds of the ring buffers, owned by the datapath. */
+int datapath_events_fd(const struct datapath *datapath);
+int datapath_nominations_fd(const struct datapath *datapath);
+
+/* ---- walks over live sockets ----------------------------------------------- */
+
+/* Called for each live end; a negative return ends the walk and is its result. */
+typedef int (*flow_fn)(const struct sst_record *record, void *arg);
+int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);
+
+int datapath_sweep(struct datapath *datapath);       /* bytes of live flows into the statistics */
+int datapath_adopt(struct datapath *datapath);       /* nominated ends into the splice */
+int datapath_stop_splice(struct datapath *datapath); /* pairs no longer allowed back to TCP */
+
+#endif

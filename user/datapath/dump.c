@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the kernel's maps hold, into a struct state. */
+#include "datapath/internal.h"
+
+#include <string.h>
+
+/* A map read whole: n keys beside n values. */
+struct entries {
+	char *keys;
+	char *values;
+	size_t key_size;
+	size_t value_size; /* of all CPUs for a per-CPU map */
+	size_t n;
+};
+
+static void entries_release(struct entries *entries)
+{
+	free(entries->keys);
+	free(entries->values);
+}
+#define _cleanup_entries_ __attribute__((cleanup(entries_release)))
+
+static int entries_grow(struct entries *entries, size_t room)
+{
+	char *keys = realloc(entries->keys, room * entries->key_size);
+	char *values;
+
+	if (!keys)
+		return -ENOMEM;
+	entries->keys = keys;
+	values = realloc(entries->values, room * entries->value_size);
+	if (!values)
+		return -ENOMEM;
+	entries->values = values;
+	return 0;
+}
+
+static int map_info(int fd, struct bpf_map_info *info)
+{
+	__u32 size = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
+}
+
+/* In batches of one system call each; a batch that cannot hold a whole hash bucket
+ * says ENOSPC and is tried larger. */
+static int entries_read(int fd, struct entries *entries)
+{
+	size_t room = 0, batch = 4096;
+	__u64 cursor[8] = {}; /* opaque; hash maps use 4 bytes, others a key */
+	bool first = true;
+
+	for (;;) {
+		__u32 n = batch;
+		int err;
+
+		if (room < entries->n + batch) {
+			room = (entries->n + batch) * 2;
+			err = entries_grow(entries, room);
+			if (err)
+				return err;
+		}
+		err = bpf_map_lookup_batch(fd, first ? NULL : cursor, cursor,
+					   entries->keys + entries->n * entries->key_size,
+					   entries->values + entries->n * entries->value_size, &n,
+					   NULL);
+		if (err && errno == ENOSPC) {
+			batch *= 2;
+			continue;
+		}
+		if (err && errno != ENOENT)
+			return -errno;
+		entries->n += n;
+		first = false;
+		if (err)
+			return 0;
+	}
+}
+
+static int map_read(int fd, struct entries *ret)
+{
+	struct bpf_map_info info;
+	int err = map_info(fd, &info);
+
+	if (err)
+		return err;
+	ret->key_size = info.key_size;
+	ret->value_size = info.value_size;
+	if (info.type == BPF_MAP_TYPE_PERCPU_HASH)
+		ret->value_size =
+			((size_t)info.value_size + 7) / 8 * 8 * libbpf_num_possible_cpus();
+	return entries_read(fd, ret);
+}
+
+/* Adds up all CPUs' values of one kind of statistics. */
+static void stats_sum(const void *per_cpu, struct sst_stats *sum)
+{
+	const __u64 *values = per_cpu;
+	size_t words = sizeof(*sum) / sizeof(__u64);
+
+	memset(sum, 0, sizeof(*sum));
+	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
+		for (size_t i = 0; i < words; i++)
+			((__u64 *)sum)[i] += values[cpu * words + i];
+}
+
+struct stats_entry {
+	uint32_t id;
+	struct sst_stats stats;
+};
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/*
+ * Statistics by id, sorted. Read twice: "closed" from the first reading and
+ * "opened" from the second, so that a flow that opens on one CPU and closes on
+ * another while we read cannot be seen closed but not opened.
+ */
+static int stats_read(int fd, struct stats_entry **ret, size_t *n)
+{
+	_cleanup_entries_ struct entries before = {}, after = {};
+	struct stats_entry *stats;
+	int err = map_read(fd, &before);
+
+	if (!err)
+		err = map_read(fd, &after);
+	if (err)
+		return err;
+	stats = calloc(after.n + 1, sizeof(*stats));
+	if (!stats)
+		return -ENOMEM;
+	for (size_t i = 0; i < after.n; i++) {
+		memcpy(&stats[i].id, after.keys + i * after.key_size, sizeof(uint32_t));
+		stats_sum(after.values + i * after.value_size, &stats[i].stats);
+		stats[i].stats.closed = 0;
+	}
+	qsort(stats, after.n, sizeof(*stats), compare_ids);
+	for (size_t i = 0; i < before.n; i++) {
+		struct stats_entry *entry = bsearch(before.keys + i * before.key_size, stats,
+						    after.n, sizeof(*stats), compare_ids);
+		struct sst_stats sum;
+
+		stats_sum(before.values + i * before.value_size, &sum);
+		if (entry)
+			entry->stats.closed = sum.closed;
+	}
+	*ret = stats;
+	*n = after.n;
+	return 0;
+}
+
+static struct sst_stats stats_of(const struct stats_entry *stats, size_t n, uint32_t id)
+{
+	const struct stats_entry *entry = bsearch(&id, stats, n, sizeof(*stats), compare_ids);
+
+	return entry ? entry->stats : (struct sst_stats){};
+}
+
+static int compare_frontends(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct sst_frontend_key));
+}
+
+static int dump_frontends(struct datapath *datapath, struct state *state)
+{
+	_cleanup_entries_ struct entries entries = {};
+	int err = map_read(datapath->map[MAP_frontends], &entries);
+
+	if (err)
+		return err;
+	state->frontends = calloc(entries.n + 1, sizeof(*state->frontends));
+	if (!state->frontends)
+		return -ENOMEM;
+	state->n_frontends = entries.n;
+	for (size_t i = 0; i < entries.n; i++) {
+		memcpy(&state->frontends[i].key, entries.keys + i * entries.key_size,
+		       entries.key_size);
+		memcpy(&state->frontends[i].service, entries.values + i * entries.value_size,
+		       sizeof(uint32_t));
+	}
+	qsort(state->frontends, entries.n, sizeof(*state->frontends), compare_frontends);
+	return 0;
+}
+
+static int dump_services(struct datapath *datapath, struct state *state)
+{
+	_cleanup_entries_ struct entries entries = {};
+	_cleanup_free_ struct stats_entry *stats = NULL;
+	size_t n_stats = 0;
+	int err = stats_read(datapath->map[MAP_service_stats], &stats, &n_stats);
+
+	if (!err)
+		err = map_read(datapath->map[MAP_services], &entries);
+	if (err)
+		return err;
+	state->direct = stats_of(stats, n_stats, 0);
+	state->services = calloc(entries.n + 1, sizeof(*state->services));
+	if (!state->services)
+		return -ENOMEM;
+	for (size_t i = 0; i < entries.n; i++) {
+		struct state_service *service = &state->services[state->n_services];
+
+		memcpy(&service->id, entries.keys + i * entries.key_size, sizeof(service->id));
+		memcpy(&service->value, entries.values + i * entries.value_size,
+		       sizeof(service->value));
+		if (bpf_map_lookup_elem(datapath->map[MAP_service_info], &service->id,
+					&service->info) &&
+		    errno != ENOENT)
+			return -errno;
+		service->stats = stats_of(stats, n_stats, service->id);
+		state->n_services++;
+	}
+	qsort(state->services, state->n_services, sizeof(*state->services), compare_ids);
+	return 0;
+}
+
+static int dump_endpoints(struct datapath *datapath, struct state *state)
+{
+	_cleanup_entries_ struct entries entries = {};
+	_cleanup_free_ struct stats_entry *stats = NULL;
+	size_t n_stats = 0;
+	int err = stats_read(datapath->map[MAP_endpoint_stats], &stats, &n_stats);
+
+	if (!err)
+		err = map_read(datapath->map[MAP_endpoints], &entries);
+	if (err)
+		return err;
+	state->endpoints = calloc(entries.n + 1, sizeof(*state->endpoints));
+	if (!state->endpoints)
+		return -ENOMEM;
+	state->n_endpoints = entries.n;
+	for (size_t i = 0; i < entries.n; i++) {
+		struct state_endpoint *endpoint = &state->endpoints[i];
+
+		memcpy(&endpoint->id, entries.keys + i * entries.key_size, sizeof(endpoint->id));
+		memcpy(&endpoint->value, entries.values + i * entries.value_size,
+		       sizeof(endpoint->value));
+		endpoint->stats = stats_of(stats, n_stats, endpoint->id);
+	}
+	qsort(state->endpoints, state->n_endpoints, sizeof(*state->endpoints), compare_ids);
+	return 0;
+}
+
+/* Only runs that services refer to are copied; the rest stays zero pages. */
+static int dump_slots(struct datapath *datapath, struct state *state)
+{
+	state->slots = calloc(datapath->n_slots, sizeof(*state->slots));
+	if (!state->slots)
+		return -ENOMEM;
+	state->n_slots = datapath->n_slots;
+	for (size_t i = 0; i < state->n_services; i++) {
+		const struct sst_service *service = &state->services[i].value;
+
+		for (uint32_t s = 0; s < service->slots; s++)
+			state->slots[service->first + s] =
+				(uint32_t)datapath->slots[service->first + s];
+	}
+	return 0;
+}
+
+static int dump_counters(struct datapath *datapath, struct state *state)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ __u64 *values = NULL;
+
+	if (cpus < 0)
+		return cpus;
+	values = calloc(cpus, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	for (__u32 i = 0; i < SST_COUNTER_MAX; i++) {
+		if (bpf_map_lookup_elem(datapath->map[MAP_counters], &i, values))
+			return -errno;
+		for (int cpu = 0; cpu < cpus; cpu++)
+			state->counters[i] += values[cpu];
+	}
+	return 0;
+}
+
+/* The sockhash knows no batches, its members' values no reading: walk its keys. */
+static int count_keys(int fd, uint64_t *ret)
+{
+	__u64 key, *last = NULL;
+	uint64_t n = 0;
+
+	while (!bpf_map_get_next_key(fd, last, &key)) {
+		last = &key;
+		n++;
+	}
+	if (errno != ENOENT)
+		return -errno;
+	*ret = n;
+	return 0;
+}
+
+static int count_entries(int fd, uint64_t *ret)
+{
+	_cleanup_entries_ struct entries entries = {};
+	int err = map_read(fd, &entries);
+
+	if (!err)
+		*ret = entries.n;
+	return err;
+}
+
+static int dump_fill(struct datapath *datapath, unsigned what, struct state *state)
+{
+	static const enum map_index maps[STATE_MAP_MAX] = {
+		[STATE_MAP_FRONTENDS] = MAP_frontends, [STATE_MAP_SERVICES] = MAP_services,
+		[STATE_MAP_ENDPOINTS] = MAP_endpoints, [STATE_MAP_SLOTS] = MAP_slots,
+		[STATE_MAP_PAIRS] = MAP_pairs,         [STATE_MAP_SPLICED] = MAP_spliced,
+		[STATE_MAP_AFFINITY] = MAP_affinity,
+	};
+
+	for (int i = 0; i < STATE_MAP_MAX; i++) {
+		struct state_fill *fill = &state->fill[i];
+		struct bpf_map_info info;
+		int fd = datapath->map[maps[i]];
+		int err = map_info(fd, &info);
+
+		fill->name = map_names[maps[i]];
+		fill->capacity = i == STATE_MAP_SLOTS ? datapath->n_slots : info.max_entries;
+		if (err || !(what & DUMP_FILL))
+			continue;
+		if (i == STATE_MAP_SPLICED)
+			err = count_keys(fd, &fill->used);
+		else if (i != STATE_MAP_SLOTS)
+			err = count_entries(fd, &fill->used);
+		if (err)
+			return err;
+	}
+	for (size_t i = 0; i < state->n_services; i++)
+		state->fill[STATE_MAP_SLOTS].used += state->services[i].value.slots;
+	return 0;
+}
+
+int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
+{
+	_cleanup_state_ struct state state = {};
+	int err = config_read(datapath, &state.config);
+
+	if (!err)
+		err = meta_read(datapath, &state.meta);
+	if (!err)
+		err = dump_counters(datapath, &state);
+	if (!err && what & DUMP_TABLES)
+		err = dump_frontends(datapath, &state) ?: dump_services(datapath, &state) ?:
+		      dump_endpoints(datapath, &state);
+	if (!err && what & DUMP_SLOTS)
+		err = dump_slots(datapath, &state);
+	if (!err)
+		err = dump_fill(datapath, what, &state);
+	if (err)
+		return err;
+	*ret = state;
+	memset(&state, 0, sizeof(state));
+	return 0;
+}

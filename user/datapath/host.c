@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/host.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "datapath/internal.h"
+
+#define BPFFS       "/sys/fs/bpf"
+#define MIN_KERNEL  6
+#define MIN_RELEASE 1
+
+static int effective_capabilities(uint64_t *ret)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = {};
+
+	if (syscall(SYS_capget, &header, data))
+		return -errno;
+	*ret = (uint64_t)data[1].effective << 32 | data[0].effective;
+	return 0;
+}
+
+static int check_capabilities(struct problems *problems)
+{
+	static const struct {
+		int number;
+		const char *name;
+	} needed[] = {
+		{ CAP_BPF, "CAP_BPF" },
+		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+		{ CAP_PERFMON, "CAP_PERFMON" },
+	};
+	uint64_t have = 0;
+	int err = 0;
+
+	if (effective_capabilities(&have))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!(have >> needed[i].number & 1))
+			err = fail(problems, -EOPNOTSUPP,
+				   "%s is missing: run as root or grant the capability",
+				   needed[i].name);
+	return err;
+}
+
+static int check_kernel(struct problems *problems)
+{
+	unsigned major = 0, minor = 0;
+	struct utsname name;
+
+	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
+		return 0;
+	if (major > MIN_KERNEL || (major == MIN_KERNEL && minor >= MIN_RELEASE))
+		return 0;
+	return fail(problems, -EOPNOTSUPP, "kernel %s is too old: %d.%d or later is needed",
+		    name.release, MIN_KERNEL, MIN_RELEASE);
+}
+
+int host_check(struct problems *problems)
+{
+	char root[PATH_MAX];
+	int err = 0;
+
+	if (check_kernel(problems))
+		err = -EOPNOTSUPP;
+	if (check_capabilities(problems))
+		err = -EOPNOTSUPP;
+	if (access("/sys/kernel/btf/vmlinux", R_OK))
+		err = fail(problems, -EOPNOTSUPP,
+			   "/sys/kernel/btf/vmlinux cannot be read (%s): the kernel needs "
+			   "CONFIG_DEBUG_INFO_BTF=y",
+			   strerror(errno));
+	if (host_cgroup_root(root))
+		err = fail(
+			problems, -EOPNOTSUPP,
+			"cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup/unified");
+	return err;
+}
+
+/* mountinfo writes space, tab, newline and backslash as \ooo. */
+static void unescape(char *text)
+{
+	char *to = text;
+
+	for (char *from = text; *from; to++) {
+		unsigned code;
+
+		if (*from == '\\' && sscanf(from + 1, "%3o", &code) == 1) {
+			*to = code;
+			from += 4;
+		} else {
+			*to = *from++;
+		}
+	}
+	*to = '\0';
+}
+
+int host_cgroup_root(char path[PATH_MAX])
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+
+	if (!f)
+		return -errno;
+	while (getline(&line, &size, f) > 0) {
+		char *separator = strstr(line, " - ");
+		char mount[PATH_MAX];
+
+		if (!separator || strncmp(separator + 3, "cgroup2 ", 8))
+			continue;
+		/* id parent major:minor root mountpoint ... */
+		if (sscanf(line, "%*s %*s %*s %*s %4095s", mount) != 1)
+			continue;
+		unescape(mount);
+		memcpy(path, mount, sizeof(mount));
+		return 0;
+	}
+	return -ENOENT;
+}
+
+static bool is_cgroup2(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && fs.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems *problems)
+{
+	char root[PATH_MAX];
+
+	if (host_cgroup_root(root))
+		return fail(problems, -ENOENT, "cgroup v2 is not mounted");
+	if (!given)
+		given = root;
+	if (snprintf(path, PATH_MAX, "%s", given) < PATH_MAX && is_cgroup2(path))
+		return 0;
+	if (snprintf(path, PATH_MAX, "%s/%s", root, given) < PATH_MAX && is_cgroup2(path))
+		return 0;
+	return fail(problems, -ENOENT,
+		    "%s is no cgroup: expected a folder of cgroup v2 or a path below %s", given,
+		    root);
+}
+
+int host_cgroup_id(int cgroup_fd, uint64_t *ret)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(uint64_t)];
+	} u = { .handle = { .handle_bytes = sizeof(uint64_t) } };
+	int mount_id;
+
+	if (name_to_handle_at(cgroup_fd, "", &u.handle, &mount_id, AT_EMPTY_PATH))
+		return -errno;
+	memcpy(ret, u.handle.f_handle, sizeof(*ret));
+	return 0;
+}
+
+static bool is_bpffs(const char *path)
+{
+	struct statfs fs;
+
+	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
+}
+
+static int make_folders(const char *folder)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s", folder) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
+		*slash = '\0';
+		if (mkdir(path, 0755) && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	if (mkdir(path, 0700) && errno != EEXIST)
+		return -errno;
+	return 0;
+}
+
+int host_bpffs_folder(const char *folder, struct problems *problems)
+{
+	int err;
+
+	if (!strncmp(folder, BPFFS "/", strlen(BPFFS) + 1) && !is_bpffs(BPFFS) &&
+	    mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
+		return fail(problems, -errno, "bpffs cannot be mounted at " BPFFS ": %s",
+			    strerror(errno));
+	err = make_folders(folder);
+	if (err)
+		return fail(problems, err, "%s cannot be made: %s", folder, strerror(-err));
+	if (!is_bpffs(folder))
+		return fail(problems, -EINVAL, "%s is not on bpffs: choose a folder below " BPFFS,
+			    folder);
+	return 0;
+}

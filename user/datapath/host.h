@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the host must offer: capabilities, kernel, BTF, cgroup2, bpffs. */
+#ifndef SIDESTEP_DATAPATH_HOST_H
+#define SIDESTEP_DATAPATH_HOST_H
+
+#include <limits.h>
+#include <stdint.h>
+
+#include "core/problems.h"
+
+/* Each thing that is missing gets a sentence that says what to do. 0 or -EOPNOTSUPP. */
+int host_check(struct problems *problems);
+
+/*
+ * Where cgroup2 is mounted, from /proc/self/mountinfo; hybrid hosts have it beside
+ * the v1 hierarchies. -ENOENT: nowhere.
+ */
+int host_cgroup_root(char path[PATH_MAX]);
+
+/* Resolves --cgroup: a folder of cgroup2, or a path below its root; NULL: the root. */
+int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems *problems);
+
+/* The id that the kernel gives a cgroup (bpf_get_current_cgroup_id() and so on). */
+int host_cgroup_id(int cgroup_fd, uint64_t *ret);
+
+/* Makes folder on bpffs, mounting bpffs at /sys/fs/bpf when it is meant and missing. */
+int host_bpffs_folder(const char *folder, struct problems *problems);
+
+#endif

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this folder share. */
+#ifndef SIDESTEP_DATAPATH_INTERNAL_H
+#define SIDESTEP_DATAPATH_INTERNAL_H
+
+#include <limits.h>
+#include <stddef.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "core/cleanup.h"
+#include "datapath/datapath.h"
+
+/* Every pinned map by its name in bpf/maps.h. */
+#define DATAPATH_MAPS(X)  \
+	X(frontends)      \
+	X(services)       \
+	X(service_info)   \
+	X(cursors)        \
+	X(endpoints)      \
+	X(slots)          \
+	X(affinity)       \
+	X(service_stats)  \
+	X(endpoint_stats) \
+	X(counters)       \
+	X(config)         \
+	X(meta)           \
+	X(flows)          \
+	X(udp_peers)      \
+	X(pairs)          \
+	X(candidates)     \
+	X(spliced)        \
+	X(events)         \
+	X(nominations)
+
+#define X(name) MAP_##name,
+enum map_index { DATAPATH_MAPS(X) MAP_MAX };
+#undef X
+
+/* How a program gets to run. */
+enum hook_kind {
+	HOOK_CGROUP, /* bpf_link on the cgroup */
+	HOOK_ITER,   /* bpf_link; each read of it is a walk over one map's sockets */
+	HOOK_SK_MSG, /* attached to the sockhash: bpf_links for these came with 6.10 */
+};
+
+struct hook {
+	const char *program;
+	enum hook_kind kind;
+	enum bpf_attach_type type;
+	enum map_index map; /* ITER, SK_MSG */
+};
+
+enum hook_index {
+	HOOK_CONNECT4,
+	HOOK_CONNECT6,
+	HOOK_SENDMSG4,
+	HOOK_SENDMSG6,
+	HOOK_RECVMSG4,
+	HOOK_RECVMSG6,
+	HOOK_GETPEERNAME4,
+	HOOK_GETPEERNAME6,
+	HOOK_SOCKOPS,
+	HOOK_SKMSG,
+	HOOK_LIST,
+	HOOK_SWEEP,
+	HOOK_ADOPT,
+	HOOK_STOP,
+	HOOK_MAX,
+};
+
+/* Slots at the end of the map that no service is given. */
+#define SELFTEST_SLOTS 2
+
+extern const struct hook hooks[HOOK_MAX];
+extern const char *const map_names[MAP_MAX];
+
+struct datapath {
+	char *pin;    /* PIN */
+	char *folder; /* PIN/abi<N>, or where a load in progress builds it */
+	int pin_fd;   /* of PIN; locked: the writer's lock */
+	bool locked;
+	int map[MAP_MAX];
+	int link[HOOK_MAX]; /* -1 for SK_MSG */
+	uint64_t *slots;    /* the map itself, mapped; an element takes 8 bytes */
+	uint32_t n_slots;   /* for services; SELFTEST_SLOTS more follow */
+};
+
+struct datapath *datapath_new(const char *pin);
+
+/* PIN/abi<N>[/name]; -ENAMETOOLONG. */
+int pin_path(const struct datapath *datapath, const char *name, char path[PATH_MAX]);
+
+/* Opens maps and links below datapath->folder. */
+int datapath_attach_pins(struct datapath *datapath);
+int datapath_map_slots(struct datapath *datapath);
+
+/* Removes one folder of pins; 0 when it is not there. */
+int pins_remove(const char *folder);
+
+int meta_read(const struct datapath *datapath, struct sst_meta *ret);
+int meta_write(const struct datapath *datapath, const struct sst_meta *meta);
+int config_read(const struct datapath *datapath, struct sst_config *ret);
+int config_write(const struct datapath *datapath, const struct sst_config *config);
+
+/* Waits until no program runs that began before. */
+int grace_wait(void);
+
+/* Adds "load: ..." style sentences; returns err for a handy return. */
+int fail(struct problems *problems, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Load and upgrade. A first load builds everything in PIN/abi<N>-new and renames
+ * the folder when the self-test has passed: what is at PIN/abi<N> is always whole.
+ * An upgrade loads new programs onto the pinned maps and swaps them link by link;
+ * if one swap or the self-test fails, all are swapped back.
+ */
+#include "datapath/internal.h"
+
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/clock.h"
+#include "datapath/destroy.h"
+#include "datapath/host.h"
+#include "datapath/selftest.h"
+#include "sidestep.skel.h"
+
+struct load {
+	struct datapath *datapath;
+	struct problems *problems;
+	struct sidestep_bpf *skeleton;
+	char cgroup[PATH_MAX];
+	int cgroup_fd;
+	int old_program[HOOK_MAX]; /* what an upgrade replaced, -1: nothing yet */
+	struct sst_meta meta;
+};
+
+static void load_release(struct load *load)
+{
+	sidestep_bpf__destroy(load->skeleton);
+	cleanup_close(&load->cgroup_fd);
+	for (int i = 0; i < HOOK_MAX; i++)
+		cleanup_close(&load->old_program[i]);
+}
+
+static int quiet(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	(void)level;
+	(void)format;
+	(void)ap;
+	return 0;
+}
+
+static int loud(enum libbpf_print_level level, const char *format, va_list ap)
+{
+	(void)level;
+	return vfprintf(stderr, format, ap);
+}
+
+static struct bpf_program *program_of(const struct load *load, enum hook_index hook)
+{
+	return bpf_object__find_program_by_name(load->skeleton->obj, hooks[hook].program);
+}
+
+static int set_pin_paths(struct load *load)
+{
+	struct bpf_map *map;
+
+	bpf_object__for_each_map(map, load->skeleton->obj)
+	{
+		char path[PATH_MAX];
+		int err;
+
+		if (bpf_map__is_internal(map))
+			continue;
+		err = pin_path(load->datapath, bpf_map__name(map), path);
+		if (!err)
+			err = bpf_map__set_pin_path(map, path);
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+/* Programs onto maps; maps that are pinned already are taken over as they are. */
+static int load_programs(struct load *load)
+{
+	int err;
+
+	load->skeleton = sidestep_bpf__open();
+	if (!load->skeleton)
+		return fail(load->problems, -errno, "the BPF object cannot be opened: %s",
+			    strerror(errno));
+	load->skeleton->rodata->have_set_retval =
+		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
+					NULL) == 1;
+	err = set_pin_paths(load);
+	if (!err)
+		err = sidestep_bpf__load(load->skeleton);
+	if (err)
+		return fail(load->problems, err,
+			    "the kernel refused the BPF programs: %s (-v shows the verifier's log)",
+			    strerror(-err));
+	return 0;
+}
+
+static int link_make(struct load *load, enum hook_index hook)
+{
+	union bpf_iter_link_info info = { .map.map_fd =
+						  (__u32)load->datapath->map[hooks[hook].map] };
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	int program = bpf_program__fd(program_of(load, hook));
+	int target = load->cgroup_fd;
+	char path[PATH_MAX];
+	int fd;
+
+	if (hooks[hook].kind == HOOK_ITER) {
+		opts.iter_info = &info;
+		opts.iter_info_len = sizeof(info);
+		target = 0;
+	}
+	fd = bpf_link_create(program, target, hooks[hook].type, &opts);
+	if (fd < 0)
+		return -errno;
+	load->datapath->link[hook] = fd;
+	if (pin_path(load->datapath, hooks[hook].program, path) || bpf_obj_pin(fd, path))
+		return -errno;
+	return 0;
+}
+
+/* The program a link runs now, as an fd, to be able to go back. */
+static int link_program(int link)
+{
+	struct bpf_link_info info = {};
+	__u32 size = sizeof(info);
+	int fd;
+
+	if (bpf_obj_get_info_by_fd(link, &info, &size))
+		return -errno;
+	fd = bpf_prog_get_fd_by_id(info.prog_id);
+	return fd < 0 ? -errno : fd;
+}
+
+static int link_swap(struct load *load, enum hook_index hook)
+{
+	int link = load->datapath->link[hook];
+	int old = link_program(link);
+
+	if (old < 0)
+		return old;
+	if (bpf_link_update(link, bpf_program__fd(program_of(load, hook)), NULL)) {
+		int err = -errno;
+
+		close(old);
+		return err;
+	}
+	load->old_program[hook] = old;
+	return 0;
+}
+
+static int sk_msg_attach(struct load *load, enum hook_index hook)
+{
+	int map = load->datapath->map[hooks[hook].map];
+	int program = bpf_program__fd(program_of(load, hook));
+
+	return bpf_prog_attach(program, map, hooks[hook].type, 0) ? -errno : 0;
+}
+
+static int attach_all(struct load *load, bool upgrade)
+{
+	for (int i = 0; i < HOOK_MAX; i++) {
+		int err;
+
+		if (hooks[i].kind == HOOK_SK_MSG)
+			err = sk_msg_attach(load, i);
+		else
+			err = upgrade ? link_swap(load, i) : link_make(load, i);
+		if (err)
+			return fail(load->problems, err, "%s cannot be attached to %s: %s",
+				    hooks[i].program,
+				    hooks[i].kind == HOOK_CGROUP ? load->cgroup : "its map",
+				    strerror(-err));
+	}
+	return 0;
+}
+
+/* The sockhash keeps the new sk_msg program: it was loaded from the same maps and
+ * works with the old ones; the next load replaces it. */
+static void swap_back(struct load *load)
+{
+	for (int i = 0; i < HOOK_MAX; i++)
+		if (load->old_program[i] >= 0)
+			bpf_link_update(load->datapath->link[i], load->old_program[i], NULL);
+}
+
+static int take_map_fds(struct load *load)
+{
+	for (int i = 0; i < MAP_MAX; i++) {
+		int fd = bpf_object__find_map_fd_by_name(load->skeleton->obj, map_names[i]);
+
+		load->datapath->map[i] = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+		if (load->datapath->map[i] < 0)
+			return -errno;
+	}
+	return datapath_map_slots(load->datapath);
+}
+
+static int open_cgroup(struct load *load, const char *given)
+{
+	int err = host_cgroup_resolve(given, load->cgroup, load->problems);
+	uint64_t id;
+
+	if (err)
+		return err;
+	load->cgroup_fd = open(load->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (load->cgroup_fd < 0)
+		return fail(load->problems, -errno, "%s: %s", load->cgroup, strerror(errno));
+	err = host_cgroup_id(load->cgroup_fd, &id);
+	if (err)
+		return fail(load->problems, err, "%s: its id cannot be told: %s", load->cgroup,
+			    strerror(-err));
+	if (load->meta.abi && load->meta.cgroup_id != id)
+		return fail(load->problems, -EEXIST,
+			    "loaded on cgroup %s already: unload first to move to %s",
+			    load->meta.cgroup, load->cgroup);
+	if (strlen(load->cgroup) >= sizeof(load->meta.cgroup))
+		return fail(load->problems, -ENAMETOOLONG, "%s: the path is longer than %zu bytes",
+			    load->cgroup, sizeof(load->meta.cgroup) - 1);
+	load->meta.cgroup_id = id;
+	strcpy(load->meta.cgroup, load->cgroup);
+	return 0;
+}
+
+static void feature_off(struct sst_meta *meta, enum sst_feature feature, const char *why)
+{
+	snprintf(meta->feature_off[feature], SST_REASON_MAX, "%s", why);
+}
+
+/* Entries that must exist before the first flow: the statistics of "no service". */
+static int first_entries(struct load *load)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ struct sst_stats *zero = NULL;
+	struct sst_config config = { .splice = SST_SPLICE_OFF };
+	__u32 none = 0;
+
+	if (cpus < 0)
+		return cpus;
+	zero = calloc(cpus, sizeof(*zero));
+	if (!zero)
+		return -ENOMEM;
+	if (bpf_map_update_elem(load->datapath->map[MAP_service_stats], &none, zero, BPF_NOEXIST) &&
+	    errno != EEXIST)
+		return -errno;
+	return config_write(load->datapath, &config);
+}
+
+/* Runs the self-test and writes down what it found. */
+static int prove(struct load *load)
+{
+	struct sst_meta *meta = &load->meta;
+	struct sst_config config;
+	int err;
+
+	memset(meta->feature_off, 0, sizeof(meta->feature_off));
+	if (!load->skeleton->rodata->have_set_retval)
+		feature_off(meta, SST_FEATURE_SET_RETVAL,
+			    "no bpf_set_retval() before 5.18: a refused connect() says EPERM");
+	if (!destroy_supported())
+		feature_off(meta, SST_FEATURE_DESTROY,
+			    "no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY): such sockets stay");
+	err = selftest_run(load->datapath, load->cgroup_fd, meta, load->problems);
+	if (err)
+		return err;
+	err = config_read(load->datapath, &config);
+	if (err)
+		return err;
+	config.splice_auto = !meta->feature_off[SST_FEATURE_SPLICE_AUTO][0];
+	return config_write(load->datapath, &config);
+}
+
+static int write_meta(struct load *load)
+{
+	struct sst_meta *meta = &load->meta;
+
+	if (!meta->abi) {
+		meta->abi = SST_ABI_VERSION;
+		meta->loaded_ns = clock_ns(CLOCK_REALTIME);
+		meta->next_service = 1;
+		meta->next_endpoint = 1;
+	}
+	meta->loads++;
+	snprintf(meta->version, sizeof(meta->version), "%s", SIDESTEP_VERSION);
+	return meta_write(load->datapath, meta);
+}
+
+static int upgrade(struct load *load, const struct datapath_options *options)
+{
+	struct datapath *datapath = load->datapath;
+	int err = datapath_attach_pins(datapath);
+
+	if (!err)
+		err = meta_read(datapath, &load->meta);
+	if (err)
+		return fail(load->problems, err, "%s: what is pinned there is not whole: %s",
+			    datapath->folder, strerror(-err));
+	err = open_cgroup(load, options->cgroup ? options->cgroup : load->meta.cgroup);
+	if (!err)
+		err = load_programs(load);
+	if (!err)
+		err = attach_all(load, true);
+	if (!err)
+		err = prove(load);
+	if (!err)
+		err = write_meta(load);
+	if (err)
+		swap_back(load);
+	return err;
+}
+
+/* Renames abi<N>-new to abi<N>. */
+static int publish(struct load *load, char **building)
+{
+	if (rename(*building, load->datapath->folder))
+		return fail(load->problems, -errno, "%s: %s", load->datapath->folder,
+			    strerror(errno));
+	return 0;
+}
+
+static int first_load_in(struct load *load, const struct datapath_options *options)
+{
+	int err = open_cgroup(load, options->cgroup);
+
+	if (!err)
+		err = load_programs(load);
+	if (!err)
+		err = take_map_fds(load);
+	if (!err)
+		err = first_entries(load);
+	if (!err)
+		err = attach_all(load, false);
+	if (!err)
+		err = prove(load);
+	if (!err)
+		err = write_meta(load);
+	return err;
+}
+
+static int first_load(struct load *load, const struct datapath_options *options)
+{
+	struct datapath *datapath = load->datapath;
+	_cleanup_free_ char *building = NULL;
+	char *final = datapath->folder;
+	int err;
+
+	if (asprintf(&building, "%s-new", final) < 0)
+		return -ENOMEM;
+	pins_remove(building); /* of a load that was killed */
+	if (mkdir(building, 0700))
+		return fail(load->problems, -errno, "%s: %s", building, strerror(errno));
+	datapath->folder = building;
+	err = first_load_in(load, options);
+	datapath->folder = final;
+	if (!err)
+		err = publish(load, &building);
+	if (err)
+		pins_remove(building);
+	return err;
+}
+
+static int pin_folder(struct datapath *datapath, struct problems *problems)
+{
+	int err = host_bpffs_folder(datapath->pin, problems);
+
+	if (err)
+		return err;
+	datapath->pin_fd = open(datapath->pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (datapath->pin_fd < 0)
+		return fail(problems, -errno, "%s: %s", datapath->pin, strerror(errno));
+	err = datapath_lock(datapath);
+	if (err == -EBUSY)
+		return fail(problems, err, "another sidestep is changing %s", datapath->pin);
+	if (err)
+		return fail(problems, err, "%s cannot be locked: %s", datapath->pin,
+			    strerror(-err));
+	return 0;
+}
+
+int datapath_load(const struct datapath_options *options, struct problems *problems,
+		  struct datapath **ret)
+{
+	_cleanup_datapath_ struct datapath *datapath = datapath_new(options->pin);
+	struct datapath *existing = NULL;
+	struct load load = { .datapath = datapath, .problems = problems, .cgroup_fd = -1 };
+	int err;
+
+	if (!datapath)
+		return -ENOMEM;
+	for (int i = 0; i < HOOK_MAX; i++)
+		load.old_program[i] = -1;
+	libbpf_set_print(options->verbose ? loud : quiet);
+	err = host_check(problems);
+	if (!err)
+		err = pin_folder(datapath, problems);
+	if (err)
+		return err;
+	err = datapath_open(options->pin, &existing);
+	datapath_close(existing);
+	if (err == -EPROTO)
+		return fail(problems, err,
+			    "%s holds the maps of a version with another ABI: unload it first",
+			    options->pin);
+	err = err ? first_load(&load, options) : upgrade(&load, options);
+	load_release(&load);
+	if (err) {
+		rmdir(options->pin);
+		return err;
+	}
+	*ret = TAKE_PTR(datapath);
+	return 0;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Finding what is loaded by its pins, and the writer's lock. */
+#include "datapath/internal.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#define STRINGIFY_(x) #x
+#define STRINGIFY(x)  STRINGIFY_(x)
+#define ABI_FOLDER    "abi" STRINGIFY(SST_ABI_VERSION)
+#define LOCK_SECONDS  10
+
+int fail(struct problems *problems, int err, const char *format, ...)
+{
+	char text[512];
+	va_list ap;
+
+	va_start(ap, format);
+	vsnprintf(text, sizeof(text), format, ap);
+	va_end(ap);
+	problems_add(problems, "sidestep", (struct place){}, "%s", text);
+	return err;
+}
+
+struct datapath *datapath_new(const char *pin)
+{
+	struct datapath *datapath = calloc(1, sizeof(*datapath));
+
+	if (!datapath)
+		return NULL;
+	datapath->pin_fd = -1;
+	for (int i = 0; i < MAP_MAX; i++)
+		datapath->map[i] = -1;
+	for (int i = 0; i < HOOK_MAX; i++)
+		datapath->link[i] = -1;
+	datapath->pin = strdup(pin);
+	if (!datapath->pin || asprintf(&datapath->folder, "%s/" ABI_FOLDER, pin) < 0) {
+		free(datapath->pin);
+		free(datapath);
+		return NULL;
+	}
+	return datapath;
+}
+
+void datapath_close(struct datapath *datapath)
+{
+	if (!datapath)
+		return;
+	if (datapath->slots)
+		munmap(datapath->slots,
+		       ((size_t)datapath->n_slots + SELFTEST_SLOTS) * sizeof(uint64_t));
+	for (int i = 0; i < MAP_MAX; i++)
+		cleanup_close(&datapath->map[i]);
+	for (int i = 0; i < HOOK_MAX; i++)
+		cleanup_close(&datapath->link[i]);
+	cleanup_close(&datapath->pin_fd); /* drops the lock */
+	free(datapath->folder);
+	free(datapath->pin);
+	free(datapath);
+}
+
+int pin_path(const struct datapath *datapath, const char *name, char path[PATH_MAX])
+{
+	if (snprintf(path, PATH_MAX, "%s/%s", datapath->folder, name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return 0;
+}
+
+int datapath_map_slots(struct datapath *datapath)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+	void *slots;
+
+	if (bpf_obj_get_info_by_fd(datapath->map[MAP_slots], &info, &size))
+		return -errno;
+	slots = mmap(NULL, (size_t)info.max_entries * sizeof(uint64_t), PROT_READ | PROT_WRITE,
+		     MAP_SHARED, datapath->map[MAP_slots], 0);
+	if (slots == MAP_FAILED)
+		return -errno;
+	datapath->slots = slots;
+	datapath->n_slots = info.max_entries - SELFTEST_SLOTS;
+	return 0;
+}
+
+static int pinned(const struct datapath *datapath, const char *name)
+{
+	char path[PATH_MAX];
+	int fd, err = pin_path(datapath, name, path);
+
+	if (err)
+		return err;
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
+int datapath_attach_pins(struct datapath *datapath)
+{
+	for (int i = 0; i < MAP_MAX; i++) {
+		datapath->map[i] = pinned(datapath, map_names[i]);
+		if (datapath->map[i] < 0)
+			return datapath->map[i];
+	}
+	for (int i = 0; i < HOOK_MAX; i++) {
+		if (hooks[i].kind == HOOK_SK_MSG)
+			continue;
+		datapath->link[i] = pinned(datapath, hooks[i].program);
+		if (datapath->link[i] < 0)
+			return datapath->link[i];
+	}
+	return datapath_map_slots(datapath);
+}
+
+/* Nothing of ours, or something of another ABI version? */
+static int why_not_there(const char *pin)
+{
+	DIR *dir = opendir(pin);
+	struct dirent *entry;
+	int err = -ENOENT;
+
+	if (!dir)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	while ((entry = readdir(dir)))
+		if (!strncmp(entry->d_name, "abi", 3) && strcmp(entry->d_name, ABI_FOLDER) &&
+		    !strstr(entry->d_name, "-new"))
+			err = -EPROTO;
+	closedir(dir);
+	return err;
+}
+
+int datapath_open(const char *pin, struct datapath **ret)
+{
+	_cleanup_datapath_ struct datapath *datapath = datapath_new(pin);
+	struct sst_meta meta;
+	int err;
+
+	if (!datapath)
+		return -ENOMEM;
+	if (access(datapath->folder, F_OK))
+		return errno == ENOENT ? why_not_there(pin) : -errno;
+	datapath->pin_fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (datapath->pin_fd < 0)
+		return -errno;
+	err = datapath_attach_pins(datapath);
+	if (err)
+		return err;
+	err = meta_read(datapath, &meta);
+	if (err)
+		return err;
+	if (meta.abi != SST_ABI_VERSION)
+		return -EPROTO;
+	*ret = TAKE_PTR(datapath);
+	return 0;
+}
+
+bool datapath_present(const struct datapath *datapath)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (pin_path(datapath, map_names[MAP_meta], path))
+		return false;
+	fd = bpf_obj_get(path);
+	if (fd >= 0) {
+		struct bpf_map_info ours = {}, theirs = {};
+		__u32 size = sizeof(ours);
+		bool same = !bpf_obj_get_info_by_fd(fd, &theirs, &size) &&
+			    !bpf_obj_get_info_by_fd(datapath->map[MAP_meta], &ours, &size) &&
+			    ours.id == theirs.id;
+
+		close(fd);
+		return same;
+	}
+	return errno != ENOENT;
+}
+
+/* The folder may have been removed and made anew while we waited. */
+static bool lock_is_current(const struct datapath *datapath)
+{
+	struct stat ours, theirs;
+
+	return !fstat(datapath->pin_fd, &ours) && !stat(datapath->pin, &theirs) &&
+	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
+}
+
+int datapath_lock(struct datapath *datapath)
+{
+	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
+
+	for (int i = 0; i < LOCK_SECONDS * 50; i++) {
+		if (!flock(datapath->pin_fd, LOCK_EX | LOCK_NB)) {
+			if (!lock_is_current(datapath)) {
+				flock(datapath->pin_fd, LOCK_UN);
+				return -ENOENT;
+			}
+			datapath->locked = true;
+			return 0;
+		}
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return -EBUSY;
+}
+
+void datapath_unlock(struct datapath *datapath)
+{
+	if (datapath->locked)
+		flock(datapath->pin_fd, LOCK_UN);
+	datapath->locked = false;
+}
+
+static int single_read(int fd, void *value)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(fd, &key, value) ? -errno : 0;
+}
+
+static int single_write(int fd, const void *value)
+{
+	__u32 key = 0;
+
+	return bpf_map_update_elem(fd, &key, value, BPF_ANY) ? -errno : 0;
+}
+
+int meta_read(const struct datapath *datapath, struct sst_meta *ret)
+{
+	return single_read(datapath->map[MAP_meta], ret);
+}
+
+int meta_write(const struct datapath *datapath, const struct sst_meta *meta)
+{
+	return single_write(datapath->map[MAP_meta], meta);
+}
+
+int config_read(const struct datapath *datapath, struct sst_config *ret)
+{
+	return single_read(datapath->map[MAP_config], ret);
+}
+
+int config_write(const struct datapath *datapath, const struct sst_config *config)
+{
+	return single_write(datapath->map[MAP_config], config);
+}
+
+int datapath_events_fd(const struct datapath *datapath)
+{
+	return datapath->map[MAP_events];
+}
+
+int datapath_nominations_fd(const struct datapath *datapath)
+{
+	return datapath->map[MAP_nominations];
+}

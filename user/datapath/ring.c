@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/ring.h"
+
+#include "datapath/internal.h"
+
+struct ring {
+	struct ring_buffer *buffer;
+	ring_fn fn;
+	void *arg;
+};
+
+static int on_sample(void *arg, void *data, size_t size)
+{
+	struct ring *ring = arg;
+
+	ring->fn(data, size, ring->arg);
+	return 0;
+}
+
+int ring_open(int map_fd, ring_fn fn, void *arg, struct ring **ret)
+{
+	struct ring *ring = calloc(1, sizeof(*ring));
+
+	if (!ring)
+		return -ENOMEM;
+	ring->fn = fn;
+	ring->arg = arg;
+	ring->buffer = ring_buffer__new(map_fd, on_sample, ring, NULL);
+	if (!ring->buffer) {
+		int err = -errno;
+
+		free(ring);
+		return err;
+	}
+	*ret = ring;
+	return 0;
+}
+
+int ring_poll_fd(const struct ring *ring)
+{
+	return ring_buffer__epoll_fd(ring->buffer);
+}
+
+int ring_consume(struct ring *ring)
+{
+	return ring_buffer__consume(ring->buffer);
+}
+
+void ring_close(struct ring *ring)
+{
+	if (!ring)
+		return;
+	ring_buffer__free(ring->buffer);
+	free(ring);
+}

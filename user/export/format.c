@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export/format.h"
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+
+#define NS_PER_S 1000000000ull
+
+char *format_size(uint64_t bytes, char *buf)
+{
+	static const char units[] = "KMGTPE";
+	double value = bytes / 1024.0;
+	size_t unit = 0;
+
+	if (bytes < 1024) {
+		snprintf(buf, FORMAT_MAX, "%uB", (unsigned)bytes);
+		return buf;
+	}
+	/* what would be printed as 1024.0 belongs to the next unit */
+	for (; value >= 1023.95; value /= 1024)
+		unit++;
+	snprintf(buf, FORMAT_MAX, "%.1f%ciB", value, units[unit]);
+	return buf;
+}
+
+/* In integers: an age is cut, never rounded up to "60.0s". */
+char *format_duration(uint64_t ns, char *buf)
+{
+	unsigned long ms = ns / 1000000, s = ms / 1000;
+
+	if (s < 10)
+		snprintf(buf, FORMAT_MAX, "%lu.%03lus", s, ms % 1000);
+	else if (s < 60)
+		snprintf(buf, FORMAT_MAX, "%lu.%lus", s, ms / 100 % 10);
+	else if (s < 3600)
+		snprintf(buf, FORMAT_MAX, "%lum%02lus", s / 60, s % 60);
+	else if (s < 86400)
+		snprintf(buf, FORMAT_MAX, "%luh%02lum", s / 3600, s / 60 % 60);
+	else
+		snprintf(buf, FORMAT_MAX, "%lud%02luh", s / 86400, s / 3600 % 24);
+	return buf;
+}
+
+char *format_time(uint64_t realtime_ns, char *buf)
+{
+	time_t s = realtime_ns / NS_PER_S;
+	struct tm tm;
+	size_t n;
+
+	gmtime_r(&s, &tm);
+	n = strftime(buf, FORMAT_MAX, "%Y-%m-%dT%H:%M:%S", &tm);
+	snprintf(buf + n, FORMAT_MAX - n, ".%09uZ", (unsigned)(realtime_ns % NS_PER_S));
+	return buf;
+}
+
+#define NAME_OF(names, i) ((i) < ARRAY_SIZE(names) && (names)[i] ? (names)[i] : "?")
+
+const char *balance_name(uint8_t balance)
+{
+	static const char *const names[] = {
+		[SST_BALANCE_RANDOM] = "random",
+		[SST_BALANCE_ROUND_ROBIN] = "round-robin",
+	};
+
+	return NAME_OF(names, balance);
+}
+
+const char *splice_name(uint8_t splice)
+{
+	static const char *const names[] = {
+		[SST_SPLICE_INHERIT] = "inherit",
+		[SST_SPLICE_OFF] = "off",
+		[SST_SPLICE_AUTO] = "auto",
+		[SST_SPLICE_ON] = "on",
+	};
+
+	return NAME_OF(names, splice);
+}
+
+const char *on_remove_name(uint8_t on_remove)
+{
+	static const char *const names[] = {
+		[SST_ON_REMOVE_KEEP] = "keep",
+		[SST_ON_REMOVE_RESET] = "reset",
+	};
+
+	return NAME_OF(names, on_remove);
+}
+
+const char *endpoint_state_name(uint8_t state)
+{
+	static const char *const names[] = {
+		[SST_ENDPOINT_READY] = "ready",
+		[SST_ENDPOINT_NOT_READY] = "not-ready",
+		[SST_ENDPOINT_DRAINING] = "draining",
+		[SST_ENDPOINT_REMOVED] = "removed",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *splice_state_name(uint8_t state)
+{
+	static const char *const names[] = {
+		[SST_STATE_TCP] = "tcp",         [SST_STATE_NOMINATED] = "nominated",
+		[SST_STATE_ADOPTED] = "adopted", [SST_STATE_REDIRECTING] = "redirecting",
+		[SST_STATE_STICKY] = "sticky",   [SST_STATE_ENDED] = "ended",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *record_type_name(uint8_t record_type)
+{
+	static const char *const names[] = {
+		[SST_RECORD_LIVE] = "live",
+		[SST_RECORD_OPEN] = "open",
+		[SST_RECORD_CLOSE] = "close",
+		[SST_RECORD_FAILED] = "failed",
+	};
+
+	return NAME_OF(names, record_type);
+}
+
+const char *tcp_state_name(uint8_t state)
+{
+	static const char *const names[] = {
+		[TCP_ESTABLISHED] = "established",
+		[TCP_SYN_SENT] = "syn-sent",
+		[TCP_SYN_RECV] = "syn-recv",
+		[TCP_FIN_WAIT1] = "fin-wait-1",
+		[TCP_FIN_WAIT2] = "fin-wait-2",
+		[TCP_TIME_WAIT] = "time-wait",
+		[TCP_CLOSE] = "close",
+		[TCP_CLOSE_WAIT] = "close-wait",
+		[TCP_LAST_ACK] = "last-ack",
+		[TCP_LISTEN] = "listen",
+		[TCP_CLOSING] = "closing",
+	};
+
+	return NAME_OF(names, state);
+}
+
+const char *family_name(uint8_t family)
+{
+	return family == AF_INET ? "ipv4" : "ipv6";
+}
+
+char *format_service_port(const struct sst_service_info *info, char *buf)
+{
+	if (info->port_name[0])
+		snprintf(buf, SERVICE_PORT_MAX, "%.*s", SST_PORT_NAME_MAX - 1, info->port_name);
+	else
+		snprintf(buf, SERVICE_PORT_MAX, "%u", ntohs(info->port));
+	return buf;
+}
+
+char *format_service(const struct sst_service_info *info, char *buf)
+{
+	char port[SERVICE_PORT_MAX];
+
+	format_service_port(info, port);
+	snprintf(buf, SERVICE_LABEL_MAX, "%.*s/%s", SST_NAME_MAX - 1, info->name, port);
+	return buf;
+}

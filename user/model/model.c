@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "model/model.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+
+struct model *model_new(const char *source)
+{
+	_cleanup_model_ struct model *model = calloc(1, sizeof(*model));
+
+	if (!model)
+		return NULL;
+	model->node.splice = SST_SPLICE_AUTO;
+	model->source = strdup(source);
+	if (!model->source)
+		return NULL;
+	return TAKE_PTR(model);
+}
+
+static void release_port(struct model_port *port)
+{
+	for (size_t i = 0; i < port->n_endpoints; i++)
+		free(port->endpoints[i].zone);
+	free(port->endpoints);
+	free(port->name);
+}
+
+static void release_service(struct model_service *service)
+{
+	for (size_t i = 0; i < service->n_ports; i++)
+		release_port(&service->ports[i]);
+	free(service->ports);
+	free(service->addresses);
+	free(service->address_places);
+	free(service->name);
+}
+
+static void release_workload(struct model_workload *workload)
+{
+	for (size_t i = 0; i < workload->n_labels; i++) {
+		free(workload->labels[i].key);
+		free(workload->labels[i].value);
+	}
+	free(workload->labels);
+	free(workload->cgroup);
+	free(workload->addresses);
+	free(workload->name);
+}
+
+void model_free(struct model *model)
+{
+	if (!model)
+		return;
+	for (size_t i = 0; i < model->n_services; i++)
+		release_service(&model->services[i]);
+	for (size_t i = 0; i < model->n_workloads; i++)
+		release_workload(&model->workloads[i]);
+	free(model->services);
+	free(model->workloads);
+	free(model->source);
+	free(model);
+}

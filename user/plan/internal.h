@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Inside the planner. The way of the data:
+ *
+ *   match.c     model and state are laid side by side: struct diff
+ *   slots.c     every service that needs a new schedule gets one, and room for it
+ *   steps.c     the difference as steps
+ *   describe.c  the difference as lines
+ */
+#ifndef SIDESTEP_PLAN_INTERNAL_H
+#define SIDESTEP_PLAN_INTERNAL_H
+
+#include "core/text.h"
+#include "plan/plan.h"
+
+/* An endpoint as it is and as it shall be. */
+struct member {
+	const struct state_endpoint *old; /* NULL: new */
+	bool leaves;
+	uint32_t id;
+	struct sst_endpoint value; /* as it shall be; REMOVED when it leaves */
+};
+
+/*
+ * A service of the kernel as it is and as it shall be: one port of a service in
+ * one family. Units come in the model's order, then those that leave.
+ */
+struct unit {
+	const struct model_service *service; /* NULL: not in the model */
+	const struct model_port *port;
+	const struct state_service *old;          /* NULL: new, or only endpoints are left of it */
+	const struct state_frontend *old_address; /* the first that leads to old, or NULL */
+	bool leaves;
+	uint32_t id;
+	struct sst_service value; /* as it shall be */
+	struct sst_service_info info;
+	struct member *members; /* in the model's order, then those that leave */
+	size_t n_members;
+	uint32_t *slots; /* value.slots ids of a new schedule; NULL: the old one stands */
+};
+
+/* A frontend as it shall be. */
+struct front {
+	struct sst_frontend_key key;
+	const struct unit *unit;
+	const struct state_frontend *old; /* NULL: new */
+};
+
+struct diff {
+	const struct model *model; /* NULL: nothing changes but what flows have left */
+	const struct state *state;
+	struct sst_config config; /* as it shall be */
+	struct unit *units;
+	size_t n_units;
+	struct member *members;
+	size_t n_members;
+	struct front *fronts;
+	size_t n_fronts;
+	bool *address_stays;   /* parallel to state->frontends */
+	struct unit **unit_of; /* parallel to state->services */
+	uint32_t next_service;
+	uint32_t next_endpoint;
+};
+
+/* Returns 0 or -ENOMEM. model may be NULL: see struct diff. On failure *ret is untouched. */
+int diff_make(const struct model *model, const struct state *state, struct diff *ret);
+void diff_release(struct diff *diff);
+#define _cleanup_diff_ __attribute__((cleanup(diff_release)))
+
+static inline bool unit_is_new(const struct unit *unit)
+{
+	return !unit->old && !unit->leaves;
+}
+
+/* A member that leaves can be deleted once its last flow has closed. */
+static inline bool member_ends(const struct member *member)
+{
+	return member->leaves && member->old->stats.opened == member->old->stats.closed;
+}
+
+/* The unit leaves and nobody of it stays behind. */
+static inline bool unit_ends(const struct unit *unit)
+{
+	for (size_t i = 0; i < unit->n_members; i++)
+		if (!member_ends(&unit->members[i]))
+			return false;
+	return unit->leaves;
+}
+
+/* The unit whose service has this id in the state; NULL when there is none. */
+struct unit *diff_unit(const struct diff *diff, uint32_t id);
+
+/* Computes schedules: sets value.slots, and slots where the old schedule does not do. */
+int diff_schedule(struct diff *diff);
+
+/*
+ * Finds a place for every new schedule beside all the old ones: sets value.first.
+ * Returns 0; -E2BIG with a problem added; -ENOMEM.
+ */
+int diff_place(struct diff *diff, struct problems *problems);
+
+/* What a map has to hold: while old and new stand side by side, and after that. */
+struct demand {
+	const char *what;
+	enum state_map map;
+	uint64_t peak;
+	uint64_t settled;
+};
+
+/* Returns 0, or -E2BIG with a problem added. */
+int demand_check(const struct demand *demand, const struct diff *diff, struct problems *problems);
+
+/*
+ * A plan being written. A failure is remembered in `error`, so that whoever adds
+ * steps needs to look once only, at the end.
+ */
+struct draft {
+	struct plan plan;
+	size_t steps_size;
+	size_t changes_size;
+	struct step scratch; /* handed out when there is no memory for a step */
+	int error;           /* 0 or -ENOMEM */
+};
+
+/* Never NULL. */
+struct step *draft_step(struct draft *draft, enum step_kind kind, uint32_t id);
+
+/* Empties both texts. A detail without content is told as NULL. */
+void draft_change(struct draft *draft, char op, const char *kind, struct text *name,
+		  struct text *detail);
+
+/* All the way from state to model. The steps take over the new schedules of diff. */
+void steps_write(struct diff *diff, struct draft *draft);
+
+/* The last part of that way only: what can be deleted. */
+void steps_write_collect(const struct diff *diff, struct draft *draft);
+
+void changes_write(const struct diff *diff, struct draft *draft);
+
+#endif

@@ -1,0 +1,331 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The difference as steps. Every function here is one stretch of the way, in the
+ * order of plan.h; what each stretch may rely on is what the earlier ones did.
+ */
+#include "plan/internal.h"
+
+#include <string.h>
+
+#include "core/cleanup.h"
+
+/* ---- ADD ------------------------------------------------------------------------ */
+
+static void add_service_stats(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++)
+		if (unit_is_new(&diff->units[i]))
+			draft_step(draft, STEP_ADD_SERVICE_STATS, diff->units[i].id);
+}
+
+static void add_endpoint_stats(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_members; i++)
+		if (!diff->members[i].old)
+			draft_step(draft, STEP_ADD_ENDPOINT_STATS, diff->members[i].id);
+}
+
+static void add_endpoints(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_members; i++) {
+		const struct member *member = &diff->members[i];
+		struct step *step;
+
+		if (member->old)
+			continue;
+		step = draft_step(draft, STEP_ADD_ENDPOINT, member->id);
+		step->value.endpoint = member->value;
+	}
+}
+
+static void add_slots(struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++) {
+		struct unit *unit = &diff->units[i];
+		struct step *step;
+
+		if (!unit->slots)
+			continue;
+		step = draft_step(draft, STEP_ADD_SLOTS, unit->id);
+		step->value.slots.first = unit->value.first;
+		step->value.slots.n = unit->value.slots;
+		if (!draft->error)
+			step->value.slots.ids = TAKE_PTR(unit->slots);
+	}
+}
+
+static void add_services(const struct diff *diff, struct draft *draft)
+{
+	struct step *step;
+
+	for (size_t i = 0; i < diff->n_units; i++) {
+		if (!unit_is_new(&diff->units[i]))
+			continue;
+		step = draft_step(draft, STEP_ADD_SERVICE_INFO, diff->units[i].id);
+		step->value.info = diff->units[i].info;
+	}
+	for (size_t i = 0; i < diff->n_units; i++) {
+		if (!unit_is_new(&diff->units[i]))
+			continue;
+		step = draft_step(draft, STEP_ADD_SERVICE, diff->units[i].id);
+		step->value.service = diff->units[i].value;
+	}
+}
+
+/* ---- FLIP ----------------------------------------------------------------------- */
+
+static struct step *flip(struct draft *draft, enum step_kind kind, uint32_t id)
+{
+	struct step *step = draft_step(draft, kind, id);
+
+	step->replaces = true;
+	return step;
+}
+
+static void flip_config(const struct diff *diff, struct draft *draft)
+{
+	struct step *step;
+
+	if (!memcmp(&diff->config, &diff->state->config, sizeof(diff->config)))
+		return;
+	step = flip(draft, STEP_FLIP_CONFIG, 0);
+	step->value.config = diff->config;
+	step->old.config = diff->state->config;
+}
+
+static void flip_info(const struct unit *unit, struct draft *draft)
+{
+	struct step *step;
+
+	if (!memcmp(&unit->info, &unit->old->info, sizeof(unit->info)))
+		return;
+	step = flip(draft, STEP_FLIP_SERVICE_INFO, unit->id);
+	step->value.info = unit->info;
+	step->old.info = unit->old->info;
+}
+
+static void flip_value(const struct unit *unit, struct draft *draft)
+{
+	struct step *step;
+
+	if (!memcmp(&unit->value, &unit->old->value, sizeof(unit->value)))
+		return;
+	step = flip(draft, STEP_FLIP_SERVICE, unit->id);
+	step->value.service = unit->value;
+	step->old.service = unit->old->value;
+}
+
+static void flip_endpoint(const struct member *member, const struct sst_endpoint *value,
+			  struct draft *draft)
+{
+	struct step *step;
+
+	if (!memcmp(value, &member->old->value, sizeof(*value)))
+		return;
+	step = flip(draft, STEP_FLIP_ENDPOINT, member->id);
+	step->value.endpoint = *value;
+	step->old.endpoint = member->old->value;
+}
+
+/*
+ * What an endpoint becomes before GRACE. One that leaves may still be remembered by
+ * affinity, which looks at its state; from now on that finds it no longer usable, and
+ * after GRACE nobody is left who found it so.
+ */
+static struct sst_endpoint flipped_value(const struct member *member)
+{
+	struct sst_endpoint value = member->leaves ? member->old->value : member->value;
+
+	if (member->leaves && value.state == SST_ENDPOINT_READY)
+		value.state = SST_ENDPOINT_DRAINING;
+	return value;
+}
+
+/* Of the endpoints that were there: those that shall be ready, or the others. */
+static void flip_endpoints(const struct unit *unit, bool ready, struct draft *draft)
+{
+	for (size_t i = 0; i < unit->n_members; i++) {
+		const struct member *member = &unit->members[i];
+		struct sst_endpoint value;
+
+		if (!member->old)
+			continue;
+		value = flipped_value(member);
+		if ((value.state == SST_ENDPOINT_READY) == ready)
+			flip_endpoint(member, &value, draft);
+	}
+}
+
+static void flip_services(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++) {
+		const struct unit *unit = &diff->units[i];
+
+		if (!unit->old || unit->leaves)
+			continue;
+		flip_info(unit, draft);
+		flip_endpoints(unit, true, draft);
+		flip_value(unit, draft);
+		flip_endpoints(unit, false, draft);
+	}
+}
+
+static void flip_frontends(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_fronts; i++) {
+		const struct front *front = &diff->fronts[i];
+		struct step *step;
+
+		if (front->old && front->old->service == front->unit->id)
+			continue;
+		step = draft_step(draft, STEP_FLIP_FRONTEND, front->unit->id);
+		step->value.frontend.key = front->key;
+		step->value.frontend.service = front->unit->id;
+		step->replaces = front->old;
+		if (front->old)
+			step->old.frontend = *front->old;
+	}
+}
+
+static void drop_frontends(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->state->n_frontends; i++) {
+		const struct state_frontend *frontend = &diff->state->frontends[i];
+
+		if (!diff->address_stays[i])
+			flip(draft, STEP_DROP_FRONTEND, frontend->service)->old.frontend =
+				*frontend;
+	}
+}
+
+/* A connect() that found the address just before it was dropped is refused. */
+static void close_services(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++) {
+		const struct unit *unit = &diff->units[i];
+
+		if (!unit->leaves)
+			continue;
+		if (unit->old)
+			flip_value(unit, draft);
+		flip_endpoints(unit, false, draft);
+	}
+}
+
+/* ---- REMOVE --------------------------------------------------------------------- */
+
+static void retire_members(const struct unit *unit, struct draft *draft)
+{
+	for (size_t i = 0; i < unit->n_members; i++) {
+		const struct member *member = &unit->members[i];
+		struct step *step;
+
+		if (!member->leaves || member->old->value.state == SST_ENDPOINT_REMOVED)
+			continue;
+		step = flip(draft, STEP_RETIRE_ENDPOINT, member->id);
+		step->value.endpoint = member->value;
+		step->old.endpoint = flipped_value(member);
+		step->on_remove = unit->value.on_remove;
+		step->protocol = unit->info.protocol;
+	}
+}
+
+static void retire_endpoints(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++)
+		retire_members(&diff->units[i], draft);
+}
+
+static void delete_endpoints(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_members; i++)
+		if (member_ends(&diff->members[i]))
+			flip(draft, STEP_DELETE_ENDPOINT, diff->members[i].id)->old.endpoint =
+				diff->members[i].value;
+}
+
+static void delete_services(const struct diff *diff, struct draft *draft)
+{
+	for (size_t i = 0; i < diff->n_units; i++) {
+		const struct unit *unit = &diff->units[i];
+		struct step *step;
+
+		if (!unit_ends(unit))
+			continue;
+		step = draft_step(draft, STEP_DELETE_SERVICE, unit->id);
+		step->replaces = unit->old;
+		step->old.service = unit->value;
+	}
+}
+
+static enum sst_splice effective_splice(enum sst_splice node, enum sst_splice service)
+{
+	if (node == SST_SPLICE_OFF || service == SST_SPLICE_INHERIT)
+		return node;
+	return service;
+}
+
+/* OFF, AUTO and ON are numbered from the strict to the lax. */
+static bool splice_tightens(const struct diff *diff)
+{
+	enum sst_splice before = diff->state->config.splice, after = diff->config.splice;
+
+	if (after < before)
+		return true;
+	for (size_t i = 0; i < diff->n_units; i++) {
+		const struct unit *unit = &diff->units[i];
+
+		if (unit->old && effective_splice(after, unit->value.splice) <
+					 effective_splice(before, unit->old->value.splice))
+			return true;
+	}
+	return false;
+}
+
+/* ---- all of it ------------------------------------------------------------------- */
+
+static bool anything_replaced(const struct draft *draft)
+{
+	for (size_t i = 0; i < draft->plan.n_steps; i++)
+		if (draft->plan.steps[i].replaces)
+			return true;
+	return false;
+}
+
+/* Waiting is for nothing when nobody can have seen anything else, and nothing is removed. */
+static void remove_after_grace(const struct diff *diff, struct draft *draft)
+{
+	bool replaced = anything_replaced(draft);
+	size_t grace = draft->plan.n_steps;
+
+	draft_step(draft, STEP_GRACE, 0);
+	retire_endpoints(diff, draft);
+	delete_endpoints(diff, draft);
+	delete_services(diff, draft);
+	if (splice_tightens(diff))
+		draft_step(draft, STEP_STOP_SPLICE, 0);
+	if (!replaced && draft->plan.n_steps == grace + 1)
+		draft->plan.n_steps = grace;
+}
+
+void steps_write(struct diff *diff, struct draft *draft)
+{
+	add_service_stats(diff, draft);
+	add_endpoint_stats(diff, draft);
+	add_endpoints(diff, draft);
+	add_slots(diff, draft);
+	add_services(diff, draft);
+
+	flip_config(diff, draft);
+	flip_services(diff, draft);
+	flip_frontends(diff, draft);
+	drop_frontends(diff, draft);
+	close_services(diff, draft);
+
+	remove_after_grace(diff, draft);
+}
+
+void steps_write_collect(const struct diff *diff, struct draft *draft)
+{
+	remove_after_grace(diff, draft);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A model from a YAML file; docs/configuration.md is its reference. */
+#ifndef SIDESTEP_SOURCE_YAML_H
+#define SIDESTEP_SOURCE_YAML_H
+
+#include <stddef.h>
+
+#include "core/problems.h"
+#include "model/model.h"
+
+#define YAML_SIZE_MAX      (64 << 20) /* bytes of a file */
+/* Endpoints of a file, each counted once for every port of its service. */
+#define YAML_ENDPOINTS_MAX 1000000
+#define YAML_ADDRESSES_MAX 256 /* of a service or a workload */
+#define YAML_PORTS_MAX     256 /* of a service */
+
+/*
+ * Both read one document, validate it (model_validate) and refuse it whole when
+ * anything is wrong. Return 0; -EINVAL with every problem found; or another
+ * -errno, told in problems too when it comes from the file. On failure *ret is
+ * untouched.
+ */
+int yaml_load_file(const char *path, struct problems *problems, struct model **ret);
+int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
+		   struct model **ret);
+
+#endif

@@ -90,6 +90,7 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 	if (obstacle != SST_COUNTER_SPLICE_ADOPTED) {
 		count(obstacle);
 		me->state = SST_STATE_TCP;
+		peer->state = SST_STATE_TCP; /* no use without this one */
 		return 1;
 	}
 	adopt(sk, tp, me);

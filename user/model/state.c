@@ -23,12 +23,16 @@ static int compare_id(const void *key, const void *element)
 
 const struct state_service *state_service(const struct state *state, uint32_t id)
 {
+	if (!state->n_services)
+		return NULL;
 	return bsearch(&id, state->services, state->n_services, sizeof(*state->services),
 		       compare_id);
 }
 
 const struct state_endpoint *state_endpoint(const struct state *state, uint32_t id)
 {
+	if (!state->n_endpoints)
+		return NULL;
 	return bsearch(&id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
 		       compare_id);
 }

@@ -288,7 +288,7 @@ static void tell_new_address(const struct diff *diff, const struct front *front,
 {
 	const struct unit *from = NULL;
 
-	if (front->old && front->old->service == front->unit->id)
+	if (!front_is_news(front))
 		return;
 	if (front->old)
 		from = diff_unit(diff, front->old->service);

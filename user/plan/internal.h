@@ -31,6 +31,7 @@ struct unit {
 	const struct state_service *old;          /* NULL: new, or only endpoints are left of it */
 	const struct state_frontend *old_address; /* the first that leads to old, or NULL */
 	bool leaves;
+	bool gains_addresses; /* from nobody, or from another unit */
 	uint32_t id;
 	struct sst_service value; /* as it shall be */
 	struct sst_service_info info;
@@ -70,6 +71,12 @@ void diff_release(struct diff *diff);
 static inline bool unit_is_new(const struct unit *unit)
 {
 	return !unit->old && !unit->leaves;
+}
+
+/* The address is new, or led to another service. */
+static inline bool front_is_news(const struct front *front)
+{
+	return !front->old || front->old->service != front->unit->id;
 }
 
 /* A member that leaves can be deleted once its last flow has closed. */

@@ -380,8 +380,7 @@ static void match_orphans(struct diff *diff, const struct lookup *lookup)
 
 /* ---- frontends ------------------------------------------------------------------- */
 
-static void match_address(struct diff *diff, const struct unit *unit,
-			  const struct sst_addr *address)
+static void match_address(struct diff *diff, struct unit *unit, const struct sst_addr *address)
 {
 	const struct state *state = diff->state;
 	struct front front = {
@@ -395,13 +394,15 @@ static void match_address(struct diff *diff, const struct unit *unit,
 			    sizeof(*state->frontends), compare_frontends);
 	if (front.old)
 		diff->address_stays[front.old - state->frontends] = true;
+	if (front_is_news(&front))
+		unit->gains_addresses = true;
 	diff->fronts[diff->n_fronts++] = front;
 }
 
 static void match_addresses(struct diff *diff)
 {
 	for (size_t i = 0; i < diff->n_units; i++) {
-		const struct unit *unit = &diff->units[i];
+		struct unit *unit = &diff->units[i];
 
 		for (size_t j = 0; unit->service && j < unit->service->n_addresses; j++) {
 			const struct sst_addr *address = &unit->service->addresses[j];

@@ -156,12 +156,13 @@ static void flip_endpoints(const struct unit *unit, bool ready, struct draft *dr
 	}
 }
 
-static void flip_services(const struct diff *diff, struct draft *draft)
+/* Of the services that stay: those that gain addresses, or the others. */
+static void flip_services(const struct diff *diff, bool gaining, struct draft *draft)
 {
 	for (size_t i = 0; i < diff->n_units; i++) {
 		const struct unit *unit = &diff->units[i];
 
-		if (!unit->old || unit->leaves)
+		if (!unit->old || unit->leaves || unit->gains_addresses != gaining)
 			continue;
 		flip_info(unit, draft);
 		flip_endpoints(unit, true, draft);
@@ -176,7 +177,7 @@ static void flip_frontends(const struct diff *diff, struct draft *draft)
 		const struct front *front = &diff->fronts[i];
 		struct step *step;
 
-		if (front->old && front->old->service == front->unit->id)
+		if (!front_is_news(front))
 			continue;
 		step = draft_step(draft, STEP_FLIP_FRONTEND, front->unit->id);
 		step->value.frontend.key = front->key;
@@ -308,20 +309,34 @@ static void remove_after_grace(const struct diff *diff, struct draft *draft)
 		draft->plan.n_steps = grace;
 }
 
-void steps_write(struct diff *diff, struct draft *draft)
+static void add(struct diff *diff, struct draft *draft)
 {
 	add_service_stats(diff, draft);
 	add_endpoint_stats(diff, draft);
 	add_endpoints(diff, draft);
 	add_slots(diff, draft);
 	add_services(diff, draft);
+}
 
+/*
+ * An address comes to a service that has changed already, and leaves one that has not
+ * changed yet: whoever asks for it meets the old service or the new one, as they were
+ * and will be. Only services that gain and lose addresses at once are in between.
+ */
+static void flip_all(const struct diff *diff, struct draft *draft)
+{
 	flip_config(diff, draft);
-	flip_services(diff, draft);
+	flip_services(diff, true, draft);
 	flip_frontends(diff, draft);
 	drop_frontends(diff, draft);
+	flip_services(diff, false, draft);
 	close_services(diff, draft);
+}
 
+void steps_write(struct diff *diff, struct draft *draft)
+{
+	add(diff, draft);
+	flip_all(diff, draft);
 	remove_after_grace(diff, draft);
 }
 

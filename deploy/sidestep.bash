@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+# Bash completion for sidestep(8).
+
+_sidestep() {
+	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local options="--cgroup --pin --socket --stats --verbose --help"
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
+			endpoints flows check version --help --version" -- "$word")
+		return
+	fi
+
+	# --option=value arrives as three words
+	if [[ $word == = ]]; then
+		word=
+	elif [[ $previous == = ]]; then
+		previous=${COMP_WORDS[COMP_CWORD - 2]}
+	fi
+	case $previous in
+	-f | --file | --socket | --stats)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
+	--cgroup | --pin)
+		compopt -o filenames
+		mapfile -t COMPREPLY < <(compgen -d -- "$word")
+		return
+		;;
+	-o | --output)
+		mapfile -t COMPREPLY < <(compgen -W "table json" -- "$word")
+		return
+		;;
+	esac
+
+	case ${COMP_WORDS[1]} in
+	load | check) options+=" --file" ;;
+	unload) options+=" --force" ;;
+	apply) options+=" --file --dry-run" ;;
+	run) options+=" --file --unload-on-exit" ;;
+	status | services | endpoints) options+=" --output" ;;
+	flows) options+=" --output --follow" ;;
+	esac
+	if [[ $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+	fi
+}
+
+complete -F _sidestep sidestep

@@ -1,0 +1,444 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+#
+# Loading, upgrading, changing and removing the data plane, by hand and by the
+# daemon; and that whatever goes wrong leaves what was in force.
+
+load harness
+
+# nodes: a client and a server in one namespace.
+nodes() {
+	ns_make node
+	pod_bg node "$TOOLS/echoserver" --name a --greet 127.0.0.1:8080
+	pod_bg node "$TOOLS/echoserver" --name b --greet 127.0.0.1:8081
+}
+
+# web ENDPOINT...: service "web" with endpoints by their ports.
+web() {
+	local port
+
+	printf 'services:\n'
+	printf '  - { name: web, address: 10.96.0.10, port: 80, balance: round-robin, endpoints: ['
+	for port; do
+		printf '{ address: 127.0.0.1, port: %s },' "$port"
+	done
+	printf ']}\n'
+}
+
+calls() { # COUNT
+	call node --count "$1" 10.96.0.10:80
+	check --argjson n "$1" '.ok == $n'
+}
+
+opened() {
+	show services
+	value '.[0].counters.opened'
+}
+
+active_is() { # COUNT
+	show services
+	check --argjson n "$1" '.[0].counters.active == $n' >/dev/null
+}
+
+endpoints_are() { # PORT...
+	show endpoints
+	check --arg ports "$*" '
+		[.[] | select(.state == "ready").endpoint.port | tostring] | sort | join(" ") == $ports' \
+		>/dev/null
+}
+
+# ---- what is in the kernel ---------------------------------------------------------
+
+# Ids of everything of this instance, as bpftool sees it: what is pinned, what hangs
+# on the cgroup, and every program that uses one of our maps.
+instance_maps() {
+	local pin
+
+	for pin in "$PIN"/*/*; do
+		bpftool -j map show pinned "$pin" 2>/dev/null | jq '.id // empty'
+	done
+}
+
+instance_programs() { # MAP...
+	bpftool -j prog show | jq --arg maps " $* " '.[]
+		| select(any(.map_ids[]?; tostring | inside($maps))) | .id'
+}
+
+no_maps() {
+	local id
+
+	for id; do
+		! bpftool map show id "$id" >/dev/null 2>&1 || return 1
+	done
+}
+
+no_programs() {
+	local id
+
+	for id; do
+		! bpftool prog show id "$id" >/dev/null 2>&1 || return 1
+	done
+}
+
+# None of our programs is left on the cgroup.
+cgroup_is_bare() {
+	[[ $(bpftool -j cgroup show "$CG") =~ ^(\[\])?$ ]]
+}
+
+# ---- load and unload ---------------------------------------------------------------
+
+@test "load, call, unload: nothing is left" {
+	local maps programs
+
+	nodes
+	web 8080 | load_config
+	calls 5
+	mapfile -t maps < <(instance_maps)
+	[ "${#maps[@]}" -gt 5 ]
+	mapfile -t programs < <(instance_programs "${maps[@]}")
+	[ "${#programs[@]}" -gt 5 ]
+	run ! cgroup_is_bare
+
+	run -0 sidestep unload
+	[ ! -e "$PIN" ]
+	cgroup_is_bare
+	# the kernel frees after a grace period
+	wait_until 10 no_programs "${programs[@]}"
+	wait_until 10 no_maps "${maps[@]}"
+}
+
+@test "unload is idempotent" {
+	run -0 sidestep unload
+	nodes
+	web 8080 | load_config
+	run -0 sidestep unload
+	run -0 sidestep unload
+	[ ! -e "$PIN" ]
+}
+
+@test "a second load upgrades: connections and counters live on" {
+	local held
+
+	nodes
+	web 8080 | load_config
+	calls 5
+	pod_start node "$TOOLS/caller" --hold-ms 20000 10.96.0.10:80
+	held=$PID
+	wait_until 5 active_is 1
+
+	web 8080 8081 | load_config
+	show status
+	check '.loads == 2'
+	[ "$(opened)" -eq 6 ]
+	calls 4
+	[ "$(opened)" -eq 10 ]
+	finish "$held"
+	check '.ok == 1'
+	active_is 0
+	show services
+	check '.[0].counters | .opened == 10 and .closed == 10'
+}
+
+@test "twenty upgrades under load, no call fails" {
+	local load
+
+	nodes
+	web 8080 | load_config
+	pod_start node "$TOOLS/caller" --until-signal --threads 2 --interval-ms 1 10.96.0.10:80
+	load=$PID
+	for _ in {1..20}; do
+		sidestep load -f "$CONF"
+	done
+	finish "$load"
+	check '.ok > 100 and .failed == 0'
+}
+
+@test "a load that fails leaves nothing" {
+	web 8080 | sed 's/8080/0/' | config
+	run sidestep load -f "$CONF"
+	[ "$status" -eq 4 ]
+	[ ! -e "$PIN" ]
+	run sidestep load -f "$CONF.missing"
+	[ "$status" -ne 0 ]
+	[ ! -e "$PIN" ]
+
+	nodes
+	web 8080 | config
+	run "$SIDESTEP" load -f "$CONF" --pin "$PIN" --cgroup "$CG/missing"
+	[ "$status" -eq 1 ]
+	[ ! -e "$PIN" ]
+	cgroup_is_bare
+}
+
+@test "a second load that fails leaves the first in force" {
+	nodes
+	web 8080 | load_config
+	calls 3
+	web 8080 | sed 's/balance/blance/' | config
+	run sidestep load -f "$CONF"
+	[ "$status" -eq 4 ]
+	[ "$(opened)" -eq 3 ]
+	calls 3
+}
+
+@test "two instances do not see each other" {
+	local other
+
+	nodes
+	web 8080 | load_config
+	mkdir "$CG/other"
+	other=(--cgroup "$CG/other" --pin "$PIN-other")
+	web 8081 >"$CONF.other"
+	"$SIDESTEP" load "${other[@]}" -f "$CONF.other"
+
+	calls 4
+	[ "$(opened)" -eq 4 ]
+	run -0 "$SIDESTEP" services "${other[@]}" -o json
+	check '.[0].counters.opened == 0'
+	run -0 "$SIDESTEP" unload "${other[@]}"
+	[ ! -e "$PIN-other" ]
+	rmdir "$CG/other"
+	calls 4
+}
+
+@test "what is outside the cgroup is not touched" {
+	nodes
+	web 8080 | load_config
+	run in_ns node "$TOOLS/caller" 10.96.0.10:80
+	check '.errors == {ENETUNREACH: 1}'
+}
+
+# ---- exit codes and messages -----------------------------------------------------------
+
+@test "commands without a data plane say so and exit 3" {
+	local command
+
+	web 8080 | config
+	for command in status services endpoints flows "apply -f $CONF"; do
+		# shellcheck disable=SC2086 # a command and its options
+		try sidestep $command
+		[ "$status" -eq 3 ] || fail "$command: exit code $status"
+		[[ $stderr == *"not loaded"* ]] || fail "$command: $stderr"
+	done
+	run -0 sidestep check -f "$CONF"
+	run -0 sidestep version
+}
+
+@test "usage errors exit 2, help exits 0" {
+	local command
+
+	for command in load unload apply run status services endpoints flows check version; do
+		run -0 "$SIDESTEP" "$command" --help
+		[[ $output == Usage:* ]]
+		run -2 "$SIDESTEP" "$command" --no-such-option
+	done
+	run -2 "$SIDESTEP"
+	run -2 "$SIDESTEP" nonsense
+	run -2 sidestep load
+	run -2 sidestep status -o xml
+}
+
+@test "a wrong configuration changes nothing and is told with file, line and column" {
+	local generation command
+
+	nodes
+	web 8080 | load_config
+	show status
+	generation=$(value .generation)
+
+	config <<-END
+		services:
+		  - name: web
+		    address: 10.96.0.999
+		    port: 80
+		    balanse: random
+		    endpoints: [ { address: 127.0.0.1, port: 99999 } ]
+	END
+	for command in apply check load; do
+		try sidestep $command -f "$CONF"
+		[ "$status" -eq 4 ]
+		[[ $stderr == *"$CONF:3:14: "* ]]
+		[[ $stderr == *"$CONF:5:5: "*"did you mean 'balance'"* ]]
+		[[ $stderr == *"$CONF:6:46: "* ]]
+	done
+	show status
+	check --argjson generation "$generation" '.generation == $generation'
+	calls 3
+}
+
+@test "apply --dry-run prints the difference and changes nothing" {
+	nodes
+	web 8080 | load_config
+	web 8080 8081 | config
+	run -0 sidestep apply --dry-run -f "$CONF"
+	[[ $output == *"+"*"127.0.0.1:8081"* ]]
+	endpoints_are 8080
+
+	run -0 sidestep apply -f "$CONF"
+	[[ $output == *"+"*"127.0.0.1:8081"* ]]
+	endpoints_are 8080 8081
+	# nothing more to do
+	run -0 sidestep apply -f "$CONF"
+	[[ $output != *"+"* ]]
+}
+
+@test "a second writer waits, and is locked out in the end" {
+	local writer
+
+	nodes
+	web 8080 | load_config
+	web 8081 | config
+	# the lock is one on the pin folder: hold it as a writer at work would
+	background flock --no-fork "$PIN" sleep 60
+	writer=$PID
+	sleep 0.3
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 1 ]
+	[ -n "$stderr" ]
+	endpoints_are 8080 # readers need no lock
+	calls 2
+
+	finish "$writer"
+	run -0 sidestep apply -f "$CONF"
+	endpoints_are 8081
+}
+
+@test "writers at once take turns" {
+	local pids=() i
+
+	nodes
+	web 8080 | load_config
+	for i in {1..8}; do
+		web 8080 "$((9000 + i))" >"$CONF.$i"
+		background "$SIDESTEP" apply "${OPTIONS[@]}" -f "$CONF.$i"
+		pids+=("$PID")
+	done
+	for i in "${pids[@]}"; do
+		await_end "$i"
+		[ "$status" -eq 0 ]
+	done
+	show endpoints
+	check 'map(select(.state == "ready")) | length == 2'
+}
+
+# ---- the daemon ---------------------------------------------------------------------------
+
+@test "run serves; SIGTERM ends it and leaves the data plane" {
+	nodes
+	web 8080 | config
+	daemon_start
+	calls 3
+	finish "$DAEMON"
+	[ "$status" -eq 0 ]
+	show status
+	check '.daemon == false'
+	calls 3
+	[ "$(opened)" -eq 6 ]
+}
+
+@test "run --unload-on-exit removes it" {
+	nodes
+	web 8080 | config
+	daemon_start --unload-on-exit
+	calls 3
+	finish "$DAEMON"
+	[ "$status" -eq 0 ]
+	[ ! -e "$PIN" ]
+}
+
+@test "the daemon is killed and started again: service goes on, counters are intact" {
+	nodes
+	web 8080 | config
+	daemon_start
+	calls 10
+	finish "$DAEMON" KILL
+	calls 10
+	[ "$(opened)" -eq 20 ]
+	show status
+	check '.daemon == false'
+
+	daemon_start
+	calls 10
+	[ "$(opened)" -eq 30 ]
+	stats_fresh
+	[ "$(metric sidestep_connections_opened_total service=web)" -eq 30 ]
+}
+
+@test "a second daemon on the same data plane is refused" {
+	nodes
+	web 8080 | config
+	daemon_start
+	try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF"
+	[ "$status" -eq 1 ]
+	[ -n "$stderr" ]
+	calls 1
+	daemon_answers
+}
+
+@test "the daemon follows atomic renames and edits in place" {
+	nodes
+	web 8080 | config
+	daemon_start
+	endpoints_are 8080
+
+	web 8081 | config # a rename
+	wait_until 10 endpoints_are 8081
+	web 8080 8081 >"$CONF" # in place
+	wait_until 10 endpoints_are 8080 8081
+	web 8080 | config
+	wait_until 10 endpoints_are 8080
+	rm "$CONF" # gone for a moment, as some editors do
+	sleep 0.3
+	endpoints_are 8080
+	web 8081 >"$CONF"
+	wait_until 10 endpoints_are 8081
+}
+
+@test "the daemon keeps the last good configuration, and tells of the bad one" {
+	nodes
+	web 8080 | config
+	daemon_start
+	config <<<"services: nonsense"
+	wait_until 10 grep -q "$CONF:1:11: " "${OUT[$DAEMON]}.err"
+	calls 3
+	stats_fresh
+	[ "$(metric sidestep_config_last_reload_successful)" -eq 0 ]
+
+	web 8081 | config
+	wait_until 10 endpoints_are 8081
+	stats_fresh
+	[ "$(metric sidestep_config_last_reload_successful)" -eq 1 ]
+}
+
+@test "SIGHUP reads the file again" {
+	local before
+
+	nodes
+	web 8080 | config
+	daemon_start
+	stats_fresh
+	before=$(metric sidestep_config_last_reload_timestamp_seconds)
+	sleep 1.1
+	kill -HUP "$DAEMON"
+	stats_fresh
+	[ "$(metric sidestep_config_last_reload_timestamp_seconds)" -gt "$before" ]
+	daemon_answers
+}
+
+@test "the file is swapped 1,000 times under load, no call fails" {
+	local load i
+
+	nodes
+	web 8080 | config
+	daemon_start
+	pod_start node "$TOOLS/caller" --until-signal --threads 2 --interval-ms 1 10.96.0.10:80
+	load=$PID
+	for ((i = 0; i < 500; i++)); do
+		web 8080 8081 | config
+		web 8081 | config
+	done
+	wait_until 10 endpoints_are 8081
+	finish "$load"
+	check '.ok > 1000 and .failed == 0 and .names.a > 0 and .names.b > 0'
+}

@@ -1,0 +1,362 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
+#
+# The splice, whose promise is that an application cannot tell: every byte is
+# checked, every kind of reader waits without a timeout, and each test makes sure
+# that bytes really were spliced (or were not).
+
+load harness
+
+# spliced MODE: client and a on a bridge, service "web" with this mode, the daemon.
+spliced() {
+	ns_bridge client a
+	web "$1" | config
+	daemon_start
+	[[ $1 != on ]] || require_feature splice
+}
+
+# web MODE
+web() {
+	cat <<-END
+		services:
+		  - name: web
+		    address: 10.96.0.10
+		    port: 80
+		    target: 8080
+		    splice: $1
+		    endpoints: [ { address: $(ip4 a) } ]
+	END
+}
+
+# server READER [OPTIONS]: of spliceload, in a; sets SERVER
+server() {
+	pod_bg a "$TOOLS/spliceload" server "$(ip4 a):8080" --reader "$1" "${@:2}"
+	SERVER=$PID
+}
+
+# client READER [OPTIONS]: must find every byte right
+client() {
+	try pod client "$TOOLS/spliceload" client 10.96.0.10:80 --reader "$1" "${@:2}"
+	[ "$status" -eq 0 ] || fail "client: $output $stderr"
+	check '.ok and .errors == 0'
+}
+
+# the server's word, after all clients have ended
+server_is_content() {
+	finish "$SERVER"
+	[ "$status" -eq 0 ] || fail "server: $output $stderr"
+	check '.ok and .errors == 0'
+}
+
+# counters_are FILTER
+counters_are() {
+	show services
+	check ".[0].counters | $1"
+}
+
+both_ways_spliced() {
+	counters_are '.spliced_sent_bytes > 0 and .spliced_received_bytes > 0'
+}
+
+nothing_spliced() {
+	counters_are '.spliced_sent_bytes == 0 and .spliced_received_bytes == 0'
+	stats_fresh
+	[ "$(metric sidestep_splice_message_total reason=spliced)" -eq 0 ]
+	[ "$(metric sidestep_splice_flow_total reason=adopted)" -eq 0 ]
+}
+
+# ---- who is adopted -------------------------------------------------------------
+
+@test "splice: on adopts two event loops, and counts every byte once" {
+	spliced on
+	pod_bg a "$TOOLS/pair" server "$(ip4 a):8080"
+	try pod client "$TOOLS/pair" client --sizes 64,1024 --rounds 2000 --warmup 0 10.96.0.10:80
+	[ "$status" -eq 0 ]
+
+	wait_until 5 all_closed
+	both_ways_spliced
+	# the client says 4 bytes before the requests
+	counters_are '.sent_bytes + .spliced_sent_bytes == 2000 * (64 + 1024) + 2 * 4'
+	counters_are '.received_bytes + .spliced_received_bytes == 2000 * (64 + 1024)'
+	# the most of it: adoption takes a millisecond or so
+	counters_are '.spliced_sent_bytes > .sent_bytes'
+	stats_fresh
+	[ "$(metric sidestep_splice_flow_total reason=adopted)" -eq 4 ]
+}
+
+all_closed() {
+	show services
+	check '.[0].counters.active == 0' >/dev/null
+}
+
+@test "a live flow shows that it is spliced" {
+	local load
+
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --sizes 64 --phases pingpong --seconds 0
+	load=$PID
+	wait_until 10 redirecting
+	finish "$load"
+	[ "$status" -eq 0 ]
+	server_is_content
+}
+
+redirecting() {
+	show flows
+	check 'any(.[]; .splice_state == "redirecting" and .spliced_sent_bytes > 0)' >/dev/null
+}
+
+@test "both ends on loopback, and over IPv6" {
+	ns_make node
+	config <<-END
+		services:
+		  - name: web
+		    address: [10.96.0.10, "fd96::10"]
+		    port: 80
+		    target: 8080
+		    splice: on
+		    endpoints: [ { address: 127.0.0.1 }, { address: "::1" } ]
+	END
+	daemon_start
+	require_feature splice
+	# a server on "::", as most are
+	pod_bg node "$TOOLS/spliceload" server "[::]:8080" --reader epoll-lt --nonblocking
+	SERVER=$PID
+	for address in 10.96.0.10 "[fd96::10]" "[::ffff:10.96.0.10]"; do
+		try pod node "$TOOLS/spliceload" client "$address:80" --reader poll --nonblocking \
+			--sizes 64,4096 --rounds 500
+		[ "$status" -eq 0 ] || fail "$address: $stderr"
+	done
+	server_is_content
+	show services
+	check 'all(.[]; .counters.spliced_sent_bytes > 0 and .counters.spliced_received_bytes > 0)'
+}
+
+@test "blocking ends are never adopted, be it one of them" {
+	spliced on
+	server blocking
+	client blocking --sizes 64 --rounds 500
+	client epoll-et --nonblocking --sizes 64 --rounds 500
+	finish "$SERVER"
+	pod_bg a "$TOOLS/spliceload" server "$(ip4 a):8080" --reader epoll-et --nonblocking
+	SERVER=$PID
+	client blocking --sizes 64 --rounds 500
+	client poll --sizes 64 --rounds 500 # MSG_DONTWAIT on a blocking socket
+	server_is_content
+
+	nothing_spliced
+	[ "$(metric sidestep_splice_refused_total reason=blocking)" -gt 0 ]
+}
+
+@test "splice: off leaves everything to TCP" {
+	spliced off
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --sizes 64 --rounds 500
+	server_is_content
+	nothing_spliced
+	[ "$(metric sidestep_splice_refused_total reason=off)" -gt 0 ]
+}
+
+@test "splice: auto adopts where the kernel passes the self-test, else tells why not" {
+	spliced auto
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --sizes 64 --rounds 500
+	server_is_content
+
+	show status
+	if check 'any(.features[]; .name == "splice-auto" and .enabled)' >/dev/null; then
+		both_ways_spliced
+	else
+		check 'any(.features[]; .name == "splice-auto" and (.reason | length) > 0)'
+		nothing_spliced
+		[ "$(metric sidestep_splice_refused_total reason=kernel)" -gt 0 ]
+	fi
+}
+
+@test "a stream in one direction stays TCP" {
+	spliced on
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --sizes 65536 --phases up,up,up,up
+	server_is_content
+	nothing_spliced
+}
+
+# ---- every byte, every reader ------------------------------------------------------
+
+# all_sizes CLIENT'S SERVER'S
+all_sizes() {
+	spliced on
+	server "$2" --nonblocking
+	client "$1" --nonblocking --rounds 300 --bulk 2097152
+	server_is_content
+	both_ways_spliced
+}
+
+@test "pattern-checked, all sizes: poll" {
+	all_sizes poll poll
+}
+
+@test "pattern-checked, all sizes: level-triggered epoll" {
+	all_sizes epoll-lt epoll-lt
+}
+
+@test "pattern-checked, all sizes: edge-triggered epoll" {
+	all_sizes epoll-et epoll-et
+}
+
+@test "pattern-checked, all sizes: unlike readers" {
+	all_sizes epoll-et poll
+}
+
+@test "pattern-checked, all sizes: blocking readers, by TCP" {
+	spliced on
+	server blocking
+	client blocking --bulk 2097152
+	server_is_content
+	nothing_spliced
+}
+
+@test "many connections at once, small receive buffers" {
+	spliced on
+	server epoll-et --nonblocking --rcvbuf 4096
+	client epoll-et --nonblocking --rcvbuf 4096 --connections 8 --rounds 200 \
+		--sizes 1,100,3000,20000 --bulk 524288
+	server_is_content
+	both_ways_spliced
+}
+
+# ---- adoption and its end, in the middle of traffic -----------------------------------
+
+@test "adopted at random moments: hundreds of short connections" {
+	spliced on
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --connections 4 --seconds 6 --sizes 16,700,9000 --rounds 40 \
+		--bulk 262144
+	check '.connections > 100'
+	server_is_content
+	both_ways_spliced
+}
+
+@test "adopted late: flows that waited for the daemon" {
+	local load
+
+	ns_bridge client a
+	web on | load_config
+	require_feature splice
+	server epoll-lt --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --connections 4 --seconds 0 --bulk 262144
+	load=$PID
+	sleep 0.5
+	counters_are '.spliced_sent_bytes == 0'
+	daemon_start
+	wait_until 10 redirecting
+	sleep 0.5
+	finish "$load"
+	[ "$status" -eq 0 ] || fail "$output"
+	server_is_content
+	both_ways_spliced
+}
+
+@test "switched off and on under traffic: nothing is lost" {
+	local load
+
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader poll --nonblocking \
+		--connections 3 --seconds 0 --sizes 64,4096,65536 --rounds 200 --bulk 262144
+	load=$PID
+	wait_until 10 redirecting
+	for _ in {1..10}; do
+		web off | config
+		sleep 0.1
+		web on | config
+		sleep 0.2
+	done
+	finish "$load"
+	[ "$status" -eq 0 ] || fail "$output"
+	server_is_content
+	stats_fresh
+	[ "$(metric sidestep_splice_flow_total reason=stopped)" -gt 0 ]
+}
+
+@test "the daemon dies: spliced flows go on" {
+	local load
+
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --seconds 0 --bulk 262144
+	load=$PID
+	wait_until 10 redirecting
+	finish "$DAEMON" KILL
+	sleep 0.5
+	redirecting
+	finish "$load"
+	[ "$status" -eq 0 ] || fail "$output"
+	server_is_content
+}
+
+@test "unload with live spliced flows loses nothing" {
+	local load
+
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --connections 3 --seconds 0 --bulk 262144
+	load=$PID
+	wait_until 10 redirecting
+	finish "$DAEMON"
+	# refused while a reader has spliced bytes before it; the splice is off by then
+	wait_until 20 sidestep unload
+	[ ! -e "$PIN" ]
+	sleep 1
+	finish "$load"
+	[ "$status" -eq 0 ] || fail "$output"
+	check '.ok'
+	server_is_content
+}
+
+# ---- ends ------------------------------------------------------------------------------
+
+@test "half-close, either side first: the other's bytes all arrive" {
+	spliced on
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --connections 2 --seconds 4 --sizes 100,5000,100000 \
+		--rounds 150 --phases pingpong,half-close,half-close-back --bulk 524288
+	server_is_content
+	both_ways_spliced
+}
+
+@test "reset, by either side: right bytes, and no orderly end before the last one" {
+	spliced on
+	server epoll-lt --nonblocking
+	client poll --nonblocking --connections 2 --seconds 4 --sizes 100,5000,100000 \
+		--rounds 150 --phases pingpong,reset,reset-back --bulk 524288
+	server_is_content
+	both_ways_spliced
+}
+
+@test "a slow reader: what it has not read is bounded" {
+	spliced on
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --rounds 500 --phases pingpong,slow --sizes 65536 \
+		--slow-reader-ms 1
+	# TCP's own is 4 to 5 MB here; without a guard it would be all 48 MB
+	check '.max_unread < 16000000'
+	server_is_content
+	both_ways_spliced
+}
+
+@test "a slow reader of small messages" {
+	spliced on
+	server poll --nonblocking
+	client epoll-lt --nonblocking --rounds 500 --phases pingpong,slow --sizes 1000 \
+		--slow-reader-ms 1 --slow-bytes 25165824
+	check '.max_unread < 16000000'
+	server_is_content
+	both_ways_spliced
+}

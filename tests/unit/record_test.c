@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "export_fixture.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+
+#include "export/json.h"
+#include "export/record.h"
+
+#define S 1000000000ull
+
+/* The records are of boot time 1000 s, and that is FIXTURE_TIME_NS. */
+#define OFFSET (int64_t)(FIXTURE_TIME_NS - 1000 * S)
+
+static struct sst_record client_record(void)
+{
+	return (struct sst_record){
+		.flow = UINT64_MAX,
+		.peer_flow = 42,
+		.time_ns = 1000 * S,
+		.opened_ns = 998 * S + S / 2,
+		.cgroup_id = 1234,
+		.sent_bytes = 100,
+		.received_bytes = 2000,
+		.spliced_sent_bytes = 30000,
+		.spliced_received_bytes = 400000,
+		.local = fixture_address("10.1.0.9"),
+		.local_port = htons(41000),
+		.remote = fixture_address("10.1.0.2"),
+		.remote_port = htons(8080),
+		.asked = fixture_address("10.96.0.10"),
+		.asked_port = htons(80),
+		.type = SST_RECORD_CLOSE,
+		.protocol = IPPROTO_TCP,
+		.role = SST_ROLE_CLIENT,
+		.splice = SST_STATE_REDIRECTING,
+		.tcp_state = TCP_CLOSE,
+		.service = 3,
+		.error = ECONNRESET,
+		.srtt_us = 45,
+		.retransmits = 6,
+		.netns_ino = 4026531840,
+	};
+}
+
+/* The other end of the same flow. */
+static struct sst_record server_record(void)
+{
+	struct sst_record client = client_record(), server = client;
+
+	server.flow = client.peer_flow;
+	server.peer_flow = client.flow;
+	server.role = SST_ROLE_SERVER;
+	server.local = client.remote;
+	server.local_port = client.remote_port;
+	server.remote = client.local;
+	server.remote_port = client.local_port;
+	server.sent_bytes = client.received_bytes;
+	server.received_bytes = client.sent_bytes;
+	server.spliced_sent_bytes = client.spliced_received_bytes;
+	server.spliced_received_bytes = client.spliced_sent_bytes;
+	return server;
+}
+
+static void assert_json(json_t *json, const char *expected)
+{
+	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+}
+
+static void test_json(void **unused UNUSED)
+{
+	struct sst_record record = client_record();
+	struct fixture f;
+
+	fixture_init(&f);
+	struct record_context context = { &f.state, OFFSET };
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+
+	assert_json(json, "{\n"
+			  " \"time\": \"2026-01-02T03:04:05.006000000Z\",\n"
+			  " \"event\": \"close\",\n"
+			  " \"flow\": \"18446744073709551615\",\n"
+			  " \"peer_flow\": \"42\",\n"
+			  " \"role\": \"client\",\n"
+			  " \"protocol\": \"TCP\",\n"
+			  " \"source\": {\n"
+			  "  \"address\": \"10.1.0.9\",\n"
+			  "  \"port\": 41000\n"
+			  " },\n"
+			  " \"asked\": {\n"
+			  "  \"address\": \"10.96.0.10\",\n"
+			  "  \"port\": 80\n"
+			  " },\n"
+			  " \"destination\": {\n"
+			  "  \"address\": \"10.1.0.2\",\n"
+			  "  \"port\": 8080\n"
+			  " },\n"
+			  " \"service\": \"web\",\n"
+			  " \"service_port\": \"http\",\n"
+			  " \"cgroup_id\": \"1234\",\n"
+			  " \"netns\": 4026531840,\n"
+			  " \"sent_bytes\": 100,\n"
+			  " \"received_bytes\": 2000,\n"
+			  " \"spliced_sent_bytes\": 30000,\n"
+			  " \"spliced_received_bytes\": 400000,\n"
+			  " \"duration_seconds\": 1.5,\n"
+			  " \"srtt_us\": 45,\n"
+			  " \"retransmits\": 6,\n"
+			  " \"splice_state\": \"redirecting\",\n"
+			  " \"tcp_state\": \"close\",\n"
+			  " \"error\": \"ECONNRESET\"\n"
+			  "}");
+}
+
+static void test_ends_agree(void **unused UNUSED)
+{
+	static const char *const of_the_end[] = { "flow", "peer_flow", "role" };
+	struct sst_record client = client_record(), server = server_record();
+	struct record_context context = { NULL, OFFSET };
+	_cleanup_json_ json_t *a = record_to_json(&client, &context);
+	_cleanup_json_ json_t *b = record_to_json(&server, &context);
+
+	assert_string_equal(json_string_value(json_object_get(b, "role")), "server");
+	for (size_t i = 0; i < ARRAY_SIZE(of_the_end); i++) {
+		json_object_del(a, of_the_end[i]);
+		json_object_del(b, of_the_end[i]);
+	}
+	assert_true(json_equal(a, b));
+}
+
+static void assert_null_member(const json_t *json, const char *name)
+{
+	if (!json_is_null(json_object_get(json, name)))
+		fail_msg("%s is not null", name);
+}
+
+/* A flow to no service, whose other end is elsewhere, that goes well. */
+static void test_what_is_not_there_is_null(void **unused UNUSED)
+{
+	static const char *const names[] = { "peer_flow", "asked", "service", "service_port",
+					     "error" };
+	struct record_context context = { NULL, OFFSET };
+	struct sst_record record = client_record();
+
+	record.peer_flow = 0;
+	record.asked = (struct sst_addr){};
+	record.asked_port = 0;
+	record.service = 0;
+	record.error = 0;
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		assert_null_member(json, names[i]);
+}
+
+/* The names come from another dump than the record: any of them may be missing. */
+static void test_unknown_service(void **unused UNUSED)
+{
+	struct sst_record record = client_record();
+	_cleanup_text_ struct text line = {};
+	struct state empty = {};
+	struct fixture f;
+
+	fixture_init(&f);
+	record.service = 4;
+	const struct state *states[] = { NULL, &empty, &f.state };
+
+	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
+		struct record_context context = { states[i], OFFSET };
+		_cleanup_json_ json_t *json = record_to_json(&record, &context);
+
+		assert_null_member(json, "service");
+		record_to_line(&record, &context, &line);
+		assert_contains(&line, " service #4 ");
+	}
+}
+
+static void test_values_without_name(void **unused UNUSED)
+{
+	struct record_context context = { NULL, OFFSET };
+	struct sst_record record = client_record();
+
+	record.type = record.splice = record.tcp_state = 200;
+	record.error = 9999;
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+
+	assert_string_equal(json_string_value(json_object_get(json, "event")), "?");
+	assert_string_equal(json_string_value(json_object_get(json, "splice_state")), "?");
+	assert_string_equal(json_string_value(json_object_get(json, "tcp_state")), "?");
+	assert_string_equal(json_string_value(json_object_get(json, "error")), "9999");
+}
+
+/* Opened after it was looked at, or not at all: no age below zero. */
+static void test_age_is_never_negative(void **unused UNUSED)
+{
+	struct record_context context = { NULL, OFFSET };
+	struct sst_record record = client_record();
+
+	record.opened_ns = record.time_ns + 1;
+	_cleanup_json_ json_t *later = record_to_json(&record, &context);
+	assert_true(json_real_value(json_object_get(later, "duration_seconds")) == 0);
+
+	record.opened_ns = 0;
+	_cleanup_json_ json_t *never = record_to_json(&record, &context);
+	assert_true(json_real_value(json_object_get(never, "duration_seconds")) == 0);
+}
+
+static void test_lines(void **unused UNUSED)
+{
+	struct sst_record record = client_record();
+	_cleanup_text_ struct text out = {};
+	struct fixture f;
+
+	fixture_init(&f);
+	struct record_context context = { &f.state, OFFSET };
+
+	record_to_line(&record, &context, &out);
+	record.type = SST_RECORD_OPEN;
+	record.error = 0;
+	record.service = 0;
+	record.asked = (struct sst_addr){};
+	record_to_line(&record, &context, &out);
+	assert_string_equal(
+		out.data,
+		"2026-01-02T03:04:05.006000000Z close  TCP 10.1.0.9:41000 -> 10.96.0.10:80 -> "
+		"10.1.0.2:8080 service web/http sent 29.4KiB received 392.6KiB spliced 419.9KiB "
+		"duration 1.500s rtt 0.045ms retransmits 6 error ECONNRESET\n"
+		"2026-01-02T03:04:05.006000000Z open   TCP 10.1.0.9:41000 -> 10.1.0.2:8080 "
+		"service -\n");
+}
+
+static void test_table(void **unused UNUSED)
+{
+	_cleanup_table_ struct table table = record_table();
+	struct sst_record record = server_record();
+	_cleanup_text_ struct text out = {};
+	struct fixture f;
+
+	fixture_init(&f);
+	struct record_context context = { &f.state, OFFSET };
+
+	record.type = SST_RECORD_LIVE;
+	record.tcp_state = TCP_ESTABLISHED;
+	record_add_row(&record, &context, &table);
+	assert_int_equal(table_print(&table, &out), 0);
+	assert_string_equal(
+		out.data,
+		"SERVICE   SOURCE          ASKED          DESTINATION    ROLE    STATE        "
+		"SPLICE          SENT  RECEIVED   SPLICED     AGE      RTT  RETRANS\n"
+		"web/http  10.1.0.9:41000  10.96.0.10:80  10.1.0.2:8080  server  established  "
+		"redirecting  29.4KiB  392.6KiB  419.9KiB  1.500s  0.045ms        6\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_json),
+		cmocka_unit_test(test_ends_agree),
+		cmocka_unit_test(test_what_is_not_there_is_null),
+		cmocka_unit_test(test_unknown_service),
+		cmocka_unit_test(test_values_without_name),
+		cmocka_unit_test(test_age_is_never_negative),
+		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_table),
+	};
+
+	return cmocka_run_group_tests_name("record", tests, NULL, NULL);
+}

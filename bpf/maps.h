@@ -169,6 +169,15 @@ SST_MAP struct spliced_map {
 	__type(value, __u64);
 } spliced SEC(".maps");
 
+/* Cookies of sockets to be ended by a walk. U writes and empties, K reads. */
+SST_MAP struct doomed_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u64);
+	__type(value, __u8);
+} doomed SEC(".maps");
+
 /* struct sst_record: opened, closed, failed. K writes, the daemon reads. */
 SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

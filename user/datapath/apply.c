@@ -97,7 +97,7 @@ static int retire_endpoint(struct apply *apply, const struct step *step)
 		return err;
 	err = datapath_flows(apply->datapath, collect_victim, &victims);
 	if (!err)
-		destroy_sockets(victims.records, victims.n);
+		err = destroy_sockets(apply->datapath, victims.records, victims.n);
 	free(victims.records);
 	return err;
 }

@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 
 #include "core/address.h"
-#include "core/cleanup.h"
+#include "datapath/internal.h"
 
 struct request {
 	struct nlmsghdr header;
@@ -128,21 +128,77 @@ static int netns_open(ino_t inode)
 	return fd;
 }
 
-/* A netlink socket belongs to the namespace it was made in and works from anywhere. */
-static int diag_open_in(ino_t inode)
+/* A netlink socket and an iterator belong to the namespace they were made in and
+ * work from anywhere: enter it, make them, and come back. */
+struct there {
+	int diag;
+	int walk[2];
+};
+
+static void there_release(struct there *there)
+{
+	cleanup_close(&there->diag);
+	cleanup_close(&there->walk[0]);
+	cleanup_close(&there->walk[1]);
+}
+
+static int there_open(struct datapath *datapath, ino_t inode, struct there *ret)
 {
 	_cleanup_close_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-	_cleanup_close_ int there = netns_open(inode);
-	int fd;
+	_cleanup_close_ int netns = netns_open(inode);
 
-	if (home < 0 || there < 0)
+	if (home < 0 || netns < 0)
 		return -ENOENT;
-	if (setns(there, CLONE_NEWNET))
+	if (setns(netns, CLONE_NEWNET))
 		return -errno;
-	fd = diag_open();
+	ret->diag = diag_open();
+	ret->walk[0] = bpf_iter_create(datapath->link[HOOK_END_TCP]);
+	ret->walk[1] = bpf_iter_create(datapath->link[HOOK_END_UDP]);
 	if (setns(home, CLONE_NEWNET))
 		abort(); /* going on in the wrong namespace would be worse */
-	return fd;
+	return 0;
+}
+
+/* Reading the iterators ends what is on the list. */
+static void walk(const struct there *there)
+{
+	char nothing[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(there->walk); i++)
+		while (read(there->walk[i], nothing, sizeof(nothing)) > 0)
+			;
+}
+
+static void list_set(struct datapath *datapath, const struct sst_record *record, bool doomed)
+{
+	__u64 cookie = record->flow;
+	__u8 yes = 1;
+
+	if (doomed)
+		bpf_map_update_elem(datapath->map[MAP_doomed], &cookie, &yes, BPF_ANY);
+	else
+		bpf_map_delete_elem(datapath->map[MAP_doomed], &cookie);
+}
+
+/* All records are of one namespace. */
+static void destroy_in(struct datapath *datapath, const struct sst_record *records, size_t n)
+{
+	__attribute__((cleanup(there_release))) struct there there = { -1, { -1, -1 } };
+	size_t left = 0;
+
+	if (there_open(datapath, records->netns_ino, &there))
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (there.diag >= 0 && !diag_destroy(there.diag, &records[i]))
+			continue;
+		list_set(datapath, &records[i], true);
+		left++;
+	}
+	if (!left)
+		return;
+	walk(&there);
+	for (size_t i = 0; i < n; i++)
+		list_set(datapath, &records[i], false);
 }
 
 static int compare_netns(const void *a, const void *b)
@@ -152,23 +208,20 @@ static int compare_netns(const void *a, const void *b)
 	return x->netns_ino < y->netns_ino ? -1 : x->netns_ino > y->netns_ino;
 }
 
-size_t destroy_sockets(const struct sst_record *records, size_t n)
+int destroy_sockets(struct datapath *datapath, const struct sst_record *records, size_t n)
 {
 	_cleanup_free_ struct sst_record *sorted = malloc((n + 1) * sizeof(*sorted));
-	_cleanup_close_ int fd = -1;
-	size_t destroyed = 0;
+	size_t end;
 
 	if (!sorted)
-		return 0;
-	memcpy(sorted, records, n * sizeof(*sorted));
+		return -ENOMEM;
+	if (n)
+		memcpy(sorted, records, n * sizeof(*sorted));
 	qsort(sorted, n, sizeof(*sorted), compare_netns);
-	for (size_t i = 0; i < n; i++) {
-		if (!i || sorted[i].netns_ino != sorted[i - 1].netns_ino) {
-			cleanup_close(&fd);
-			fd = diag_open_in(sorted[i].netns_ino);
-		}
-		if (fd >= 0 && !diag_destroy(fd, &sorted[i]))
-			destroyed++;
+	for (size_t i = 0; i < n; i = end) {
+		for (end = i + 1; end < n && sorted[end].netns_ino == sorted[i].netns_ino; end++)
+			;
+		destroy_in(datapath, sorted + i, end - i);
 	}
-	return destroyed;
+	return 0;
 }

@@ -1,21 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ending sockets by the kernel's SOCK_DESTROY (sock_diag(7)), in their own namespace. */
+/* Ending sockets, in their own network namespace. */
 #ifndef SIDESTEP_DATAPATH_DESTROY_H
 #define SIDESTEP_DATAPATH_DESTROY_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "datapath/datapath.h"
 #include "sidestep/abi.h"
 
 /* Whether this kernel knows SOCK_DESTROY. */
 bool destroy_supported(void);
 
 /*
- * Ends the sockets that these records tell of, sorted or not; their programs see
- * ECONNABORTED. Returns how many were ended; the rest had gone already, or their
- * network namespace could not be entered.
+ * Ends the sockets that these records tell of; their programs see ECONNABORTED. By
+ * sock_diag, and those it cannot find by bpf_sock_destroy() in a walk. Sockets that
+ * have gone already, and those of a network namespace that cannot be entered, are
+ * passed over. Returns 0, or -ENOMEM with nothing done.
  */
-size_t destroy_sockets(const struct sst_record *records, size_t n);
+int destroy_sockets(struct datapath *datapath, const struct sst_record *records, size_t n);
 
 #endif

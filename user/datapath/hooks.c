@@ -17,6 +17,8 @@ const struct hook hooks[HOOK_MAX] = {
 	[HOOK_SWEEP] = { "sst_sweep", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_ADOPT] = { "sst_adopt", HOOK_ITER, BPF_TRACE_ITER, MAP_candidates },
 	[HOOK_STOP] = { "sst_stop", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
+	[HOOK_END_TCP] = { "sst_end_tcp", HOOK_ITER, BPF_TRACE_ITER, MAP_MAX },
+	[HOOK_END_UDP] = { "sst_end_udp", HOOK_ITER, BPF_TRACE_ITER, MAP_MAX },
 };
 
 #define X(name) [MAP_##name] = #name,

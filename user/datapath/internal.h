@@ -31,6 +31,7 @@
 	X(pairs)          \
 	X(candidates)     \
 	X(spliced)        \
+	X(doomed)         \
 	X(events)         \
 	X(nominations)
 
@@ -41,7 +42,8 @@ enum map_index { DATAPATH_MAPS(X) MAP_MAX };
 /* How a program gets to run. */
 enum hook_kind {
 	HOOK_CGROUP, /* bpf_link on the cgroup */
-	HOOK_ITER,   /* bpf_link; each read of it is a walk over one map's sockets */
+	HOOK_ITER,   /* bpf_link; each read of it is a walk over the sockets of one map,
+		      * or with MAP_MAX over those of the reader's network namespace */
 	HOOK_SK_MSG, /* attached to the sockhash: bpf_links for these came with 6.10 */
 };
 
@@ -67,6 +69,8 @@ enum hook_index {
 	HOOK_SWEEP,
 	HOOK_ADOPT,
 	HOOK_STOP,
+	HOOK_END_TCP,
+	HOOK_END_UDP,
 	HOOK_MAX,
 };
 

@@ -98,18 +98,19 @@ static int load_programs(struct load *load)
 
 static int link_make(struct load *load, enum hook_index hook)
 {
-	union bpf_iter_link_info info = { .map.map_fd =
-						  (__u32)load->datapath->map[hooks[hook].map] };
-	LIBBPF_OPTS(bpf_link_create_opts, opts);
 	int program = bpf_program__fd(program_of(load, hook));
+	LIBBPF_OPTS(bpf_link_create_opts, opts);
+	union bpf_iter_link_info info = {};
 	int target = load->cgroup_fd;
 	char path[PATH_MAX];
 	int fd;
 
-	if (hooks[hook].kind == HOOK_ITER) {
+	if (hooks[hook].kind == HOOK_ITER)
+		target = 0;
+	if (hooks[hook].kind == HOOK_ITER && hooks[hook].map != MAP_MAX) {
+		info.map.map_fd = load->datapath->map[hooks[hook].map];
 		opts.iter_info = &info;
 		opts.iter_info_len = sizeof(info);
-		target = 0;
 	}
 	fd = bpf_link_create(program, target, hooks[hook].type, &opts);
 	if (fd < 0)

@@ -11,7 +11,8 @@
  * In FLIP an endpoint becomes READY before, and stops being READY after, the
  * service's value that makes the difference: a schedule names READY endpoints only.
  * One that leaves becomes DRAINING there, so that affinity forgets it before GRACE;
- * after that it is retired.
+ * after that it is retired. Services that gain addresses flip before the frontends,
+ * the others after: an address that moves meets no service halfway.
  *
  * A step that fails in 1 or 2 is undone by walking back: every step holds what
  * it replaced. Slots have no old content worth keeping: nothing referred to them.

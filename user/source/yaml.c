@@ -31,7 +31,7 @@ static const struct tree_key workload_keys[] = {
 
 static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
 
-static const struct tree_word splice_words[] = {
+const struct tree_word yaml_splice_words[] = {
 	{ "off", SST_SPLICE_OFF },
 	{ "auto", SST_SPLICE_AUTO },
 	{ "on", SST_SPLICE_ON },
@@ -102,22 +102,23 @@ static void read_labels(struct tree *tree, const yaml_node_t *node, struct model
 	}
 }
 
+/* "", "." and ".." in a path are other spellings of another path. */
+static bool is_proper_name(const char *name)
+{
+	size_t length = strcspn(name, "/");
+
+	return length > 2 || (length && strspn(name, ".") < length);
+}
+
 /* Absolute, printable and in one spelling only: paths are compared as texts. */
 static bool is_cgroup_path(const char *path)
 {
-	size_t length = strlen(path);
-
-	if (length > CGROUP_MAX || *path != '/' || path[length - 1] == '/')
+	if (*path != '/' || strlen(path) > CGROUP_MAX)
 		return false;
-	for (const char *p = path; *p; p++) {
-		if (*p < ' ' || *p > '~')
+	for (; *path; path++) {
+		if (*path < ' ' || *path > '~')
 			return false;
-		if (*p != '/')
-			continue;
-		/* The name behind this slash: "", "." and ".." are other spellings. */
-		size_t name = strcspn(p + 1, "/");
-
-		if (!name || (name <= 2 && strspn(p + 1, ".") >= name))
+		if (*path == '/' && !is_proper_name(path + 1))
 			return false;
 	}
 	return true;
@@ -181,7 +182,8 @@ static void read_node(struct tree *tree, const yaml_node_t *node, struct model_n
 		return;
 	ret->fail_closed =
 		tree_word(tree, tree_get(tree, node, "fail"), fail_words, ret->fail_closed);
-	ret->splice = tree_word(tree, tree_get(tree, node, "splice"), splice_words, ret->splice);
+	ret->splice =
+		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
 }
 
 static void read_configuration(struct reader *reader)

@@ -17,6 +17,8 @@ struct reader {
 	size_t n_endpoints; /* so far, of YAML_ENDPOINTS_MAX */
 };
 
+extern const struct tree_word yaml_splice_words[];
+
 /* An IPv4 or IPv6 address; zeros after a complaint. */
 struct sst_addr yaml_read_address(struct tree *tree, const yaml_node_t *node);
 

@@ -26,13 +26,6 @@ static const struct tree_key endpoint_keys[] = {
 	{ "zone" },    { "ready" }, { "draining" }, { NULL },
 };
 
-static const struct tree_word splice_words[] = {
-	{ "off", SST_SPLICE_OFF },
-	{ "auto", SST_SPLICE_AUTO },
-	{ "on", SST_SPLICE_ON },
-	{ NULL },
-};
-
 static const struct tree_word protocol_words[] = {
 	{ "TCP", IPPROTO_TCP },
 	{ "UDP", IPPROTO_UDP },
@@ -261,6 +254,13 @@ static int compare_endpoints(const void *a, const void *b)
 	return x->place.column < y->place.column ? -1 : x->place.column > y->place.column;
 }
 
+static void sort_endpoints(struct model_service *service)
+{
+	for (size_t i = 0; i < service->n_ports; i++)
+		qsort(service->ports[i].endpoints, service->ports[i].n_endpoints,
+		      sizeof(*service->ports[i].endpoints), compare_endpoints);
+}
+
 static bool make_endpoints(struct reader *reader, const yaml_node_t *list, struct draft *draft)
 {
 	size_t n = tree_count(list);
@@ -292,12 +292,11 @@ static void read_endpoints(struct reader *reader, yaml_node_t *list, struct draf
 		return;
 	if (!tree_count(list))
 		tree_complain(tree, list, "found an empty service, expected at least one endpoint");
-	else if (make_endpoints(reader, list, draft))
+	if (tree_count(list) && make_endpoints(reader, list, draft)) {
 		for (size_t i = 0; i < tree_count(list); i++)
 			read_endpoint(tree, tree_item(tree, list, i), draft, i);
-	for (size_t i = 0; i < draft->service->n_ports; i++)
-		qsort(draft->service->ports[i].endpoints, draft->service->ports[i].n_endpoints,
-		      sizeof(struct model_endpoint), compare_endpoints);
+		sort_endpoints(draft->service);
+	}
 }
 
 /* ---- services -------------------------------------------------------------------- */
@@ -308,8 +307,8 @@ static void read_options(struct tree *tree, const yaml_node_t *node, struct mode
 		tree_word(tree, tree_get(tree, node, "balance"), balance_words, SST_BALANCE_RANDOM);
 	service->affinity_s =
 		tree_duration(tree, tree_get(tree, node, "affinity"), 1, AFFINITY_MAX_S, 0);
-	service->splice =
-		tree_word(tree, tree_get(tree, node, "splice"), splice_words, SST_SPLICE_INHERIT);
+	service->splice = tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words,
+				    SST_SPLICE_INHERIT);
 	service->on_remove = tree_word(tree, tree_get(tree, node, "on-remove"), on_remove_words,
 				       SST_ON_REMOVE_KEEP);
 }

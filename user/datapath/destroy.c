@@ -69,22 +69,6 @@ static int diag_destroy(int fd, const struct sst_record *record)
 	return answer->error.error;
 }
 
-bool destroy_supported(void)
-{
-	/* nobody has this cookie: a kernel that can answers ENOENT */
-	struct sst_record nobody = { .protocol = IPPROTO_TCP, .flow = ~1ULL };
-	_cleanup_close_ int fd = diag_open();
-	int err;
-
-	address_parse("127.0.0.1", &nobody.local);
-	nobody.remote = nobody.local;
-	nobody.local_port = nobody.remote_port = htons(1);
-	if (fd < 0)
-		return false;
-	err = diag_destroy(fd, &nobody);
-	return err == -ENOENT || err == 0;
-}
-
 static int open_if_inode(const char *path, ino_t inode)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);

@@ -3,14 +3,10 @@
 #ifndef SIDESTEP_DATAPATH_DESTROY_H
 #define SIDESTEP_DATAPATH_DESTROY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "datapath/datapath.h"
 #include "sidestep/abi.h"
-
-/* Whether this kernel knows SOCK_DESTROY. */
-bool destroy_supported(void);
 
 /*
  * Ends the sockets that these records tell of; their programs see ECONNABORTED. By

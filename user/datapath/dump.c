@@ -177,15 +177,25 @@ static int dump_frontends(struct datapath *datapath, struct state *state)
 	state->frontends = calloc(entries.n + 1, sizeof(*state->frontends));
 	if (!state->frontends)
 		return -ENOMEM;
-	state->n_frontends = entries.n;
 	for (size_t i = 0; i < entries.n; i++) {
-		memcpy(&state->frontends[i].key, entries.keys + i * entries.key_size,
-		       entries.key_size);
-		memcpy(&state->frontends[i].service, entries.values + i * entries.value_size,
-		       sizeof(uint32_t));
+		struct state_frontend *frontend = &state->frontends[state->n_frontends];
+
+		memcpy(&frontend->key, entries.keys + i * entries.key_size, entries.key_size);
+		memcpy(&frontend->service, entries.values + i * entries.value_size,
+		       sizeof(frontend->service));
+		state->n_frontends += frontend->service < SELFTEST_ID_MIN;
 	}
-	qsort(state->frontends, entries.n, sizeof(*state->frontends), compare_frontends);
+	qsort(state->frontends, state->n_frontends, sizeof(*state->frontends), compare_frontends);
 	return 0;
+}
+
+/* A service without a name is one that an apply was killed in the middle of adding:
+ * the next plan removes it. */
+static int read_info(struct datapath *datapath, struct state_service *service)
+{
+	if (!bpf_map_lookup_elem(datapath->map[MAP_service_info], &service->id, &service->info))
+		return 0;
+	return errno == ENOENT ? 0 : -errno;
 }
 
 static int dump_services(struct datapath *datapath, struct state *state)
@@ -209,10 +219,11 @@ static int dump_services(struct datapath *datapath, struct state *state)
 		memcpy(&service->id, entries.keys + i * entries.key_size, sizeof(service->id));
 		memcpy(&service->value, entries.values + i * entries.value_size,
 		       sizeof(service->value));
-		if (bpf_map_lookup_elem(datapath->map[MAP_service_info], &service->id,
-					&service->info) &&
-		    errno != ENOENT)
-			return -errno;
+		if (service->id >= SELFTEST_ID_MIN)
+			continue;
+		err = read_info(datapath, service);
+		if (err)
+			return err;
 		service->stats = stats_of(stats, n_stats, service->id);
 		state->n_services++;
 	}
@@ -234,14 +245,14 @@ static int dump_endpoints(struct datapath *datapath, struct state *state)
 	state->endpoints = calloc(entries.n + 1, sizeof(*state->endpoints));
 	if (!state->endpoints)
 		return -ENOMEM;
-	state->n_endpoints = entries.n;
 	for (size_t i = 0; i < entries.n; i++) {
-		struct state_endpoint *endpoint = &state->endpoints[i];
+		struct state_endpoint *endpoint = &state->endpoints[state->n_endpoints];
 
 		memcpy(&endpoint->id, entries.keys + i * entries.key_size, sizeof(endpoint->id));
 		memcpy(&endpoint->value, entries.values + i * entries.value_size,
 		       sizeof(endpoint->value));
 		endpoint->stats = stats_of(stats, n_stats, endpoint->id);
+		state->n_endpoints += endpoint->id < SELFTEST_ID_MIN;
 	}
 	qsort(state->endpoints, state->n_endpoints, sizeof(*state->endpoints), compare_ids);
 	return 0;

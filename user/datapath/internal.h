@@ -74,8 +74,10 @@ enum hook_index {
 	HOOK_MAX,
 };
 
-/* Slots at the end of the map that no service is given. */
-#define SELFTEST_SLOTS 2
+/* Slots at the end of the map, and ids of services and endpoints from this one on, are
+ * the self-test's: dumps do not tell of them, plans do not give them away. */
+#define SELFTEST_SLOTS  2
+#define SELFTEST_ID_MIN 0xfffffffeU
 
 extern const struct hook hooks[HOOK_MAX];
 extern const char *const map_names[MAP_MAX];

@@ -12,7 +12,6 @@
 #include <sys/stat.h>
 
 #include "core/clock.h"
-#include "datapath/destroy.h"
 #include "datapath/host.h"
 #include "datapath/selftest.h"
 #include "sidestep.skel.h"
@@ -259,9 +258,6 @@ static int prove(struct load *load)
 	if (!load->skeleton->rodata->have_set_retval)
 		feature_off(meta, SST_FEATURE_SET_RETVAL,
 			    "no bpf_set_retval() before 5.18: a refused connect() says EPERM");
-	if (!destroy_supported())
-		feature_off(meta, SST_FEATURE_DESTROY,
-			    "no SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY): such sockets stay");
 	err = selftest_run(load->datapath, load->cgroup_fd, meta, load->problems);
 	if (err)
 		return err;

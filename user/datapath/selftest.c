@@ -23,13 +23,14 @@
 #include <time.h>
 
 #include "core/address.h"
+#include "datapath/destroy.h"
 #include "datapath/internal.h"
 
 /* In 240.0.0.0/4, which nobody routes and no service is given. */
 #define SERVICE_ADDRESS "240.83.84.1"
 #define SERVICE_PORT    7
-#define ID_TCP          0xffffffffU
-#define ID_UDP          0xfffffffeU
+#define ID_TCP          (SELFTEST_ID_MIN + 1)
+#define ID_UDP          SELFTEST_ID_MIN
 
 #define SECONDS     10
 #define WAIT_MS     200
@@ -47,12 +48,13 @@ struct report {
 	int fionread[3];        /* PHASE_DONE, as above */
 	int edge;               /* PHASE_DONE: an edge-triggered reader was woken */
 	int ordered;            /* PHASE_DONE */
+	int destroyed;          /* PHASE_TALK: the connected UDP socket was ended */
 	char error[200];        /* empty: the phase went well */
 };
 
 enum phase {
 	PHASE_LISTEN, /* sockets listen; the parent makes the service */
-	PHASE_HOOKS,  /* services called; the parent looks for the flows */
+	PHASE_HOOKS,  /* services called; the parent looks for the flows, ends the UDP one */
 	PHASE_TALK,   /* request/response done; the parent adopts */
 	PHASE_PROVEN, /* the splice should run; the parent looks, then forbids it */
 	PHASE_SPLIT,  /* spliced bytes unread; the parent sends the pair back to TCP */
@@ -65,6 +67,7 @@ struct child {
 	int talk; /* to the parent */
 	int listener, udp_server;
 	int client, server; /* the pair */
+	int doomed;         /* a connected UDP socket */
 	int epoll;          /* watches server, edge-triggered */
 	struct report report;
 	uint8_t sent_seq, read_seq; /* the pattern's next byte, either side */
@@ -223,13 +226,34 @@ static int child_datagram(struct child *child, int family)
 	return 0;
 }
 
+static int child_doomed(struct child *child)
+{
+	struct sockaddr_storage address;
+	socklen_t size;
+
+	service_sockaddr(AF_INET, &address, &size);
+	child->doomed = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (child->doomed < 0 || connect(child->doomed, (void *)&address, size))
+		return child_error(child, "connect4 did not translate UDP");
+	return 0;
+}
+
+/* A socket that was ended has no peer any more. */
+static int child_is_ended(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t size = sizeof(address);
+
+	return getpeername(fd, (void *)&address, &size) && errno == ENOTCONN;
+}
+
 static int child_hooks(struct child *child)
 {
 	int client6 = -1, server6 = -1;
 
 	if (child_connect(child, AF_INET, &child->client, &child->server) ||
 	    child_connect(child, AF_INET6, &client6, &server6) || child_datagram(child, AF_INET) ||
-	    child_datagram(child, AF_INET6))
+	    child_datagram(child, AF_INET6) || child_doomed(child))
 		return -1;
 	close(client6);
 	close(server6);
@@ -339,6 +363,7 @@ static int child_phases(struct child *child)
 		return -1;
 	if (child_hooks(child) || child_sync(child, PHASE_HOOKS))
 		return -1;
+	child->report.destroyed = child_is_ended(child->doomed);
 	if (child_talk(child, 1, ROUND_TRIPS) || child_sync(child, PHASE_TALK))
 		return -1;
 	return child_splice(child);
@@ -454,13 +479,18 @@ struct look {
 	ino_t netns;
 	unsigned paired[2]; /* by role */
 	unsigned state;     /* the furthest state of a client */
+	struct sst_record udp;
 };
 
 static int look_at(const struct sst_record *record, void *arg)
 {
 	struct look *look = arg;
 
-	if (record->netns_ino != look->netns || record->protocol != IPPROTO_TCP)
+	if (record->netns_ino != look->netns)
+		return 0;
+	if (record->protocol == IPPROTO_UDP)
+		look->udp = *record;
+	if (record->protocol != IPPROTO_TCP)
 		return 0;
 	if (record->peer_flow)
 		look->paired[record->role & 1]++;
@@ -497,6 +527,8 @@ static int test_hooks(struct selftest *test)
 	err = expect(test, PHASE_HOOKS);
 	if (!err)
 		err = look(test, &seen);
+	if (!err && seen.udp.flow)
+		err = destroy_sockets(test->datapath, &seen.udp, 1);
 	if (!err && (!seen.paired[SST_ROLE_CLIENT] || !seen.paired[SST_ROLE_SERVER]))
 		err = fail(test->problems, -EIO,
 			   "self-test: sockops did not see both ends of a connection in %s",
@@ -544,9 +576,14 @@ static void test_splice(struct selftest *test)
 {
 	struct problems ignored = {}, *told = test->problems;
 	struct look seen;
+	int err;
 
 	test->problems = &ignored;
-	if (expect(test, PHASE_TALK) || datapath_adopt(test->datapath) || look(test, &seen))
+	err = expect(test, PHASE_TALK);
+	if (!test->report.destroyed)
+		off(test, SST_FEATURE_DESTROY,
+		    "neither SOCK_DESTROY (CONFIG_INET_DIAG_DESTROY) nor bpf_sock_destroy() (6.5)");
+	if (err || datapath_adopt(test->datapath) || look(test, &seen))
 		off(test, SST_FEATURE_SPLICE, "self-test: %.80s", test->report.error);
 	else if (seen.state != SST_STATE_ADOPTED)
 		off(test, SST_FEATURE_SPLICE, "self-test: sockets could not be adopted");

@@ -37,7 +37,7 @@ static const char *const state_names[] = {
 /* A number that another version wrote may have no name here. */
 #define name_of(names, number) ((number) < ARRAY_SIZE(names) ? (names)[number] : "?")
 
-/* ---- words ------------------------------------------------------------------------ */
+/* ---- words ------------------------------------------------------------------ */
 
 /* Parts with something between them; the first has nothing before it. */
 static struct text *next_part(struct text *text)
@@ -94,7 +94,7 @@ static void add_endpoint_name(struct text *text, const struct unit *unit,
 	text_add(text, " %s", address_port_format(&member->value.address, member->value.port, buf));
 }
 
-/* ---- facts ------------------------------------------------------------------------ */
+/* ---- facts ------------------------------------------------------------------ */
 
 /* It is there for applications: an address or a schedule is not taken back yet. */
 static bool was_served(const struct unit *unit)
@@ -132,7 +132,7 @@ static void add_flows(struct text *text, uint64_t n, const struct unit *unit)
 	text_add(text, reset ? " reset" : " kept");
 }
 
-/* ---- lines ------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------ */
 
 static void tell_node(const struct diff *diff, struct draft *draft)
 {
@@ -281,7 +281,7 @@ static void tell_endpoints(const struct unit *unit, struct draft *draft)
 	}
 }
 
-/* ---- all of it --------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------- */
 
 static void tell_new_address(const struct diff *diff, const struct front *front,
 			     struct draft *draft)

@@ -180,7 +180,7 @@ static uint32_t take_endpoint_id(struct diff *diff)
 	return id;
 }
 
-/* ---- what the model wants ---------------------------------------------------- */
+/* ---- what the model wants --------------------------------------------------- */
 
 static enum sst_endpoint_state wanted_state(const struct model_endpoint *endpoint)
 {
@@ -318,7 +318,7 @@ static void match_service(struct diff *diff, struct lookup *lookup,
 				match_port(diff, lookup, service, &service->ports[i], families[j]);
 }
 
-/* ---- what the state has beyond that -------------------------------------------- */
+/* ---- what the state has beyond that ----------------------------------------- */
 
 /* Whether an unknown service leaves can be said when its addresses are known. */
 static void match_unknown_services(struct diff *diff, const struct lookup *lookup)
@@ -378,7 +378,7 @@ static void match_orphans(struct diff *diff, const struct lookup *lookup)
 	}
 }
 
-/* ---- frontends ------------------------------------------------------------------- */
+/* ---- frontends -------------------------------------------------------------- */
 
 static void match_address(struct diff *diff, struct unit *unit, const struct sst_addr *address)
 {
@@ -441,7 +441,7 @@ static void decide_who_leaves(struct diff *diff)
 	}
 }
 
-/* ---- all of it ---------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------- */
 
 /* What a model can ask for at most. */
 struct size {

@@ -6,7 +6,7 @@
 #include "core/cleanup.h"
 #include "plan/internal.h"
 
-/* ---- drafts ----------------------------------------------------------------------- */
+/* ---- drafts ----------------------------------------------------------------- */
 
 /* Makes room for one element more. */
 static int reserve(void **array, size_t *size, size_t n, size_t element)
@@ -78,7 +78,7 @@ static int draft_finish(struct draft *draft, const struct diff *diff, struct pla
 	return 0;
 }
 
-/* ---- capacity --------------------------------------------------------------------- */
+/* ---- capacity --------------------------------------------------------------- */
 
 int demand_check(const struct demand *demand, const struct diff *diff, struct problems *problems)
 {
@@ -161,7 +161,7 @@ static int fit(struct diff *diff, struct problems *problems)
 	return r ? r : placed;
 }
 
-/* ---- plans ------------------------------------------------------------------------ */
+/* ---- plans ------------------------------------------------------------------ */
 
 int plan_make(const struct model *model, const struct state *state, struct problems *problems,
 	      struct plan *ret)

@@ -55,11 +55,14 @@ enum step_kind {
 	/* GRACE */
 	STEP_GRACE,
 	/* REMOVE */
-	STEP_RETIRE_ENDPOINT, /* id, endpoint with state REMOVED; on_remove says what befalls its flows */
-	STEP_DELETE_ENDPOINT, /* id: value and statistics */
+	/* id, endpoint with state REMOVED; on_remove says what befalls its flows */
+	STEP_RETIRE_ENDPOINT,
+	/* id: value and statistics */
+	STEP_DELETE_ENDPOINT,
 	/* id: value, info, cursor, statistics; a plan cut short may have left some of them only */
 	STEP_DELETE_SERVICE,
-	STEP_STOP_SPLICE, /* flows whose service or node no longer allows the splice go back to TCP */
+	/* flows whose service or node no longer allows the splice go back to TCP */
+	STEP_STOP_SPLICE,
 };
 
 union step_value {
@@ -80,7 +83,7 @@ struct step {
 	uint32_t id;
 	bool replaces;     /* old holds what was there */
 	uint8_t on_remove; /* RETIRE_ENDPOINT: enum sst_on_remove of its service */
-	/* RETIRE_ENDPOINT: of its service, 0: it has none; connected UDP sockets are always ended */
+	/* RETIRE_ENDPOINT: of its service, 0: none; connected UDP sockets are always ended */
 	uint8_t protocol;
 	union step_value value;
 	union step_value old;

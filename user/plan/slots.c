@@ -7,7 +7,7 @@
 #include "core/cleanup.h"
 #include "plan/schedule.h"
 
-/* ---- schedules --------------------------------------------------------------- */
+/* ---- schedules -------------------------------------------------------------- */
 
 static size_t usable_members(const struct unit *unit, uint32_t *ids, uint32_t *weights)
 {
@@ -109,7 +109,7 @@ int diff_schedule(struct diff *diff)
 	return 0;
 }
 
-/* ---- places -------------------------------------------------------------------- */
+/* ---- places ----------------------------------------------------------------- */
 
 /*
  * The runs of slots that no service of the state refers to, and above them a tree of

@@ -9,7 +9,16 @@
 
 #include "core/cleanup.h"
 
-/* ---- ADD ------------------------------------------------------------------------ */
+/* The caller fills old. */
+static struct step *replacing_step(struct draft *draft, enum step_kind kind, uint32_t id)
+{
+	struct step *step = draft_step(draft, kind, id);
+
+	step->replaces = true;
+	return step;
+}
+
+/* ---- ADD -------------------------------------------------------------------- */
 
 static void add_service_stats(const struct diff *diff, struct draft *draft)
 {
@@ -72,15 +81,7 @@ static void add_services(const struct diff *diff, struct draft *draft)
 	}
 }
 
-/* ---- FLIP ----------------------------------------------------------------------- */
-
-static struct step *flip(struct draft *draft, enum step_kind kind, uint32_t id)
-{
-	struct step *step = draft_step(draft, kind, id);
-
-	step->replaces = true;
-	return step;
-}
+/* ---- FLIP ------------------------------------------------------------------- */
 
 static void flip_config(const struct diff *diff, struct draft *draft)
 {
@@ -88,7 +89,7 @@ static void flip_config(const struct diff *diff, struct draft *draft)
 
 	if (!memcmp(&diff->config, &diff->state->config, sizeof(diff->config)))
 		return;
-	step = flip(draft, STEP_FLIP_CONFIG, 0);
+	step = replacing_step(draft, STEP_FLIP_CONFIG, 0);
 	step->value.config = diff->config;
 	step->old.config = diff->state->config;
 }
@@ -99,7 +100,7 @@ static void flip_info(const struct unit *unit, struct draft *draft)
 
 	if (!memcmp(&unit->info, &unit->old->info, sizeof(unit->info)))
 		return;
-	step = flip(draft, STEP_FLIP_SERVICE_INFO, unit->id);
+	step = replacing_step(draft, STEP_FLIP_SERVICE_INFO, unit->id);
 	step->value.info = unit->info;
 	step->old.info = unit->old->info;
 }
@@ -110,7 +111,7 @@ static void flip_value(const struct unit *unit, struct draft *draft)
 
 	if (!memcmp(&unit->value, &unit->old->value, sizeof(unit->value)))
 		return;
-	step = flip(draft, STEP_FLIP_SERVICE, unit->id);
+	step = replacing_step(draft, STEP_FLIP_SERVICE, unit->id);
 	step->value.service = unit->value;
 	step->old.service = unit->old->value;
 }
@@ -122,7 +123,7 @@ static void flip_endpoint(const struct member *member, const struct sst_endpoint
 
 	if (!memcmp(value, &member->old->value, sizeof(*value)))
 		return;
-	step = flip(draft, STEP_FLIP_ENDPOINT, member->id);
+	step = replacing_step(draft, STEP_FLIP_ENDPOINT, member->id);
 	step->value.endpoint = *value;
 	step->old.endpoint = member->old->value;
 }
@@ -193,9 +194,12 @@ static void drop_frontends(const struct diff *diff, struct draft *draft)
 	for (size_t i = 0; i < diff->state->n_frontends; i++) {
 		const struct state_frontend *frontend = &diff->state->frontends[i];
 
-		if (!diff->address_stays[i])
-			flip(draft, STEP_DROP_FRONTEND, frontend->service)->old.frontend =
-				*frontend;
+		struct step *step;
+
+		if (diff->address_stays[i])
+			continue;
+		step = replacing_step(draft, STEP_DROP_FRONTEND, frontend->service);
+		step->old.frontend = *frontend;
 	}
 }
 
@@ -213,7 +217,7 @@ static void close_services(const struct diff *diff, struct draft *draft)
 	}
 }
 
-/* ---- REMOVE --------------------------------------------------------------------- */
+/* ---- REMOVE ----------------------------------------------------------------- */
 
 static void retire_members(const struct unit *unit, struct draft *draft)
 {
@@ -223,7 +227,7 @@ static void retire_members(const struct unit *unit, struct draft *draft)
 
 		if (!member->leaves || member->old->value.state == SST_ENDPOINT_REMOVED)
 			continue;
-		step = flip(draft, STEP_RETIRE_ENDPOINT, member->id);
+		step = replacing_step(draft, STEP_RETIRE_ENDPOINT, member->id);
 		step->value.endpoint = member->value;
 		step->old.endpoint = flipped_value(member);
 		step->on_remove = unit->value.on_remove;
@@ -239,10 +243,15 @@ static void retire_endpoints(const struct diff *diff, struct draft *draft)
 
 static void delete_endpoints(const struct diff *diff, struct draft *draft)
 {
-	for (size_t i = 0; i < diff->n_members; i++)
-		if (member_ends(&diff->members[i]))
-			flip(draft, STEP_DELETE_ENDPOINT, diff->members[i].id)->old.endpoint =
-				diff->members[i].value;
+	for (size_t i = 0; i < diff->n_members; i++) {
+		const struct member *member = &diff->members[i];
+		struct step *step;
+
+		if (!member_ends(member))
+			continue;
+		step = replacing_step(draft, STEP_DELETE_ENDPOINT, member->id);
+		step->old.endpoint = member->value;
+	}
 }
 
 static void delete_services(const struct diff *diff, struct draft *draft)
@@ -283,7 +292,7 @@ static bool splice_tightens(const struct diff *diff)
 	return false;
 }
 
-/* ---- all of it ------------------------------------------------------------------- */
+/* ---- all of it -------------------------------------------------------------- */
 
 static bool anything_replaced(const struct draft *draft)
 {

@@ -99,13 +99,13 @@ static size_t distance(const char *a, const char *b)
 	return row[n];
 }
 
-/* The known key that was probably meant: at most a third of the letters differ. */
+/* The known key that was probably meant: at most two letters differ, and not most of them. */
 static const char *nearest(const char *unknown, const struct tree_key *keys)
 {
-	size_t best = strlen(unknown) / 3 + 1;
+	size_t length = strlen(unknown), best = length < 4 ? length / 2 + 1 : 3;
 	const char *ret = NULL;
 
-	if (strlen(unknown) >= KEY_MAX)
+	if (length >= KEY_MAX)
 		return NULL;
 	for (; keys->name; keys++) {
 		if (keys->refusal || distance(unknown, keys->name) >= best)

@@ -82,7 +82,8 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 	}
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
-	if (me->state != SST_STATE_NOMINATED)
+	/* no lock is held: the flow may end, and its element become another pair's */
+	if (me->cookie != flow->cookie || me->state != SST_STATE_NOMINATED)
 		return 1;
 	if (peer->state < SST_STATE_NOMINATED)
 		return 0;

@@ -42,6 +42,27 @@ static __always_inline struct sst_stats *service_statistics(__u32 service)
 			__sync_fetch_and_add(&_stats->field, (n));         \
 	} while (0)
 
+/*
+ * Copies a value of a hash map. The kernel may give an element that was replaced or
+ * deleted to another key at once, while a program still reads it; an element that is
+ * still the key's after the copy was the key's all the time. 0: not there.
+ */
+#define map_copy(map, key, to)                                                    \
+	({                                                                        \
+		int _whole = 0;                                                   \
+                                                                                  \
+		for (int _try = 0; _try < 4 && !_whole; _try++) {                 \
+			__typeof__(to) _value = bpf_map_lookup_elem(map, key);    \
+                                                                                  \
+			if (!_value)                                              \
+				break;                                            \
+			*(to) = *_value;                                          \
+			barrier();                                                \
+			_whole = bpf_map_lookup_elem(map, key) == (void *)_value; \
+		}                                                                 \
+		_whole;                                                           \
+	})
+
 static __always_inline struct sst_config *settings(void)
 {
 	__u32 key = 0;

@@ -27,16 +27,29 @@ static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp
 		count(err == -17 /* EEXIST */ ? SST_COUNTER_PAIR_CLASH : SST_COUNTER_PAIR_FULL);
 }
 
-/* The server's end joins; 0 when its client is not on this node. */
+/*
+ * The server's end joins; 0 when its client is not on this node. The client may close
+ * at this very moment and its element be given to another connection: the seat is
+ * taken by compare-and-swap, so nobody else's is overwritten, and given back when
+ * the element turns out to be another's. Until then it does no harm, since a peer that
+ * is not adopted gets nothing.
+ */
 static __always_inline struct sst_pair *pair_join(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	struct sst_pair_key key = flow->pair;
 	struct sst_pair *pair = bpf_map_lookup_elem(&pairs, &key);
+	__u64 *seat;
 
-	if (!pair || pair->end[SST_ROLE_SERVER].cookie)
+	if (!pair)
 		return 0;
+	seat = &pair->end[SST_ROLE_SERVER].cookie;
+	if (__sync_val_compare_and_swap(seat, 0, flow->cookie) != 0)
+		return 0;
+	if (bpf_map_lookup_elem(&pairs, &key) != pair) {
+		__sync_val_compare_and_swap(seat, flow->cookie, 0);
+		return 0;
+	}
 	pair->end[SST_ROLE_SERVER].sock = (unsigned long)tp;
-	pair->end[SST_ROLE_SERVER].cookie = flow->cookie;
 	flow->service = pair->service;
 	flow->endpoint = pair->endpoint;
 	flow->paired = 1;

@@ -20,13 +20,11 @@ struct choice {
 	__be16 port;
 };
 
-static __always_inline struct sst_endpoint *endpoint_ready(__u32 id, __u32 service)
+/* The endpoint, if it is this service's and may get new connections. */
+static __always_inline int endpoint_ready(__u32 id, __u32 service, struct sst_endpoint *endpoint)
 {
-	struct sst_endpoint *endpoint = bpf_map_lookup_elem(&endpoints, &id);
-
-	if (!endpoint || endpoint->service != service || endpoint->state != SST_ENDPOINT_READY)
-		return 0;
-	return endpoint;
+	return map_copy(&endpoints, &id, endpoint) && endpoint->service == service &&
+	       endpoint->state == SST_ENDPOINT_READY;
 }
 
 static __always_inline __u32 balance(__u32 id, const struct sst_service *service)
@@ -41,22 +39,25 @@ static __always_inline __u32 balance(__u32 id, const struct sst_service *service
 	return ((__u64)bpf_get_prandom_u32() * service->slots) >> 32;
 }
 
-/* The endpoint this namespace was given last, if it may still have it. */
+/* The endpoint this namespace was given last, if it may still have it; else 0. */
 static __always_inline __u32 affinity_recall(const struct sst_affinity_key *key,
-					     const struct sst_service *service)
+					     const struct sst_service *service,
+					     struct sst_endpoint *endpoint)
 {
 	struct sst_affinity *last = bpf_map_lookup_elem(&affinity, key);
 	__u64 now = bpf_ktime_get_boot_ns();
+	__u32 id;
 
 	if (!last || now - last->used_ns > service->affinity_s * 1000000000ULL)
 		return 0;
-	if (!endpoint_ready(last->endpoint, key->service)) {
+	id = last->endpoint;
+	if (!endpoint_ready(id, key->service, endpoint)) {
 		count(SST_COUNTER_AFFINITY_GONE);
 		return 0;
 	}
 	last->used_ns = now;
 	count(SST_COUNTER_AFFINITY_HIT);
-	return last->endpoint;
+	return id;
 }
 
 static __always_inline void affinity_remember(const struct sst_affinity_key *key, __u32 endpoint)
@@ -67,53 +68,66 @@ static __always_inline void affinity_remember(const struct sst_affinity_key *key
 		count(SST_COUNTER_AFFINITY_FULL);
 }
 
+/* The id of the endpoint whose turn it is, 0 if the tables contradict themselves. */
 static __always_inline __u32 endpoint_pick(__u32 id, const struct sst_service *service,
-					   __u64 netns_cookie)
+					   struct sst_endpoint *endpoint)
 {
-	struct sst_affinity_key key = { .netns_cookie = netns_cookie, .service = id };
-	__u32 slot, *endpoint, kept;
+	__u32 slot = service->first + balance(id, service);
+	__u32 *picked = bpf_map_lookup_elem(&slots, &slot);
 
-	if (service->affinity_s) {
-		kept = affinity_recall(&key, service);
-		if (kept)
-			return kept;
-	}
-	slot = service->first + balance(id, service);
-	endpoint = bpf_map_lookup_elem(&slots, &slot);
-	if (!endpoint || !*endpoint)
+	if (!picked || !endpoint_ready(*picked, id, endpoint))
 		return 0;
-	if (service->affinity_s)
-		affinity_remember(&key, *endpoint);
-	return *endpoint;
+	return *picked;
+}
+
+static __always_inline __u32 endpoint_choose(const struct destination *to, __u32 id,
+					     const struct sst_service *service,
+					     struct sst_endpoint *endpoint)
+{
+	struct sst_affinity_key key = { .netns_cookie = to->netns_cookie, .service = id };
+	__u32 chosen;
+
+	if (!service->affinity_s)
+		return endpoint_pick(id, service, endpoint);
+	chosen = affinity_recall(&key, service, endpoint);
+	if (chosen)
+		return chosen;
+	chosen = endpoint_pick(id, service, endpoint);
+	if (chosen)
+		affinity_remember(&key, chosen);
+	return chosen;
 }
 
 /*
  * Returns the counter that tells what came of it: CONNECT_TRANSLATED with *choice
  * filled, NO_SERVICE, NO_ENDPOINT (choice->service is set), or UNDECIDED when the
- * tables contradict themselves, which the planner's order of writes rules out.
+ * tables contradict themselves. The planner's order of writes rules that out but for
+ * a reader that was held up between two of its lookups while the service flipped:
+ * it looks again.
  */
 static __always_inline enum sst_counter service_choose(const struct destination *to,
 						       struct choice *choice)
 {
-	struct sst_frontend *frontend = bpf_map_lookup_elem(&frontends, &to->asked);
-	struct sst_endpoint *endpoint;
-	struct sst_service *service;
+	struct sst_endpoint endpoint;
+	struct sst_frontend frontend;
+	struct sst_service service;
 
-	if (!frontend)
-		return SST_COUNTER_CONNECT_NO_SERVICE;
-	choice->service = frontend->service;
-	service = bpf_map_lookup_elem(&services, &choice->service);
-	if (!service)
-		return SST_COUNTER_CONNECT_UNDECIDED;
-	if (!service->slots)
-		return SST_COUNTER_CONNECT_NO_ENDPOINT;
-	choice->endpoint = endpoint_pick(choice->service, service, to->netns_cookie);
-	endpoint = bpf_map_lookup_elem(&endpoints, &choice->endpoint);
-	if (!endpoint)
-		return SST_COUNTER_CONNECT_UNDECIDED;
-	choice->address = endpoint->address;
-	choice->port = endpoint->port;
-	return SST_COUNTER_CONNECT_TRANSLATED;
+	for (int i = 0; i < 3; i++) {
+		if (!map_copy(&frontends, &to->asked, &frontend))
+			return SST_COUNTER_CONNECT_NO_SERVICE;
+		choice->service = frontend.service;
+		if (!map_copy(&services, &choice->service, &service))
+			continue;
+		if (!service.slots)
+			return SST_COUNTER_CONNECT_NO_ENDPOINT;
+		choice->endpoint = endpoint_choose(to, choice->service, &service, &endpoint);
+		if (!choice->endpoint)
+			continue;
+		choice->address = endpoint.address;
+		choice->port = endpoint.port;
+		return SST_COUNTER_CONNECT_TRANSLATED;
+	}
+	return SST_COUNTER_CONNECT_UNDECIDED;
 }
 
 /* Whether flows of this service (0: none) may be spliced; else *why says why not. */

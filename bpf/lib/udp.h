@@ -74,15 +74,14 @@ udp_choose(struct bpf_sock_addr *ctx, const struct destination *to, struct choic
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sst_udp_peer given = {};
-	struct sst_endpoint *endpoint;
-	struct sst_frontend *frontend;
+	struct sst_endpoint endpoint;
+	struct sst_frontend frontend;
 	struct udp_peers *peers;
 	enum sst_counter reason;
 
-	frontend = bpf_map_lookup_elem(&frontends, &to->asked);
-	if (!frontend)
+	if (!map_copy(&frontends, &to->asked, &frontend))
 		return SST_COUNTER_CONNECT_NO_SERVICE;
-	choice->service = frontend->service;
+	choice->service = frontend.service;
 	peers = sk ? udp_peers_of(sk, 1) : 0;
 	if (!peers) {
 		count(SST_COUNTER_UDP_NO_RECORD);
@@ -90,10 +89,9 @@ udp_choose(struct bpf_sock_addr *ctx, const struct destination *to, struct choic
 	}
 	given.used_ns = bpf_ktime_get_boot_ns();
 	choice->endpoint = udp_recall(peers, &to->asked, given.used_ns);
-	endpoint = choice->endpoint ? endpoint_ready(choice->endpoint, choice->service) : 0;
-	if (endpoint) {
-		choice->address = endpoint->address;
-		choice->port = endpoint->port;
+	if (choice->endpoint && endpoint_ready(choice->endpoint, choice->service, &endpoint)) {
+		choice->address = endpoint.address;
+		choice->port = endpoint.port;
 		return SST_COUNTER_CONNECT_TRANSLATED;
 	}
 	reason = service_choose(to, choice);

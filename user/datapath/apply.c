@@ -102,12 +102,38 @@ static int retire_endpoint(struct apply *apply, const struct step *step)
 	return err;
 }
 
+/* The plan was made from a dump; flows may have begun since. Their statistics stay, and
+ * the next plan deletes what this one leaves. */
+static bool has_flows(struct apply *apply, enum map_index map, __u32 id)
+{
+	int cpus = libbpf_num_possible_cpus();
+	_cleanup_free_ struct sst_stats *stats = calloc(cpus, sizeof(*stats));
+	__u64 active = 0;
+
+	if (!stats)
+		return true;
+	if (bpf_map_lookup_elem(apply->datapath->map[map], &id, stats))
+		return errno != ENOENT;
+	for (int i = 0; i < cpus; i++)
+		active += stats[i].opened - stats[i].closed;
+	return active;
+}
+
+static int delete_endpoint(struct apply *apply, __u32 id)
+{
+	if (has_flows(apply, MAP_endpoint_stats, id))
+		return 0;
+	return drop(apply, MAP_endpoints, &id) ?: drop(apply, MAP_endpoint_stats, &id);
+}
+
 static int delete_service(struct apply *apply, __u32 id)
 {
 	static const enum map_index maps[] = { MAP_services, MAP_service_info, MAP_cursors,
 					       MAP_service_stats };
 	int err = 0;
 
+	if (has_flows(apply, MAP_service_stats, id))
+		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
 		err = drop(apply, maps[i], &id) ?: err;
 	return err;
@@ -142,8 +168,7 @@ static int step_do(struct apply *apply, const struct step *step)
 	case STEP_RETIRE_ENDPOINT:
 		return retire_endpoint(apply, step);
 	case STEP_DELETE_ENDPOINT:
-		return drop(apply, MAP_endpoints, &step->id)
-			       ?: drop(apply, MAP_endpoint_stats, &step->id);
+		return delete_endpoint(apply, step->id);
 	case STEP_DELETE_SERVICE:
 		return delete_service(apply, step->id);
 	case STEP_STOP_SPLICE:
@@ -198,9 +223,12 @@ static void step_undo(struct apply *apply, const struct step *step)
 	}
 }
 
-static bool is_removal(enum step_kind kind)
+/* Back to where it was; what the steps wrote may still be looked at for a moment. */
+static void walk_back(struct apply *apply, const struct plan *plan, size_t done)
 {
-	return kind >= STEP_GRACE;
+	while (done--)
+		step_undo(apply, &plan->steps[done]);
+	grace_wait();
 }
 
 static int run(struct apply *apply, const struct plan *plan)
@@ -211,17 +239,18 @@ static int run(struct apply *apply, const struct plan *plan)
 
 		if (!err)
 			continue;
-		if (is_removal(step->kind)) {
-			fail(apply->problems, err,
-			     "step %zu of %zu (removal) failed, will be tried "
-			     "again with the next change: %s",
-			     i + 1, plan->n_steps, strerror(-err));
-			continue;
+		if (step->kind < STEP_GRACE) {
+			walk_back(apply, plan, i);
+			return fail(apply->problems, err,
+				    "the kernel refused a map entry, all is as it was: %s",
+				    strerror(-err));
 		}
-		while (i--)
-			step_undo(apply, &plan->steps[i]);
-		return fail(apply->problems, err,
-			    "the kernel refused a map entry, all is as it was: %s", strerror(-err));
+		fail(apply->problems, err,
+		     "in force, but what it replaced could not be removed (step %zu of %zu), "
+		     "the next change tries again: %s",
+		     i + 1, plan->n_steps, strerror(-err));
+		if (step->kind == STEP_GRACE)
+			return 0; /* what may still be looked at must stay */
 	}
 	return 0;
 }

@@ -13,6 +13,7 @@
 
 #include "core/clock.h"
 #include "datapath/host.h"
+#include "datapath/orphans.h"
 #include "datapath/selftest.h"
 #include "sidestep.skel.h"
 
@@ -294,6 +295,8 @@ static int upgrade(struct load *load, const struct datapath_options *options)
 		return fail(load->problems, err, "%s: what is pinned there is not whole: %s",
 			    datapath->folder, strerror(-err));
 	err = open_cgroup(load, options->cgroup ? options->cgroup : load->meta.cgroup);
+	if (!err)
+		err = orphans_delete(datapath);
 	if (!err)
 		err = load_programs(load);
 	if (!err)

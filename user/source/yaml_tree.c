@@ -9,10 +9,12 @@
 #include "core/cleanup.h"
 #include "core/seen.h"
 
-/* The schema needs six; what lies deeper is a mistake or an attack on the stack. */
-#define DEPTH_MAX  32
+/* Mappings and lists in one another. The schema needs seven. */
+#define DEPTH_MAX   32
+/* Places that aliases may refer to. */
+#define ANCHORS_MAX 10000
 /* Values of a file with each alias counted as what it stands for. */
-#define VALUES_MAX 10000000
+#define VALUES_MAX  10000000
 
 struct place tree_place(const yaml_node_t *node)
 {
@@ -40,6 +42,8 @@ void tree_release(struct tree *tree)
  *
  * Aliases make a graph of the tree: libyaml lets a node stand in several places,
  * even inside itself. The survey visits each node once, before any reader does.
+ * It recurses as deep as the text is nested, which check_effort() has bounded: an
+ * alias leads to a node that was visited before, or is being visited.
  */
 
 #define SURVEY_OPEN UINT32_MAX
@@ -47,8 +51,7 @@ void tree_release(struct tree *tree)
 struct survey {
 	struct tree *tree;
 	uint32_t *sizes; /* by node: values in it; 0: not visited, SURVEY_OPEN: being visited */
-	unsigned depth;
-	bool refused; /* reading the tree might not end */
+	bool endless;    /* reading the tree might not end */
 	int error;
 };
 
@@ -131,14 +134,6 @@ static uint64_t visit_below(struct survey *survey, const yaml_node_t *node)
 	}
 }
 
-/* Tells why the tree cannot be read; returns a size for what is not looked at. */
-static uint32_t refuse(struct survey *survey, const yaml_node_t *node, const char *why)
-{
-	survey->refused = true;
-	tree_complain(survey->tree, node, "found %s, expected at most %d levels", why, DEPTH_MAX);
-	return 1;
-}
-
 /* Returns how many values the node holds, itself included; more than VALUES_MAX count as one more. */
 static uint32_t visit(struct survey *survey, int id)
 {
@@ -146,16 +141,15 @@ static uint32_t visit(struct survey *survey, int id)
 	uint32_t *size = &survey->sizes[id - 1];
 	uint64_t sum;
 
-	if (*size == SURVEY_OPEN)
-		return refuse(survey, node, "a value that holds an alias of itself");
+	if (*size == SURVEY_OPEN) {
+		survey->endless = true;
+		tree_complain(survey->tree, node, "found a value that holds an alias of itself");
+		return 1;
+	}
 	if (*size)
 		return *size;
-	if (survey->depth == DEPTH_MAX)
-		return refuse(survey, node, "a value nested too deeply");
 	*size = SURVEY_OPEN;
-	survey->depth++;
 	sum = 1 + visit_below(survey, node);
-	survey->depth--;
 	*size = sum > VALUES_MAX ? VALUES_MAX + 1 : sum;
 	return *size;
 }
@@ -179,7 +173,7 @@ static int survey_tree(struct tree *tree)
 			     VALUES_MAX);
 		return -EINVAL;
 	}
-	return survey.refused ? -EINVAL : 0;
+	return survey.endless ? -EINVAL : 0;
 }
 
 /* ---- parsing --------------------------------------------------------------------- */
@@ -202,13 +196,14 @@ static struct place place_of(const yaml_mark_t *mark)
 	return (struct place){ mark->line + 1, mark->column + 1 };
 }
 
-static int complain_syntax(struct tree *tree, const yaml_parser_t *parser, const char *text)
+static int complain_syntax(struct tree *tree, const yaml_parser_t *parser)
 {
 	if (parser->error == YAML_MEMORY_ERROR)
 		return -ENOMEM;
 	if (parser->error == YAML_READER_ERROR)
-		problems_add(tree->problems, tree->source, place_at(text, parser->problem_offset),
-			     "not valid YAML: %s", parser->problem);
+		problems_add(tree->problems, tree->source,
+			     place_at(tree->text, parser->problem_offset), "not valid YAML: %s",
+			     parser->problem);
 	else if (parser->context)
 		problems_add(tree->problems, tree->source, place_of(&parser->problem_mark),
 			     "not valid YAML: %s (%s at line %zu)", parser->problem,
@@ -220,13 +215,13 @@ static int complain_syntax(struct tree *tree, const yaml_parser_t *parser, const
 }
 
 /* Another document would go unread. */
-static int expect_end(struct tree *tree, yaml_parser_t *parser, const char *text)
+static int expect_end(struct tree *tree, yaml_parser_t *parser)
 {
 	yaml_document_t next;
 	yaml_node_t *root;
 
 	if (!yaml_parser_load(parser, &next))
-		return complain_syntax(tree, parser, text);
+		return complain_syntax(tree, parser);
 	root = yaml_document_get_root_node(&next);
 	if (root)
 		tree_complain(tree, root, "found a second document, expected exactly one");
@@ -234,28 +229,97 @@ static int expect_end(struct tree *tree, yaml_parser_t *parser, const char *text
 	return root ? -EINVAL : 0;
 }
 
-static int parse(struct tree *tree, yaml_parser_t *parser, const char *text)
+static int load_document(struct tree *tree, yaml_parser_t *parser)
 {
 	if (!yaml_parser_load(parser, &tree->document))
-		return complain_syntax(tree, parser, text);
+		return complain_syntax(tree, parser);
 	tree->loaded = true;
 	if (!tree_root(tree)) {
 		problems_add(tree->problems, tree->source, (struct place){ 0 },
 			     "found an empty file, expected a configuration");
 		return -EINVAL;
 	}
-	return expect_end(tree, parser, text);
+	return expect_end(tree, parser);
 }
 
-int tree_load(struct tree *tree, const char *text, size_t size)
+static int nesting(yaml_event_type_t type)
+{
+	switch (type) {
+	case YAML_SEQUENCE_START_EVENT:
+	case YAML_MAPPING_START_EVENT:
+		return 1;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		return -1;
+	default:
+		return 0;
+	}
+}
+
+static bool has_anchor(const yaml_event_t *event)
+{
+	switch (event->type) {
+	case YAML_SCALAR_EVENT:
+		return event->data.scalar.anchor;
+	case YAML_SEQUENCE_START_EVENT:
+		return event->data.sequence_start.anchor;
+	case YAML_MAPPING_START_EVENT:
+		return event->data.mapping_start.anchor;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Looks at the text event by event, as libyaml's loader takes time in the square of
+ * the depth and of the anchors. What is no YAML is left to the loader, which tells.
+ */
+static int check_effort(struct tree *tree, yaml_parser_t *parser)
+{
+	int depth = 0, anchors = 0;
+	struct place place = { 0 };
+	yaml_event_t event;
+	bool more = true;
+
+	while (more && depth <= DEPTH_MAX && anchors <= ANCHORS_MAX &&
+	       yaml_parser_parse(parser, &event)) {
+		more = event.type != YAML_STREAM_END_EVENT;
+		depth += nesting(event.type);
+		anchors += has_anchor(&event);
+		place = place_of(&event.start_mark);
+		yaml_event_delete(&event);
+	}
+	if (depth <= DEPTH_MAX && anchors <= ANCHORS_MAX)
+		return 0;
+	if (depth > DEPTH_MAX)
+		problems_add(tree->problems, tree->source, place,
+			     "found a value nested deeper than %d levels", DEPTH_MAX);
+	else
+		problems_add(tree->problems, tree->source, place, "found more than %d anchors",
+			     ANCHORS_MAX);
+	return -EINVAL;
+}
+
+typedef int (*pass_fn)(struct tree *tree, yaml_parser_t *parser);
+
+static int run_pass(struct tree *tree, pass_fn pass, const char *text, size_t size)
 {
 	__attribute__((cleanup(yaml_parser_delete))) yaml_parser_t parser = { 0 };
-	int r;
 
 	if (!yaml_parser_initialize(&parser))
 		return -ENOMEM;
 	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-	r = parse(tree, &parser, text);
+	return pass(tree, &parser);
+}
+
+int tree_load(struct tree *tree, const char *text, size_t size)
+{
+	int r;
+
+	tree->text = text;
+	r = run_pass(tree, check_effort, text, size);
+	if (!r)
+		r = run_pass(tree, load_document, text, size);
 	if (!r)
 		r = survey_tree(tree);
 	return r;

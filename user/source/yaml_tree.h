@@ -23,6 +23,7 @@
 struct tree {
 	const char *source; /* the file's name, for messages */
 	struct problems *problems;
+	const char *text; /* what is parsed, the caller's; only while it is */
 	yaml_document_t document;
 	bool loaded;    /* document is to be deleted */
 	bool no_memory; /* some reader ran out of it: what was read is incomplete */

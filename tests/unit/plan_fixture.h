@@ -25,7 +25,7 @@
 #include "core/cleanup.h"
 #include "plan/plan.h"
 
-/* ---- models -------------------------------------------------------------------- */
+/* ---- models ----------------------------------------------------------------- */
 
 enum {
 	FIXTURE_SERVICES = 16,
@@ -125,7 +125,7 @@ static inline struct model_port *wish_web(struct wish *wish, unsigned n)
 	return port;
 }
 
-/* ---- sets of ids, sorted --------------------------------------------------------- */
+/* ---- sets of ids, sorted ---------------------------------------------------- */
 
 struct ids {
 	uint32_t *id;
@@ -192,7 +192,7 @@ static inline struct ids ids_copy(const struct ids *ids)
 	return copy;
 }
 
-/* ---- the simulated kernel ----------------------------------------------------------- */
+/* ---- the simulated kernel --------------------------------------------------- */
 
 struct sim {
 	struct state state;
@@ -203,7 +203,8 @@ struct sim {
 	struct ids seen_services;
 	struct ids seen_endpoints;
 	bool *seen_slots;
-	bool careless; /* large tests: without the checks after every step */
+	bool careless;       /* large tests: without the checks after every step */
+	bool takes_ids_last; /* and not before the first step: a plan cut short took none */
 };
 
 /* Rooms as small as the test wants them. */
@@ -361,7 +362,7 @@ static inline void sim_erase_service(struct sim *sim, uint32_t id)
 			  service - sim->state.services);
 }
 
-/* ---- what programs may have seen ------------------------------------------------------ */
+/* ---- what programs may have seen -------------------------------------------- */
 
 static inline void sim_observe(struct sim *sim)
 {
@@ -393,7 +394,7 @@ static inline void sim_grace(struct sim *sim)
 	sim_observe(sim);
 }
 
-/* ---- what a connect() relies on --------------------------------------------------------- */
+/* ---- what a connect() relies on --------------------------------------------- */
 
 static inline void sim_check_service(struct sim *sim, const struct state_service *service)
 {
@@ -422,7 +423,7 @@ static inline void sim_check(struct sim *sim)
 		sim_check_service(sim, &state->services[i]);
 }
 
-/* ---- steps -------------------------------------------------------------------------------- */
+/* ---- steps ------------------------------------------------------------------ */
 
 static inline void sim_add_slots(struct sim *sim, const union step_value *value)
 {
@@ -609,7 +610,7 @@ static inline void sim_undo(struct sim *sim, const struct step *step)
 	sim_check(sim);
 }
 
-/* ---- plans ---------------------------------------------------------------------------------- */
+/* ---- plans ------------------------------------------------------------------ */
 
 enum phase { PHASE_ADD, PHASE_FLIP, PHASE_GRACE, PHASE_REMOVE };
 
@@ -647,17 +648,23 @@ static inline void check_phases(const struct plan *plan)
 	assert_int_equal(count_steps(plan, STEP_GRACE), waits);
 }
 
+static inline void sim_take_ids(struct sim *sim, const struct plan *plan)
+{
+	sim->state.meta.next_service = plan->next_service;
+	sim->state.meta.next_endpoint = plan->next_endpoint;
+}
+
 /* The first n steps: a plan that was cut short, unless n is all of them. */
 static inline void sim_run_some(struct sim *sim, const struct plan *plan, size_t n)
 {
 	check_phases(plan);
 	sim_observe(sim);
+	if (!sim->takes_ids_last && plan->n_steps)
+		sim_take_ids(sim, plan);
 	for (size_t i = 0; i < n; i++)
 		sim_apply(sim, &plan->steps[i], plan);
-	if (n < plan->n_steps)
-		return;
-	sim->state.meta.next_service = plan->next_service;
-	sim->state.meta.next_endpoint = plan->next_endpoint;
+	if (n == plan->n_steps)
+		sim_take_ids(sim, plan);
 }
 
 static inline void sim_run(struct sim *sim, const struct plan *plan)

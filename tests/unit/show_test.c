@@ -16,11 +16,11 @@ static void test_services(void **unused UNUSED)
 	assert_string_equal(
 		out.data,
 		"SERVICE   PROTOCOL  ADDRESS                      ENDPOINTS  BALANCE      AFFINITY  "
-		"SPLICE   ACTIVE  OPENED  FAILED  REFUSED    SENT  RECEIVED  SPLICED\n"
+		"SPLICE   ACTIVE  OPENED  FAILED  REFUSED    SENT  RECEIVED  SPLICED  DATAGRAMS\n"
 		"web/http  TCP       10.96.0.10:80,10.96.0.11:80        1/1  round-robin      600s  "
-		"inherit       3      10       2        1  1.0TiB    2.0KiB   1.0TiB\n"
+		"inherit       3      10       2        1  1.0TiB    2.0KiB   1.0TiB          -\n"
 		"dns/53    UDP       [fd00::53]:53                      0/1  random              -  "
-		"off           0       0       0        0      0B        0B       0B\n");
+		"off           -       8       -        0       -         -        -          9\n");
 }
 
 static void test_one_service(void **unused UNUSED)
@@ -70,13 +70,13 @@ static void test_endpoints(void **unused UNUSED)
 	assert_string_equal(
 		out.data,
 		"SERVICE   PROTOCOL  ENDPOINT        STATE     WEIGHT  ACTIVE  OPENED  FAILED    SENT  "
-		"RECEIVED  SPLICED\n"
+		"RECEIVED  SPLICED  DATAGRAMS\n"
 		"web/http  TCP       10.1.0.2:8080   ready          3       3      10       2  1.0TiB  "
-		"  2.0KiB   1.0TiB\n"
+		"  2.0KiB   1.0TiB          -\n"
 		"web/http  TCP       10.1.0.3:8080   removed        1       0       0       0      0B  "
-		"      0B       0B\n"
-		"dns/53    UDP       [fd00::2]:5353  draining       1       0       0       0      0B  "
-		"      0B       0B\n");
+		"      0B       0B          -\n"
+		"dns/53    UDP       [fd00::2]:5353  draining       1       -       0       -       -  "
+		"       -        -          0\n");
 }
 
 static void test_status(void **unused UNUSED)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -132,14 +133,14 @@ static const struct table_column service_columns[] = {
 	{ "ENDPOINTS", TABLE_RIGHT }, { "BALANCE", TABLE_LEFT },  { "AFFINITY", TABLE_RIGHT },
 	{ "SPLICE", TABLE_LEFT },     { "ACTIVE", TABLE_RIGHT },  { "OPENED", TABLE_RIGHT },
 	{ "FAILED", TABLE_RIGHT },    { "REFUSED", TABLE_RIGHT }, { "SENT", TABLE_RIGHT },
-	{ "RECEIVED", TABLE_RIGHT },  { "SPLICED", TABLE_RIGHT },
+	{ "RECEIVED", TABLE_RIGHT },  { "SPLICED", TABLE_RIGHT }, { "DATAGRAMS", TABLE_RIGHT },
 };
 
 static const struct table_column endpoint_columns[] = {
 	{ "SERVICE", TABLE_LEFT },   { "PROTOCOL", TABLE_LEFT }, { "ENDPOINT", TABLE_LEFT },
 	{ "STATE", TABLE_LEFT },     { "WEIGHT", TABLE_RIGHT },  { "ACTIVE", TABLE_RIGHT },
 	{ "OPENED", TABLE_RIGHT },   { "FAILED", TABLE_RIGHT },  { "SENT", TABLE_RIGHT },
-	{ "RECEIVED", TABLE_RIGHT }, { "SPLICED", TABLE_RIGHT },
+	{ "RECEIVED", TABLE_RIGHT }, { "SPLICED", TABLE_RIGHT }, { "DATAGRAMS", TABLE_RIGHT },
 };
 
 /* "10.96.0.10:80,10.96.0.11:80" */
@@ -185,6 +186,39 @@ static void add_count(struct table *table, uint64_t count)
 	table_add(table, "%" PRIu64, count);
 }
 
+static void add_nothing(struct table *table, int cells)
+{
+	while (cells--)
+		table_add(table, "-");
+}
+
+/* UDP has no connections to be active and its bytes are not counted: OPENED are
+ * connected sockets, DATAGRAMS those of unconnected ones. */
+static void add_traffic(struct table *table, uint8_t protocol, const struct sst_stats *stats,
+			bool with_refused)
+{
+	bool udp = protocol == IPPROTO_UDP;
+
+	if (udp)
+		add_nothing(table, 1);
+	else
+		add_count(table, active(stats));
+	add_count(table, udp ? stats->udp_connected : stats->opened);
+	if (udp)
+		add_nothing(table, 1);
+	else
+		add_count(table, stats->failed);
+	if (with_refused)
+		add_count(table, stats->refused);
+	if (udp) {
+		add_nothing(table, 3);
+		add_count(table, stats->udp_datagrams);
+	} else {
+		add_bytes(table, stats);
+		add_nothing(table, 1);
+	}
+}
+
 static void add_service_row(struct table *table, const struct service_view *view)
 {
 	const struct state_service *service = view->service;
@@ -200,11 +234,7 @@ static void add_service_row(struct table *table, const struct service_view *view
 	else
 		table_add(table, "-");
 	table_add(table, "%s", splice_name(service->value.splice));
-	add_count(table, active(&service->stats));
-	add_count(table, service->stats.opened);
-	add_count(table, service->stats.failed);
-	add_count(table, service->stats.refused);
-	add_bytes(table, &service->stats);
+	add_traffic(table, service->info.protocol, &service->stats, true);
 }
 
 static void add_endpoint_row(struct table *table, const struct state_service *service,
@@ -218,10 +248,7 @@ static void add_endpoint_row(struct table *table, const struct state_service *se
 		  address_port_format(&endpoint->value.address, endpoint->value.port, buf));
 	table_add(table, "%s", endpoint_state_name(endpoint->value.state));
 	table_add(table, "%u", endpoint->value.weight);
-	add_count(table, active(&endpoint->stats));
-	add_count(table, endpoint->stats.opened);
-	add_count(table, endpoint->stats.failed);
-	add_bytes(table, &endpoint->stats);
+	add_traffic(table, service->info.protocol, &endpoint->stats, false);
 }
 
 static void add_endpoint_rows(struct table *table, const struct service_view *view)

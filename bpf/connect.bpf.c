@@ -21,13 +21,15 @@ static __always_inline int verdict(enum sst_counter reason, const struct choice 
 {
 	struct sst_config *node = settings();
 	int proceed = PROCEED;
+	struct books books;
 
 	if (reason == SST_COUNTER_CONNECT_UNDECIDED && node && node->fail_closed) {
 		reason = SST_COUNTER_CONNECT_UNDECIDED_CLOSED;
 		proceed = REFUSE;
 	}
 	if (reason == SST_COUNTER_CONNECT_NO_ENDPOINT) {
-		statistics_add(choice->service, 0, refused, 1);
+		books_open(&books, choice->service, 0);
+		books_add(&books, refused, 1);
 		proceed = REFUSE;
 	}
 	count(reason);
@@ -44,25 +46,23 @@ static __always_inline __u8 protocol_of(const struct bpf_sock_addr *ctx)
 	return ctx->protocol == IPPROTO_UDP ? IPPROTO_UDP : 0;
 }
 
-static __always_inline void destination_v4(struct bpf_sock_addr *ctx, struct destination *to)
+static __always_inline void destination_v4(struct bpf_sock_addr *ctx, struct sst_frontend_key *to)
 {
-	address_from_v4(&to->asked.address, ctx->user_ip4);
-	to->asked.port = ctx->user_port;
-	to->asked.protocol = protocol_of(ctx);
-	to->asked.pad = 0;
-	to->netns_cookie = bpf_get_netns_cookie(ctx);
+	address_from_v4(&to->address, ctx->user_ip4);
+	to->port = ctx->user_port;
+	to->protocol = protocol_of(ctx);
+	to->pad = 0;
 }
 
-static __always_inline void destination_v6(struct bpf_sock_addr *ctx, struct destination *to)
+static __always_inline void destination_v6(struct bpf_sock_addr *ctx, struct sst_frontend_key *to)
 {
-	to->asked.address.w[0] = ctx->user_ip6[0];
-	to->asked.address.w[1] = ctx->user_ip6[1];
-	to->asked.address.w[2] = ctx->user_ip6[2];
-	to->asked.address.w[3] = ctx->user_ip6[3];
-	to->asked.port = ctx->user_port;
-	to->asked.protocol = protocol_of(ctx);
-	to->asked.pad = 0;
-	to->netns_cookie = bpf_get_netns_cookie(ctx);
+	to->address.w[0] = ctx->user_ip6[0];
+	to->address.w[1] = ctx->user_ip6[1];
+	to->address.w[2] = ctx->user_ip6[2];
+	to->address.w[3] = ctx->user_ip6[3];
+	to->port = ctx->user_port;
+	to->protocol = protocol_of(ctx);
+	to->pad = 0;
 }
 
 static __always_inline void rewrite_v4(struct bpf_sock_addr *ctx, const struct sst_addr *address,
@@ -92,44 +92,50 @@ static __always_inline void forget(struct bpf_sock_addr *ctx, __u8 protocol)
 }
 
 static __always_inline enum sst_counter
-do_connect(struct bpf_sock_addr *ctx, const struct destination *to, struct choice *choice)
+do_connect(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
 {
 	struct bpf_sock *sk = ctx->sk;
 	enum sst_counter reason;
 	struct sst_flow *flow;
+	struct books books;
 
-	if (!to->asked.protocol)
+	if (!to->protocol)
 		return SST_COUNTER_CONNECT_PROTOCOL;
-	reason = service_choose(to, choice);
+	reason = service_choose(ctx, to, choice);
 	if (reason != SST_COUNTER_CONNECT_TRANSLATED) {
-		forget(ctx, to->asked.protocol);
+		forget(ctx, to->protocol);
 		return reason;
 	}
 	if (!sk)
 		return SST_COUNTER_CONNECT_UNDECIDED;
-	flow = flow_start(sk, bpf_get_socket_cookie(ctx), to->asked.protocol, SST_ROLE_CLIENT);
+	flow = flow_start(sk, bpf_get_socket_cookie(ctx), to->protocol, SST_ROLE_CLIENT);
 	if (flow)
 		flow_chose(flow, to, choice);
-	if (to->asked.protocol == IPPROTO_UDP)
-		statistics_add(choice->service, choice->endpoint, udp_connected, 1);
+	if (to->protocol == IPPROTO_UDP) {
+		books_open(&books, choice->service, choice->endpoint);
+		books_add(&books, udp_connected, 1);
+	}
 	return reason;
 }
 
 static __always_inline enum sst_counter
-do_sendmsg(struct bpf_sock_addr *ctx, const struct destination *to, struct choice *choice)
+do_sendmsg(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
 {
 	enum sst_counter reason;
+	struct books books;
 
-	if (!to->asked.protocol)
+	if (!to->protocol)
 		return SST_COUNTER_CONNECT_PROTOCOL;
 	reason = udp_choose(ctx, to, choice);
-	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
-		statistics_add(choice->service, choice->endpoint, udp_datagrams, 1);
+	if (reason == SST_COUNTER_CONNECT_TRANSLATED) {
+		books_open(&books, choice->service, choice->endpoint);
+		books_add(&books, udp_datagrams, 1);
+	}
 	return reason;
 }
 
 /* The service address behind from, where this very socket knows one. */
-static __always_inline int reverse(struct bpf_sock_addr *ctx, struct destination *from)
+static __always_inline int reverse(struct bpf_sock_addr *ctx, struct sst_frontend_key *from)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sst_flow *flow;
@@ -137,20 +143,20 @@ static __always_inline int reverse(struct bpf_sock_addr *ctx, struct destination
 	if (!sk)
 		return 0;
 	flow = flow_of(sk);
-	if (flow && flow->service && flow->chosen_port == from->asked.port &&
-	    address_equal(&flow->chosen, &from->asked.address)) {
-		from->asked.address = flow->asked;
-		from->asked.port = flow->asked_port;
+	if (flow && flow->service && flow->chosen_port == from->port &&
+	    address_equal(&flow->chosen, &from->address)) {
+		from->address = flow->asked;
+		from->port = flow->asked_port;
 		return 1;
 	}
-	return udp_reverse(sk, &from->asked);
+	return udp_reverse(sk, from);
 }
 
 SEC("cgroup/connect4")
 int sst_connect4(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
-	struct destination to;
+	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
@@ -164,7 +170,7 @@ SEC("cgroup/connect6")
 int sst_connect6(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
-	struct destination to;
+	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
@@ -178,7 +184,7 @@ SEC("cgroup/sendmsg4")
 int sst_sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
-	struct destination to;
+	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
@@ -192,7 +198,7 @@ SEC("cgroup/sendmsg6")
 int sst_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
-	struct destination to;
+	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
@@ -204,23 +210,23 @@ int sst_sendmsg6(struct bpf_sock_addr *ctx)
 
 static __always_inline int reverse_v4(struct bpf_sock_addr *ctx)
 {
-	struct destination from;
+	struct sst_frontend_key from;
 
 	destination_v4(ctx, &from);
 	if (!reverse(ctx, &from))
 		return 0;
-	rewrite_v4(ctx, &from.asked.address, from.asked.port);
+	rewrite_v4(ctx, &from.address, from.port);
 	return 1;
 }
 
 static __always_inline int reverse_v6(struct bpf_sock_addr *ctx)
 {
-	struct destination from;
+	struct sst_frontend_key from;
 
 	destination_v6(ctx, &from);
 	if (!reverse(ctx, &from))
 		return 0;
-	rewrite_v6(ctx, &from.asked.address, from.asked.port);
+	rewrite_v6(ctx, &from.address, from.port);
 	return 1;
 }
 

@@ -49,7 +49,7 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	if (!tp)
 		return 0;
 	traffic_of(tp, flow, pair_of(flow), &traffic);
-	account(flow, &traffic);
+	account(flow, &traffic, 0);
 	return 0;
 }
 

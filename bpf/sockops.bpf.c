@@ -43,8 +43,11 @@ static __always_inline void connecting(struct bpf_sock_ops *ops)
 
 static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
 {
+	struct books books;
+
 	flow->counted = 1;
-	statistics_add(flow->service, flow->endpoint, opened, 1);
+	books_open(&books, flow->service, flow->endpoint);
+	books_add(&books, opened, 1);
 	event_send(tp, flow, 0, SST_RECORD_OPEN, SST_COUNTER_EVENT_OPEN,
 		   SST_COUNTER_EVENT_OPEN_LOST);
 }
@@ -152,7 +155,10 @@ static __always_inline void round_trip(struct bpf_sock_ops *ops)
 
 static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 {
-	statistics_add(flow->service, flow->endpoint, failed, 1);
+	struct books books;
+
+	books_open(&books, flow->service, flow->endpoint);
+	books_add(&books, failed, 1);
 	event_send(tp, flow, 0, SST_RECORD_FAILED, SST_COUNTER_EVENT_FAILED,
 		   SST_COUNTER_EVENT_FAILED_LOST);
 }
@@ -163,12 +169,10 @@ static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp)
 	struct traffic traffic;
 
 	traffic_of(tp, flow, pair, &traffic);
-	account(flow, &traffic);
-	if (flow->counted) {
-		statistics_add(flow->service, flow->endpoint, closed, 1);
+	account(flow, &traffic, 1);
+	if (flow->counted)
 		event_send(tp, flow, pair, SST_RECORD_CLOSE, SST_COUNTER_EVENT_CLOSE,
 			   SST_COUNTER_EVENT_CLOSE_LOST);
-	}
 	if (pair)
 		pair_leave(flow, pair);
 }

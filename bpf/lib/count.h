@@ -15,31 +15,31 @@ static __always_inline void count(enum sst_counter which)
 		__sync_fetch_and_add(value, 1);
 }
 
-/* The service's statistics; those of id 0 when it has left the map. */
-static __always_inline struct sst_stats *service_statistics(__u32 service)
+/* Where a flow is counted: its service's statistics and its endpoint's. */
+struct books {
+	struct sst_stats *service;
+	struct sst_stats *endpoint; /* may be NULL */
+};
+
+/* A service that has left the map, or none, is counted under id 0. */
+static __always_inline void books_open(struct books *books, __u32 service, __u32 endpoint)
 {
-	struct sst_stats *stats = bpf_map_lookup_elem(&service_stats, &service);
 	__u32 none = 0;
 
-	if (stats)
-		return stats;
-	count(SST_COUNTER_FLOW_NO_STATS);
-	return bpf_map_lookup_elem(&service_stats, &none);
+	books->service = bpf_map_lookup_elem(&service_stats, &service);
+	if (!books->service) {
+		count(SST_COUNTER_FLOW_NO_STATS);
+		books->service = bpf_map_lookup_elem(&service_stats, &none);
+	}
+	books->endpoint = endpoint ? bpf_map_lookup_elem(&endpoint_stats, &endpoint) : 0;
 }
 
-/* Adds n to one field of the service's and, if there is one, of the endpoint's statistics. */
-#define statistics_add(service_id, endpoint_id, field, n)                  \
-	do {                                                               \
-		struct sst_stats *_stats = service_statistics(service_id); \
-		__u32 _endpoint = (endpoint_id);                           \
-                                                                           \
-		if (_stats)                                                \
-			__sync_fetch_and_add(&_stats->field, (n));         \
-		if (!_endpoint)                                            \
-			break;                                             \
-		_stats = bpf_map_lookup_elem(&endpoint_stats, &_endpoint); \
-		if (_stats)                                                \
-			__sync_fetch_and_add(&_stats->field, (n));         \
+#define books_add(books, field, n)                                          \
+	do {                                                                \
+		if ((books)->service)                                       \
+			__sync_fetch_and_add(&(books)->service->field, n);  \
+		if ((books)->endpoint)                                      \
+			__sync_fetch_and_add(&(books)->endpoint->field, n); \
 	} while (0)
 
 /*

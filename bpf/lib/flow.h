@@ -30,11 +30,11 @@ static __always_inline struct sst_flow *flow_start(struct bpf_sock *sk, __u64 co
 	return flow;
 }
 
-static __always_inline void flow_chose(struct sst_flow *flow, const struct destination *to,
+static __always_inline void flow_chose(struct sst_flow *flow, const struct sst_frontend_key *asked,
 				       const struct choice *choice)
 {
-	flow->asked = to->asked.address;
-	flow->asked_port = to->asked.port;
+	flow->asked = asked->address;
+	flow->asked_port = asked->port;
 	flow->chosen = choice->address;
 	flow->chosen_port = choice->port;
 	flow->service = choice->service;
@@ -95,30 +95,39 @@ static __always_inline __u64 advance(__u64 *counted, __u64 now)
 	return 0;
 }
 
-#define account_one(flow, mark, field, now)                                              \
-	do {                                                                             \
-		__u64 _more = advance(&(flow)->mark, now);                               \
-                                                                                         \
-		if (_more)                                                               \
-			statistics_add((flow)->service, (flow)->endpoint, field, _more); \
-	} while (0)
-
-static __always_inline void account(struct sst_flow *flow, const struct traffic *now)
+/*
+ * Brings a flow's bytes into the statistics; closing also counts its end. A server's
+ * end speaks for the connection when its client is elsewhere: "sent" is always
+ * what the client sent.
+ */
+static __always_inline void account(struct sst_flow *flow, const struct traffic *now, int closing)
 {
+	__u64 sent, received, spliced_sent, spliced_received, retransmits;
+	int server = flow->role == SST_ROLE_SERVER;
+	struct books books;
+
 	if (!flow->counted)
 		return;
-	/* A server's end speaks for the connection when its client is elsewhere:
-	 * "sent" is always what the client sent. */
-	if (flow->role == SST_ROLE_CLIENT) {
-		account_one(flow, counted_sent, sent_bytes, now->sent);
-		account_one(flow, counted_received, received_bytes, now->received);
-	} else {
-		account_one(flow, counted_sent, received_bytes, now->sent);
-		account_one(flow, counted_received, sent_bytes, now->received);
+	sent = advance(&flow->counted_sent, now->sent);
+	received = advance(&flow->counted_received, now->received);
+	spliced_sent = advance(&flow->counted_spliced_sent, now->spliced_sent);
+	spliced_received = advance(&flow->counted_spliced_received, now->spliced_received);
+	retransmits = advance(&flow->counted_retransmits, now->retransmits);
+	if (!(sent | received | spliced_sent | spliced_received | retransmits) && !closing)
+		return;
+	books_open(&books, flow->service, flow->endpoint);
+	if (sent | received) {
+		books_add(&books, sent_bytes, server ? received : sent);
+		books_add(&books, received_bytes, server ? sent : received);
 	}
-	account_one(flow, counted_spliced_sent, spliced_sent_bytes, now->spliced_sent);
-	account_one(flow, counted_spliced_received, spliced_received_bytes, now->spliced_received);
-	account_one(flow, counted_retransmits, retransmits, now->retransmits);
+	if (spliced_sent | spliced_received) {
+		books_add(&books, spliced_sent_bytes, spliced_sent);
+		books_add(&books, spliced_received_bytes, spliced_received);
+	}
+	if (retransmits)
+		books_add(&books, retransmits, retransmits);
+	if (closing)
+		books_add(&books, closed, 1);
 }
 
 #endif

@@ -7,12 +7,6 @@
 #include "lib/address.h"
 #include "lib/count.h"
 
-/* What a hook asks: a destination in the one form. */
-struct destination {
-	struct sst_frontend_key asked;
-	__u64 netns_cookie;
-};
-
 struct choice {
 	__u32 service;
 	__u32 endpoint;
@@ -80,15 +74,16 @@ static __always_inline __u32 endpoint_pick(__u32 id, const struct sst_service *s
 	return *picked;
 }
 
-static __always_inline __u32 endpoint_choose(const struct destination *to, __u32 id,
+static __always_inline __u32 endpoint_choose(struct bpf_sock_addr *ctx, __u32 id,
 					     const struct sst_service *service,
 					     struct sst_endpoint *endpoint)
 {
-	struct sst_affinity_key key = { .netns_cookie = to->netns_cookie, .service = id };
+	struct sst_affinity_key key = { .service = id };
 	__u32 chosen;
 
 	if (!service->affinity_s)
 		return endpoint_pick(id, service, endpoint);
+	key.netns_cookie = bpf_get_netns_cookie(ctx);
 	chosen = affinity_recall(&key, service, endpoint);
 	if (chosen)
 		return chosen;
@@ -105,7 +100,8 @@ static __always_inline __u32 endpoint_choose(const struct destination *to, __u32
  * a reader that was held up between two of its lookups while the service flipped:
  * it looks again.
  */
-static __always_inline enum sst_counter service_choose(const struct destination *to,
+static __always_inline enum sst_counter service_choose(struct bpf_sock_addr *ctx,
+						       const struct sst_frontend_key *asked,
 						       struct choice *choice)
 {
 	struct sst_endpoint endpoint;
@@ -113,14 +109,14 @@ static __always_inline enum sst_counter service_choose(const struct destination 
 	struct sst_service service;
 
 	for (int i = 0; i < 3; i++) {
-		if (!map_copy(&frontends, &to->asked, &frontend))
+		if (!map_copy(&frontends, asked, &frontend))
 			return SST_COUNTER_CONNECT_NO_SERVICE;
 		choice->service = frontend.service;
 		if (!map_copy(&services, &choice->service, &service))
 			continue;
 		if (!service.slots)
 			return SST_COUNTER_CONNECT_NO_ENDPOINT;
-		choice->endpoint = endpoint_choose(to, choice->service, &service, &endpoint);
+		choice->endpoint = endpoint_choose(ctx, choice->service, &service, &endpoint);
 		if (!choice->endpoint)
 			continue;
 		choice->address = endpoint.address;

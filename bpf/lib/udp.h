@@ -70,7 +70,7 @@ static __always_inline void udp_remember(struct udp_peers *peers, const struct s
 
 /* As service_choose(), but a socket keeps its endpoint while datagrams follow each other. */
 static __always_inline enum sst_counter
-udp_choose(struct bpf_sock_addr *ctx, const struct destination *to, struct choice *choice)
+udp_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *asked, struct choice *choice)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sst_udp_peer given = {};
@@ -79,7 +79,7 @@ udp_choose(struct bpf_sock_addr *ctx, const struct destination *to, struct choic
 	struct udp_peers *peers;
 	enum sst_counter reason;
 
-	if (!map_copy(&frontends, &to->asked, &frontend))
+	if (!map_copy(&frontends, asked, &frontend))
 		return SST_COUNTER_CONNECT_NO_SERVICE;
 	choice->service = frontend.service;
 	peers = sk ? udp_peers_of(sk, 1) : 0;
@@ -88,17 +88,17 @@ udp_choose(struct bpf_sock_addr *ctx, const struct destination *to, struct choic
 		return SST_COUNTER_CONNECT_UNDECIDED;
 	}
 	given.used_ns = bpf_ktime_get_boot_ns();
-	choice->endpoint = udp_recall(peers, &to->asked, given.used_ns);
+	choice->endpoint = udp_recall(peers, asked, given.used_ns);
 	if (choice->endpoint && endpoint_ready(choice->endpoint, choice->service, &endpoint)) {
 		choice->address = endpoint.address;
 		choice->port = endpoint.port;
 		return SST_COUNTER_CONNECT_TRANSLATED;
 	}
-	reason = service_choose(to, choice);
+	reason = service_choose(ctx, asked, choice);
 	if (reason != SST_COUNTER_CONNECT_TRANSLATED)
 		return reason;
-	given.asked = to->asked.address;
-	given.asked_port = to->asked.port;
+	given.asked = asked->address;
+	given.asked_port = asked->port;
 	given.chosen = choice->address;
 	given.chosen_port = choice->port;
 	given.endpoint = choice->endpoint;

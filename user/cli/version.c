@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
-#include <bpf/libbpf.h>
-
 #include "cli/cli.h"
+#include "datapath/datapath.h"
 #include "sidestep/abi.h"
 
 int cmd_version(const struct cli_options *options, int argc, char **argv)
@@ -12,6 +11,6 @@ int cmd_version(const struct cli_options *options, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	printf("sidestep %s\nABI %d\nlibbpf %s\n", SIDESTEP_VERSION, SST_ABI_VERSION,
-	       libbpf_version_string());
+	       datapath_libbpf_version());
 	return CLI_DONE;
 }

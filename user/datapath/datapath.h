@@ -70,6 +70,9 @@ struct unload_options {
 int datapath_unload(const char *pin, const struct unload_options *options,
 		    struct problems *problems);
 
+/* As "v1.1"; static. */
+const char *datapath_libbpf_version(void);
+
 /* ---- maps ---------------------------------------------------------------- */
 
 enum {

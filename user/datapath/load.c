@@ -8,6 +8,7 @@
 #include "datapath/internal.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -378,11 +379,25 @@ static int pin_folder(struct datapath *datapath, struct problems *problems)
 	return 0;
 }
 
+/* Ctrl-C in the middle would leave a test process and half a load behind; it is
+ * delivered when the load is whole, or rolled back. */
+static void block_signals(sigset_t *before)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ends, before);
+}
+
 int datapath_load(const struct datapath_options *options, struct problems *problems,
 		  struct datapath **ret)
 {
 	_cleanup_datapath_ struct datapath *datapath = datapath_new(options->pin);
 	struct datapath *existing = NULL;
+	sigset_t before;
 	struct load load = { .datapath = datapath, .problems = problems, .cgroup_fd = -1 };
 	int err;
 
@@ -396,14 +411,17 @@ int datapath_load(const struct datapath_options *options, struct problems *probl
 		err = pin_folder(datapath, problems);
 	if (err)
 		return err;
+	block_signals(&before);
 	err = datapath_open(options->pin, &existing);
 	datapath_close(existing);
 	if (err == -EPROTO)
-		return fail(problems, err,
-			    "%s holds the maps of a version with another ABI: unload it first",
-			    options->pin);
-	err = err ? first_load(&load, options) : upgrade(&load, options);
+		fail(problems, err,
+		     "%s holds the maps of a version with another ABI: unload it first",
+		     options->pin);
+	else
+		err = err ? first_load(&load, options) : upgrade(&load, options);
 	load_release(&load);
+	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (err) {
 		rmdir(options->pin);
 		return err;

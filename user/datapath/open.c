@@ -259,3 +259,8 @@ int datapath_nominations_fd(const struct datapath *datapath)
 {
 	return datapath->map[MAP_nominations];
 }
+
+const char *datapath_libbpf_version(void)
+{
+	return libbpf_version_string();
+}

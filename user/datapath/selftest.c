@@ -7,6 +7,7 @@
 #include "datapath/selftest.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -29,6 +30,7 @@
 /* In 240.0.0.0/4, which nobody routes and no service is given. */
 #define SERVICE_ADDRESS "240.83.84.1"
 #define SERVICE_PORT    7
+#define CGROUP_PREFIX   "sidestep.selftest."
 #define ID_TCP          (SELFTEST_ID_MIN + 1)
 #define ID_UDP          SELFTEST_ID_MIN
 
@@ -607,11 +609,35 @@ static void test_splice(struct selftest *test)
 	test->problems = told;
 }
 
+static bool is_stale(const char *name)
+{
+	int pid;
+
+	return sscanf(name, CGROUP_PREFIX "%d", &pid) == 1 && kill(pid, 0) && errno == ESRCH;
+}
+
+/* Of loads that were killed. */
+static void remove_stale_cgroups(int cgroup_fd)
+{
+	_cleanup_close_ int fd = openat(cgroup_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return;
+	TAKE_FD(fd); /* closedir() closes it */
+	while ((entry = readdir(dir)))
+		if (is_stale(entry->d_name))
+			unlinkat(cgroup_fd, entry->d_name, AT_REMOVEDIR);
+	closedir(dir);
+}
+
 static int start(struct selftest *test)
 {
 	int pair[2];
 
-	snprintf(test->own_name, sizeof(test->own_name), "sidestep.selftest.%d", getpid());
+	remove_stale_cgroups(test->cgroup_fd);
+	snprintf(test->own_name, sizeof(test->own_name), CGROUP_PREFIX "%d", getpid());
 	if (mkdirat(test->cgroup_fd, test->own_name, 0755))
 		return fail(test->problems, -errno, "self-test: cgroup below %s: %s",
 			    test->meta->cgroup, strerror(errno));

@@ -10,6 +10,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
+#include "core/divisor.h"
 #include "core/seen.h"
 #include "model/model.h"
 
@@ -236,21 +237,10 @@ static int check_endpoints(struct check *check, const struct model_service *serv
 	return r;
 }
 
-static unsigned common_divisor(unsigned a, unsigned b)
-{
-	while (b) {
-		unsigned rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
-}
-
 /* Slots for the usable endpoints of one family: that is what one schedule holds. */
 static uint64_t count_slots(const struct model_port *port, int family)
 {
-	unsigned divisor = 0;
+	uint32_t divisor = 0;
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < port->n_endpoints; i++) {
@@ -260,7 +250,7 @@ static uint64_t count_slots(const struct model_port *port, int family)
 		    address_family(&endpoint->address) != family)
 			continue;
 		sum += endpoint->weight;
-		divisor = common_divisor(endpoint->weight, divisor);
+		divisor = greatest_common_divisor(endpoint->weight, divisor);
 	}
 	return divisor ? sum / divisor : 0;
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "core/cleanup.h"
+#include "core/divisor.h"
 
 struct ticket {
 	uint32_t weight;
@@ -21,17 +22,6 @@ struct group {
 	size_t next; /* the one whose turn it is */
 	int64_t credit;
 };
-
-static uint32_t greatest_common_divisor(uint32_t a, uint32_t b)
-{
-	while (b) {
-		uint32_t rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
-}
 
 static uint64_t sum_of(const uint32_t *weights, size_t n)
 {

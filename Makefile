@@ -80,7 +80,8 @@ $(SKEL): $(BUILD)/sidestep.bpf.o
 
 # ---- userspace -------------------------------------------------------------
 
-$(BUILD)/user/datapath/%.o: | $(SKEL)
+# before the first build no .d file knows that the loader includes it
+$(filter $(BUILD)/user/datapath/%,$(USER_OBJ)): | $(SKEL)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)

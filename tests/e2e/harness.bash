@@ -156,9 +156,11 @@ wait_until() {
 	done
 }
 
-# Not a zombie either, which waits for nothing but our wait.
+# Not as a zombie, which waits for nothing but our wait.
 runs() {
-	[[ $(awk '/^State:/ { print $2 }' "/proc/$1/status" 2>/dev/null) == [!Z]* ]]
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ ${stat##*) } != Z* ]]
 }
 
 none_runs() {
@@ -184,9 +186,13 @@ value() {
 	jq -r "$@" <<<"$output"
 }
 
-# check FILTER: the jq condition must hold for $output.
+# check [JQ OPTIONS] FILTER: the condition must hold for $output. Nothing holds for
+# nothing: a filter that selects nothing fails, and so does empty output.
 check() {
-	jq -e "$@" <<<"$output" >/dev/null || fail "does not hold: ${*: -1}"$'\n'"$output"
+	if [[ $output != *[![:space:]]* ]] ||
+		! jq -e "${@:1:$#-1}" "[${*: -1}] | length > 0 and all" <<<"$output" >/dev/null; then
+		fail "does not hold: ${*: -1}"$'\n'"$output"
+	fi
 }
 
 # Skips the test; in CI that is a failure unless the machine is known to lack it.
@@ -311,7 +317,8 @@ is_ready() {
 	grep -qs '^ready' "${OUT[$1]}"
 }
 
-# finish PID [SIGNAL]: ends it and waits; sets status and output like run.
+# finish PID [SIGNAL]: ends it and waits; sets status and output like run. (Not
+# with INT: shells start background processes deaf to it.)
 finish() {
 	kill "-${2:-TERM}" "$1" 2>/dev/null || :
 	await_end "$1"
@@ -319,6 +326,7 @@ finish() {
 
 # await_end PID: waits until it ends by itself; sets status, output and stderr.
 await_end() {
+	wait_until 60 none_runs "$1" || kill -KILL "$1"
 	status=0
 	wait "$1" || status=$?
 	unset "PIDS[$1]"
@@ -405,17 +413,14 @@ metric() {
 		END { printf "%d\n", sum }' "$STATS"
 }
 
-# The stats file tells of a moment after this call.
+# Waits until the stats file tells of a moment after this call. A write reads the
+# maps first, so one that ends right now may not.
 stats_fresh() {
-	local old
-
-	old=$(stat -c %i%Y%Z "$STATS" 2>/dev/null) || :
-	wait_until 30 stats_changed "$old"
-	# the write that was under way may have read the maps before
-	old=$(stat -c %i%Y%Z "$STATS")
-	wait_until 30 stats_changed "$old"
+	wait_until 30 stats_later_than $((${EPOCHREALTIME/./} + 200000))
 }
 
-stats_changed() {
-	[[ -s $STATS && $(stat -c %i%Y%Z "$STATS") != "$1" ]]
+stats_later_than() { # MICROSECONDS
+	local written
+
+	written=$(stat -c %.6Y "$STATS" 2>/dev/null) && ((${written/./} > $1))
 }

@@ -89,16 +89,38 @@ any_active() {
 
 	call client -u --count 20 10.96.0.10:80
 	check '.names == {a: 10, b: 10} and .from == "10.96.0.10:80"'
-	call client -u --count 20 --one-socket 10.96.0.10:80
-	check '.names == {a: 10, b: 10} and .from == "10.96.0.10:80"'
-	call client -u --count 20 --one-socket "[fd96::10]:80"
+	call client -u --count 20 "[fd96::10]:80"
 	check '.names == {a: 10, b: 10} and .from == "[fd96::10]:80"'
-	call client -u --count 20 --one-socket --source-mapped 10.96.0.10:80
+	call client -u --count 20 --source-mapped 10.96.0.10:80
 	check '.names == {a: 10, b: 10} and .from == "[::ffff:10.96.0.10]:80"'
 
 	show services
-	check 'map(.counters.udp_datagrams) | add == 80'
+	check 'map(.counters.udp_datagrams) | add == 60'
 	check 'all(.[]; .counters.opened == 0)'
+}
+
+@test "UDP, unconnected: a socket stays with its endpoint while that takes calls" {
+	local talk
+
+	nodes -u
+	B="ready: false" web "protocol: UDP" | load_config
+	pod_start client "$TOOLS/caller" -u --one-socket --until-signal --interval-ms 5 10.96.0.10:80
+	talk=$PID
+	sleep 0.3
+	web "protocol: UDP" "balance: round-robin" | apply_config
+	sleep 0.3
+	finish "$talk"
+	check '.ok > 20 and (.names | keys) == ["a"] and .from == "10.96.0.10:80"'
+
+	# and moves when it takes none
+	B="ready: false" web "protocol: UDP" | apply_config
+	pod_start client "$TOOLS/caller" -u --one-socket --until-signal --interval-ms 5 10.96.0.10:80
+	talk=$PID
+	sleep 0.3
+	A="draining: true" web "protocol: UDP" | apply_config
+	sleep 0.3
+	finish "$talk"
+	check '.failed == 0 and .names.a > 0 and .names.b > 20 and .from == "10.96.0.10:80"'
 }
 
 @test "UDP, connected: one endpoint a socket" {

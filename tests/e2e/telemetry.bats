@@ -147,7 +147,7 @@ events() {
 	call node 10.96.0.12:80
 	wait_until 10 grep -q '"failed"' "${OUT[$follow]}"
 	sleep 0.5
-	finish "$follow" INT
+	finish "$follow"
 
 	check -s 'map(select(.service == "sink" and .event == "open")) | length == 2'
 	check -s 'map(select(.service == "sink" and .event == "close")) | length == 2'
@@ -175,7 +175,7 @@ events() {
 	call node 10.96.0.10:80
 	call node 10.96.0.12:80
 	wait_until 10 grep -q failed "${OUT[$follow]}"
-	finish "$follow" INT
+	finish "$follow"
 	[[ $output == *" open "*"-> 10.96.0.10:80 -> 127.0.0.1:8080 service web/80"* ]]
 	[[ $output == *" failed "*"service dead/80"*"error ECONNREFUSED"* ]]
 }

@@ -367,19 +367,21 @@ __attribute__((noreturn)) static void usage(int code)
 static void parse_options(int argc, char **argv)
 {
 	enum { COUNT = 256, UNTIL, INTERVAL, THREADS, TIMEOUT, HOLD, SEND, MAPPED, CONNECTED, ONE };
-	static const struct option options[] = { { "count", required_argument, NULL, COUNT },
-						 { "until-signal", no_argument, NULL, UNTIL },
-						 { "interval-ms", required_argument, NULL,
-						   INTERVAL },
-						 { "threads", required_argument, NULL, THREADS },
-						 { "timeout-ms", required_argument, NULL, TIMEOUT },
-						 { "hold-ms", required_argument, NULL, HOLD },
-						 { "source-mapped", no_argument, NULL, MAPPED },
-						 { "udp", no_argument, NULL, 'u' },
-						 { "connected", no_argument, NULL, CONNECTED },
-						 { "one-socket", no_argument, NULL, ONE },
-						 { "help", no_argument, NULL, 'h' },
-						 {} };
+	static const struct option options[] = {
+		{ "count", required_argument, NULL, COUNT },
+		{ "until-signal", no_argument, NULL, UNTIL },
+		{ "interval-ms", required_argument, NULL, INTERVAL },
+		{ "threads", required_argument, NULL, THREADS },
+		{ "timeout-ms", required_argument, NULL, TIMEOUT },
+		{ "hold-ms", required_argument, NULL, HOLD },
+		{ "send", required_argument, NULL, SEND },
+		{ "source-mapped", no_argument, NULL, MAPPED },
+		{ "udp", no_argument, NULL, 'u' },
+		{ "connected", no_argument, NULL, CONNECTED },
+		{ "one-socket", no_argument, NULL, ONE },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
 	bool mapped = false;
 	int c;
 

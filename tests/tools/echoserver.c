@@ -274,14 +274,16 @@ static void parse_mode(const char *text)
 static void parse_options(int argc, char **argv)
 {
 	enum { NAME = 256, MODE, GREET, BLOCKING };
-	static const struct option options[] = { { "udp", no_argument, NULL, 'u' },
-						 { "v6only", no_argument, NULL, '6' },
-						 { "name", required_argument, NULL, NAME },
-						 { "mode", required_argument, NULL, MODE },
-						 { "greet", no_argument, NULL, GREET },
-						 { "blocking", no_argument, NULL, BLOCKING },
-						 { "help", no_argument, NULL, 'h' },
-						 {} };
+	static const struct option options[] = {
+		{ "udp", no_argument, NULL, 'u' },
+		{ "v6only", no_argument, NULL, '6' },
+		{ "name", required_argument, NULL, NAME },
+		{ "mode", required_argument, NULL, MODE },
+		{ "greet", no_argument, NULL, GREET },
+		{ "blocking", no_argument, NULL, BLOCKING },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "u6h", options, NULL)) != -1) {

@@ -275,11 +275,13 @@ static void parse_sizes(char *text)
 
 static void parse_options(int argc, char **argv)
 {
-	static const struct option options[] = { { "sizes", required_argument, NULL, 's' },
-						 { "rounds", required_argument, NULL, 'r' },
-						 { "warmup", required_argument, NULL, 'w' },
-						 { "help", no_argument, NULL, 'h' },
-						 {} };
+	static const struct option options[] = {
+		{ "sizes", required_argument, NULL, 's' },
+		{ "rounds", required_argument, NULL, 'r' },
+		{ "warmup", required_argument, NULL, 'w' },
+		{ "help", no_argument, NULL, 'h' },
+		{},
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {

@@ -34,6 +34,12 @@
 /* What a stream's end looks like to transfer(); no system call returns it here. */
 #define END_OF_STREAM (-ENODATA)
 
+/* EAGAIN where a blocking call may not say it. */
+#define SPURIOUS (-EPROTO)
+
+/* Went wrong, and complain() has told how. */
+#define TOLD (-EBADMSG)
+
 enum reader { READER_BLOCKING, READER_POLL, READER_EPOLL_LT, READER_EPOLL_ET };
 
 static const char *const reader_names[] = {
@@ -51,6 +57,7 @@ enum phase {
 	PHASE_BOTH,
 	PHASE_BURST,
 	PHASE_SLOW,
+	PHASE_TURN_BLOCKING,
 	PHASE_HALF_CLOSE,
 	PHASE_HALF_CLOSE_BACK,
 	PHASE_RESET,
@@ -194,6 +201,17 @@ __attribute__((format(printf, 2, 3))) static void complain(struct end *end, cons
 	atomic_fetch_add(&shared.errors, 1);
 }
 
+/* Tells what a transfer returned, unless that is nothing or told already. */
+static void complain_of(struct end *end, int r)
+{
+	if (r == END_OF_STREAM)
+		complain(end, "the peer closed too early");
+	else if (r == SPURIOUS)
+		complain(end, "EAGAIN from a blocking call");
+	else if (r && r != TOLD)
+		complain(end, "%s", strerror(-r));
+}
+
 static struct end *end_new(int fd, bool client)
 {
 	struct end *end = tool_alloc(1, sizeof(*end));
@@ -275,7 +293,7 @@ static ssize_t io_result(const struct end *end, ssize_t n)
 		return n;
 	if (errno == EINTR || (errno == EAGAIN && end->reader != READER_BLOCKING))
 		return -EAGAIN;
-	return errno == EAGAIN ? -EPROTO : -errno;
+	return errno == EAGAIN ? SPURIOUS : -errno;
 }
 
 /* One send() of up to len bytes: how many went, -EAGAIN, or another -errno. */
@@ -317,7 +335,7 @@ static int check(struct end *end, size_t len)
 	if (belongs != UINT64_MAX)
 		fprintf(stderr, "spliceload: what was found belongs at offset %llu\n",
 			(unsigned long long)belongs);
-	return -EBADMSG;
+	return TOLD;
 }
 
 /* One recv() of up to len bytes, checked: how many, -EAGAIN, END_OF_STREAM or -errno. */
@@ -333,7 +351,7 @@ static ssize_t pull(struct end *end, size_t len)
 	if (lane->raw)
 		memcpy(lane->raw, end->in_buf, (size_t)n);
 	else if (check(end, (size_t)n))
-		return -EBADMSG;
+		return TOLD;
 	else
 		atomic_fetch_add(&shared.bytes, (uint64_t)n);
 	moved(end, lane, (size_t)n);
@@ -528,6 +546,15 @@ static int role_answer(struct end *end, const struct command *command)
 	return r;
 }
 
+/* Goes on as a blocking program, which must not be told apart from one born so. */
+static int role_turn_blocking(struct end *end, const struct command *command)
+{
+	if (fcntl(end->fd, F_SETFL, 0))
+		tool_die("fcntl");
+	end->reader = READER_BLOCKING;
+	return role_ask(end, command);
+}
+
 static int role_send(struct end *end, const struct command *command)
 {
 	return transfer(end, command->amount, 0);
@@ -601,7 +628,7 @@ static int expect_end(struct end *end)
 
 	if (!r)
 		complain(end, "a byte came where the stream should end");
-	return r == END_OF_STREAM ? 0 : r ? r : -EPROTO;
+	return r == END_OF_STREAM ? 0 : r ? r : TOLD;
 }
 
 /* Stops sending in the middle of the other's stream, and reads that to its end. */
@@ -642,14 +669,15 @@ static int role_suffer_reset(struct end *end, const struct command *command)
 {
 	uint64_t begun = end->in.offset;
 	int r = transfer(end, 0, command->amount + 1);
+	uint64_t got = end->in.offset - begun;
 
-	if (r == END_OF_STREAM && end->in.offset - begun < command->amount)
-		complain(end, "orderly end after %llu of %llu bytes",
-			 (unsigned long long)(end->in.offset - begun),
-			 (unsigned long long)command->amount);
-	else if (r == END_OF_STREAM || r == -ECONNRESET)
+	if (r == -ECONNRESET || (r == END_OF_STREAM && got == command->amount))
 		return 0;
-	return r ? r : -EPROTO;
+	if (r && r != END_OF_STREAM)
+		return r;
+	complain(end, "orderly end after %llu of %llu bytes", (unsigned long long)got,
+		 (unsigned long long)command->amount);
+	return TOLD;
 }
 
 static int role_leave(struct end *end, const struct command *command)
@@ -679,6 +707,7 @@ static const struct {
 	[PHASE_BOTH] = { "both", role_exchange, role_exchange },
 	[PHASE_BURST] = { "burst", role_burst, role_answer_bursts },
 	[PHASE_SLOW] = { "slow", role_feed, role_read_slowly },
+	[PHASE_TURN_BLOCKING] = { "turn-blocking", role_turn_blocking, role_answer },
 	[PHASE_HALF_CLOSE] = { "half-close", role_close_half, role_outlive, true },
 	[PHASE_HALF_CLOSE_BACK] = { "half-close-back", role_outlive, role_close_half, true },
 	[PHASE_RESET] = { "reset", role_reset, role_suffer_reset, true },
@@ -694,7 +723,7 @@ static uint64_t amount_of(enum phase phase, uint32_t size)
 								  : (uint64_t)size * BULK_MESSAGES;
 	uint64_t rounds = opt.bulk / size > PINGPONG_MIN ? opt.bulk / size : PINGPONG_MIN;
 
-	if (phase == PHASE_PINGPONG)
+	if (phase == PHASE_PINGPONG || phase == PHASE_TURN_BLOCKING)
 		return opt.rounds < rounds ? opt.rounds : rounds;
 	if (phase == PHASE_SLOW)
 		return opt.slow_bytes / SLOW_CHUNK * SLOW_CHUNK;
@@ -781,9 +810,7 @@ static int call(const uint32_t *sizes, size_t n_sizes, enum phase ending)
 	while (!r && opt.one_connection && opt.deadline_ns && !out_of_time());
 	if (!r)
 		r = lead(end, ending, sizes[n_sizes - 1]);
-	if (r && r != -EBADMSG)
-		complain(end, "%s",
-			 r == END_OF_STREAM ? "the peer closed too early" : strerror(-r));
+	complain_of(end, r);
 	atomic_fetch_add(&shared.connections, 1);
 	end_free(end);
 	return r;
@@ -851,14 +878,12 @@ static void *serve(void *arg)
 		if (!r && (command.magic != MAGIC || command.phase >= PHASE_MAX ||
 			   command.size < 1 || command.size > MESSAGE_MAX)) {
 			complain(end, "wrong bytes in place of a command");
-			r = -EBADMSG;
+			r = TOLD;
 		}
 		if (!r)
 			r = follow(end, &command);
 	} while (!r && !phases[command.phase].ends);
-	if (r && r != -EBADMSG)
-		complain(end, "%s",
-			 r == END_OF_STREAM ? "the peer closed too early" : strerror(-r));
+	complain_of(end, r);
 	if (!opt.call)
 		atomic_fetch_add(&shared.connections, 1);
 	end_free(end);
@@ -985,7 +1010,8 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --stall-s S          this long without a byte is a stall (default: 15)\n"
 		"of the client:\n"
 		"  --sizes LIST         of messages, up to 1048576 (default: a range of all)\n"
-		"  --phases LIST        pingpong, up, down, both, burst, slow, and the endings\n"
+		"  --phases LIST        pingpong, up, down, both, burst, slow, turn-blocking (the\n"
+		"                       client's socket, for good), and the endings\n"
 		"                       half-close, half-close-back, reset, reset-back, close\n"
 		"  --rounds N           of a pingpong (default: 64)\n"
 		"  --bulk BYTES         of a bulk phase, at most (default: 4194304)\n"
@@ -1105,7 +1131,7 @@ static const struct option options[] = {
 	{ "listen", required_argument, NULL, OPT_LISTEN },
 	{ "corrupt", required_argument, NULL, OPT_CORRUPT },
 	{ "help", no_argument, NULL, 'h' },
-	{}
+	{},
 };
 
 /* Where a plain number of an option goes; NULL: not such an option. */

@@ -28,7 +28,7 @@ static __always_inline int verdict(enum sst_counter reason, const struct choice 
 		proceed = REFUSE;
 	}
 	if (reason == SST_COUNTER_CONNECT_NO_ENDPOINT) {
-		books_open(&books, choice->service, 0);
+		books_open(&books, books_of(choice->service), 0);
 		books_add(&books, refused, 1);
 		proceed = REFUSE;
 	}
@@ -112,7 +112,7 @@ do_connect(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct 
 	if (flow)
 		flow_chose(flow, to, choice);
 	if (to->protocol == IPPROTO_UDP) {
-		books_open(&books, choice->service, choice->endpoint);
+		books_open(&books, books_of(choice->service), choice->endpoint);
 		books_add(&books, udp_connected, 1);
 	}
 	return reason;
@@ -128,7 +128,7 @@ do_sendmsg(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct 
 		return SST_COUNTER_CONNECT_PROTOCOL;
 	reason = udp_choose(ctx, to, choice);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED) {
-		books_open(&books, choice->service, choice->endpoint);
+		books_open(&books, books_of(choice->service), choice->endpoint);
 		books_add(&books, udp_datagrams, 1);
 	}
 	return reason;
@@ -143,8 +143,9 @@ static __always_inline int reverse(struct bpf_sock_addr *ctx, struct sst_fronten
 	if (!sk)
 		return 0;
 	flow = flow_of(sk);
-	if (flow && flow->service && flow->chosen_port == from->port &&
-	    address_equal(&flow->chosen, &from->address)) {
+	/* a UDP socket may have been disconnected since, which no hook tells */
+	if (flow && flow->service && sk->dst_port == flow->chosen_port &&
+	    flow->chosen_port == from->port && address_equal(&flow->chosen, &from->address)) {
 		from->address = flow->asked;
 		from->port = flow->asked_port;
 		return 1;

@@ -9,25 +9,98 @@
 #include "lib/record.h"
 #include "lib/splice.h"
 
-SEC("iter/bpf_sk_storage_map")
-int sst_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+static __always_inline void write_record(struct seq_file *seq, struct sock *sk,
+					 struct sst_flow *flow)
 {
-	struct sock *sk = ctx->sk;
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct sst_record record;
-	struct sst_flow *flow;
-	struct tcp_sock *tp;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	if (!flow || flow->state == SST_FLOW_ENDED)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk);
 	if (tp)
 		record_tcp(&record, tp, flow, pair_of(flow), SST_RECORD_LIVE);
 	else
 		record_common(&record, sk, flow, SST_RECORD_LIVE);
-	bpf_seq_write(ctx->meta->seq, &record, sizeof(record));
+	bpf_seq_write(seq, &record, sizeof(record));
+}
+
+/* Not those that have ended, nor those whose connect() never came to a SYN, nor UDP
+ * sockets that were disconnected. */
+static __always_inline int is_live(const struct sst_flow *flow, struct sock *sk)
+{
+	if (flow->state == SST_FLOW_ENDED)
+		return 0;
+	if (flow->protocol == IPPROTO_UDP)
+		return flow->service && flow_is_current(flow, sk);
+	return sk->__sk_common.skc_state != BPF_TCP_CLOSE;
+}
+
+/*
+ * All live flows. The kernel resumes a walk after every 32 KiB of output by
+ * counting: when flows come and go meanwhile, some are told twice and some not at
+ * all. Where that matters there is a walk that tells of few, below.
+ */
+SEC("iter/bpf_sk_storage_map")
+int sst_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sst_flow *flow;
+
+	if (!sk || !ctx->value)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	if (flow && is_live(flow, sk))
+		write_record(ctx->meta->seq, sk, flow);
+	return 0;
+}
+
+/* Flows whose reader holds spliced bytes: none means that the sockhash may go. */
+SEC("iter/bpf_sk_storage_map")
+int sst_unread(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sst_flow *flow;
+	struct sst_pair *pair;
+
+	if (!sk || !ctx->value)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	pair = flow ? pair_of(flow) : 0;
+	if (pair && pair->end[flow->role & 1].state >= SST_STATE_ADOPTED && spliced_unread(sk))
+		write_record(ctx->meta->seq, sk, flow);
+	return 0;
+}
+
+/* Connected UDP never passes a hook again, so it would stay with an endpoint that has
+ * gone. TCP finds out by itself; resetting it is the service's choice. */
+static __always_inline int must_end(const struct sst_flow *flow, struct sock *sk)
+{
+	struct sst_endpoint *endpoint;
+	struct sst_service *service;
+	__u32 id = flow->endpoint;
+
+	if (!id || flow->role != SST_ROLE_CLIENT || !is_live(flow, sk))
+		return 0;
+	endpoint = bpf_map_lookup_elem(&endpoints, &id);
+	if (endpoint && endpoint->state != SST_ENDPOINT_REMOVED)
+		return 0;
+	if (flow->protocol == IPPROTO_UDP)
+		return 1;
+	id = flow->service;
+	service = bpf_map_lookup_elem(&services, &id);
+	return service && service->on_remove == SST_ON_REMOVE_RESET;
+}
+
+/* Flows that must end since their endpoint has gone. */
+SEC("iter/bpf_sk_storage_map")
+int sst_leavers(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sst_flow *flow;
+
+	if (!sk || !ctx->value)
+		return 0;
+	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	if (flow && must_end(flow, sk))
+		write_record(ctx->meta->seq, sk, flow);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 /* Data segments each way before a flow counts as request/response, and how many of
  * one way only make it a stream that is not looked at again. */
 #define NOMINATE_SEGMENTS 8
+#define NOMINATE_RATIO    4
 #define ONE_WAY_SEGMENTS  256
 
 /* Other programs on the same socket have their own callbacks: only ours change. */
@@ -46,7 +47,8 @@ static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
 	struct books books;
 
 	flow->counted = 1;
-	books_open(&books, flow->service, flow->endpoint);
+	flow->booked = books_of(flow->service);
+	books_open(&books, flow->booked, flow->endpoint);
 	books_add(&books, opened, 1);
 	event_send(tp, flow, 0, SST_RECORD_OPEN, SST_COUNTER_EVENT_OPEN,
 		   SST_COUNTER_EVENT_OPEN_LOST);
@@ -67,7 +69,8 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		return;
 	flow->state = SST_FLOW_ESTABLISHED;
 	flow->opened_ns = bpf_ktime_get_boot_ns();
-	flow->pair.client_seq = ops->snd_nxt;
+	/* not snd_nxt: a Fast Open SYN carried data. bytes_acked counts the SYN. */
+	flow->pair.client_seq = tp->snd_una - (__u32)tp->bytes_acked + 1;
 	flow->pair.server_seq = ops->rcv_nxt;
 	allowed = splice_allowed(flow->service, &why);
 	if (!allowed)
@@ -78,29 +81,51 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
 
+static __always_inline void server_open(struct bpf_sock_ops *ops, struct sst_flow *flow,
+					struct tcp_sock *tp)
+{
+	struct sst_pair *pair;
+
+	flow->state = SST_FLOW_ESTABLISHED;
+	flow->opened_ns = flow->started_ns;
+	pair = pair_join(flow, tp);
+	if (!pair)
+		opened(flow, tp);
+	else if (pair->allowed)
+		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
+}
+
 static __always_inline void server_established(struct bpf_sock_ops *ops)
 {
 	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
 	struct sst_flow *flow;
-	struct sst_pair *pair;
 
 	if (!sk || !tp)
 		return;
 	flow = flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_SERVER);
 	if (!flow)
 		return;
-	flow->state = SST_FLOW_ESTABLISHED;
-	flow->opened_ns = flow->started_ns;
 	flow->pair.client_seq = ops->rcv_nxt;
 	flow->pair.server_seq = ops->snd_nxt;
-	pair = pair_join(flow, tp);
-	if (!pair)
-		opened(flow, tp);
-	callbacks(ops,
-		  BPF_SOCK_OPS_STATE_CB_FLAG |
-			  (pair && pair->allowed ? BPF_SOCK_OPS_RTT_CB_FLAG : 0),
-		  0);
+	callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
+	/* Fast Open: here with the SYN, before the client; its ACK is yet to come */
+	if (!tp->fastopen_rsk)
+		server_open(ops, flow, tp);
+}
+
+/* The handshake's end of a Fast Open server. */
+static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
+{
+	struct tcp_sock *tp = tcp_of(ops);
+	struct bpf_sock *sk = ops->sk;
+	struct sst_flow *flow;
+
+	if (!sk || !tp)
+		return;
+	flow = flow_of(sk);
+	if (flow && flow->role == SST_ROLE_SERVER && flow->state == SST_FLOW_CONNECTING)
+		server_open(ops, flow, tp);
 }
 
 static __always_inline void wake_adopter(__u64 cookie)
@@ -144,7 +169,7 @@ static __always_inline void round_trip(struct bpf_sock_ops *ops)
 	__u32 in = ops->data_segs_in, out = ops->data_segs_out;
 	__u32 less = in < out ? in : out, more = in < out ? out : in;
 
-	if (less >= NOMINATE_SEGMENTS) {
+	if (less >= NOMINATE_SEGMENTS && more <= NOMINATE_RATIO * less) {
 		callbacks(ops, 0, BPF_SOCK_OPS_RTT_CB_FLAG);
 		nominate(ops);
 	} else if (more >= ONE_WAY_SEGMENTS) {
@@ -157,7 +182,7 @@ static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	struct books books;
 
-	books_open(&books, flow->service, flow->endpoint);
+	books_open(&books, books_of(flow->service), flow->endpoint);
 	books_add(&books, failed, 1);
 	event_send(tp, flow, 0, SST_RECORD_FAILED, SST_COUNTER_EVENT_FAILED,
 		   SST_COUNTER_EVENT_FAILED_LOST);
@@ -191,10 +216,10 @@ static __always_inline void ended(struct bpf_sock_ops *ops)
 		return;
 	state = flow->state;
 	flow->state = SST_FLOW_ENDED;
-	if (state == SST_FLOW_CONNECTING)
-		failed(flow, tp);
-	else
+	if (state == SST_FLOW_ESTABLISHED)
 		closed(flow, tp);
+	else if (flow->role == SST_ROLE_CLIENT)
+		failed(flow, tp);
 }
 
 SEC("sockops")
@@ -216,6 +241,8 @@ int sst_sockops(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_STATE_CB:
 		if (ops->args[1] == BPF_TCP_CLOSE)
 			ended(ops);
+		else if (ops->args[0] == BPF_TCP_SYN_RECV && ops->args[1] == BPF_TCP_ESTABLISHED)
+			server_acknowledged(ops);
 		break;
 	}
 	return 1;

@@ -15,23 +15,25 @@ static __always_inline void count(enum sst_counter which)
 		__sync_fetch_and_add(value, 1);
 }
 
-/* Where a flow is counted: its service's statistics and its endpoint's. */
+/* Where a flow is counted: its service's statistics and its endpoint's, NULL: nowhere. */
 struct books {
 	struct sst_stats *service;
-	struct sst_stats *endpoint; /* may be NULL */
+	struct sst_stats *endpoint;
 };
 
-/* A service that has left the map, or none, is counted under id 0. */
 static __always_inline void books_open(struct books *books, __u32 service, __u32 endpoint)
 {
-	__u32 none = 0;
-
 	books->service = bpf_map_lookup_elem(&service_stats, &service);
-	if (!books->service) {
-		count(SST_COUNTER_FLOW_NO_STATS);
-		books->service = bpf_map_lookup_elem(&service_stats, &none);
-	}
 	books->endpoint = endpoint ? bpf_map_lookup_elem(&endpoint_stats, &endpoint) : 0;
+	if (!books->service)
+		count(SST_COUNTER_FLOW_NO_STATS);
+}
+
+/* The service that a new flow is counted under: its own, or 0 when that has just left
+ * the map. The end of the flow must be counted where its begin was. */
+static __always_inline __u32 books_of(__u32 service)
+{
+	return bpf_map_lookup_elem(&service_stats, &service) ? service : 0;
 }
 
 #define books_add(books, field, n)                                          \

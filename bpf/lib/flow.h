@@ -41,6 +41,17 @@ static __always_inline void flow_chose(struct sst_flow *flow, const struct sst_f
 	flow->endpoint = choice->endpoint;
 }
 
+/* Whether the socket still is where the connect hook sent it: a UDP socket may have
+ * been disconnected since, which no hook tells. */
+static __always_inline int flow_is_current(const struct sst_flow *flow, struct sock *sk)
+{
+	struct sst_addr local, remote;
+
+	address_of_socket(sk, &local, &remote);
+	return sk->__sk_common.skc_dport == flow->chosen_port &&
+	       address_equal(&remote, &flow->chosen);
+}
+
 static __always_inline struct sst_pair *pair_of(const struct sst_flow *flow)
 {
 	struct sst_pair_key key = flow->pair;
@@ -115,7 +126,7 @@ static __always_inline void account(struct sst_flow *flow, const struct traffic 
 	retransmits = advance(&flow->counted_retransmits, now->retransmits);
 	if (!(sent | received | spliced_sent | spliced_received | retransmits) && !closing)
 		return;
-	books_open(&books, flow->service, flow->endpoint);
+	books_open(&books, flow->booked, flow->endpoint);
 	if (sent | received) {
 		books_add(&books, sent_bytes, server ? received : sent);
 		books_add(&books, received_bytes, server ? sent : received);

@@ -29,6 +29,7 @@
 /* Bits of skc_flags; relocated by name, bpf_core_enum_value(). */
 enum sock_flags {
 	SOCK_DONE = 1, /* a FIN was received */
+	SOCK_RCVTSTAMP = 11,
 	SOCK_ZEROCOPY = 22,
 };
 
@@ -124,6 +125,7 @@ struct inet_sock {
 };
 
 struct tcp_ulp_ops;
+struct request_sock;
 
 struct inet_connection_sock {
 	struct inet_sock icsk_inet;
@@ -138,6 +140,9 @@ struct tcp_sock {
 	__u32 total_retrans;
 	__u32 data_segs_in;
 	__u32 data_segs_out;
+	__u32 snd_una;
+	struct request_sock *fastopen_rsk;
+	__u64 bytes_acked;
 	__u64 bytes_received;
 	__u64 bytes_sent;
 	__u64 bytes_retrans;

@@ -134,6 +134,8 @@ static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
 	__u8 mode;
 
 	*why = SST_COUNTER_REFUSE_OFF;
+	if (id >= SST_SELFTEST_ID)
+		return service && service->splice == SST_SPLICE_ON;
 	if (!node || node->splice == SST_SPLICE_OFF)
 		return 0;
 	mode = service && service->splice != SST_SPLICE_INHERIT ? service->splice : node->splice;

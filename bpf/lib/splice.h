@@ -38,6 +38,7 @@ struct peer_view {
 	int rmem;
 	int rcvbuf;
 	int rcvlowat;
+	int orphan; /* closed by its program */
 	__u32 file_flags;
 };
 
@@ -57,6 +58,7 @@ static __always_inline void peer_look(__u64 address, struct peer_view *view)
 	view->rcvbuf = BPF_CORE_READ(sk, sk_rcvbuf);
 	view->rcvlowat = BPF_CORE_READ(sk, sk_rcvlowat);
 	view->file_flags = file_flags(sk);
+	view->orphan = !BPF_CORE_READ(sk, sk_socket);
 }
 
 static __always_inline void pair_stop(struct sst_pair *pair)
@@ -72,6 +74,7 @@ static __always_inline void pair_stop(struct sst_pair *pair)
 static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
 
 	if (!(file_flags(sk) & O_NONBLOCK))
 		return SST_COUNTER_REFUSE_BLOCKING;
@@ -89,7 +92,8 @@ static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
 		return SST_COUNTER_REFUSE_INQ;
 	if (BPF_CORE_READ(sk, sk_peek_off) >= 0)
 		return SST_COUNTER_REFUSE_PEEK_OFF;
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags))
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
+	    flags >> bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP) & 1)
 		return SST_COUNTER_REFUSE_TIMESTAMPS;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
 		return SST_COUNTER_REFUSE_REPAIR;
@@ -123,14 +127,16 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 	struct peer_view view = {};
 	__u32 limit;
 
-	if (pair->stopped || !node || node->splice == SST_SPLICE_OFF)
+	if (pair->stopped || !node)
+		return SST_COUNTER_MESSAGE_STOPPED;
+	if (node->splice == SST_SPLICE_OFF && pair->service < SST_SELFTEST_ID)
 		return SST_COUNTER_MESSAGE_STOPPED;
 	if (tp->inet_conn.icsk_inet.sk.sk_shutdown & SEND_SHUTDOWN)
 		return SST_COUNTER_MESSAGE_SHUTDOWN;
 	if (peer->state < SST_STATE_ADOPTED)
 		return SST_COUNTER_MESSAGE_NO_PEER;
 	peer_look(peer->sock, &view);
-	if (view.cookie != peer->cookie)
+	if (view.cookie != peer->cookie || view.orphan)
 		return SST_COUNTER_MESSAGE_NO_PEER;
 	if (!(view.file_flags & O_NONBLOCK)) {
 		pair_stop(pair);

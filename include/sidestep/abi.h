@@ -80,6 +80,10 @@ struct sst_service {
 };
 static_assert(sizeof(struct sst_service) == 16, "sst_service");
 
+/* Ids from this one on, of services and of endpoints, are the self-test's: userspace
+ * neither gives them away nor tells of them, and the node's settings do not bind them. */
+#define SST_SELFTEST_ID 0xfffffffeU
+
 /* Map `service_info`: names, for people. The kernel half never reads it. */
 #define SST_NAME_MAX      128
 #define SST_PORT_NAME_MAX 64
@@ -247,7 +251,8 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(REFUSE_MPTCP, splice_refused, "mptcp", "subflow of MPTCP")                               \
 	X(REFUSE_INQ, splice_refused, "inq", "TCP_INQ is set")                                     \
 	X(REFUSE_PEEK_OFF, splice_refused, "peek-off", "SO_PEEK_OFF is set")                       \
-	X(REFUSE_TIMESTAMPS, splice_refused, "timestamps", "SO_TIMESTAMPING is set")               \
+	X(REFUSE_TIMESTAMPS, splice_refused, "timestamps",                                         \
+	  "SO_TIMESTAMP or SO_TIMESTAMPING is set")                                                \
 	X(REFUSE_REPAIR, splice_refused, "repair", "TCP_REPAIR is set")                            \
 	X(REFUSE_MEMBER, splice_refused, "member",                                                 \
 	  "somebody else's sockmap holds the socket, or ours is full")                             \
@@ -395,7 +400,8 @@ struct sst_flow {
 	__u8 state;    /* enum sst_flow_state */
 	__u8 paired;   /* 1: pair is a key of map `pairs` */
 	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
-	__u8 pad[7];
+	__u8 pad[3];
+	__u32 booked; /* the service whose statistics hold it, 0 when there were none */
 };
 static_assert(sizeof(struct sst_flow) == 128, "sst_flow");
 

@@ -19,7 +19,7 @@ int cmd_apply(const struct cli_options *options, int argc, char **argv)
 		status = cli_open(options, &datapath);
 	if (status)
 		return status;
-	err = datapath_lock(datapath);
+	err = datapath_lock(datapath, DATAPATH_LOCK_MS);
 	if (err) {
 		cli_error(err == -EBUSY ? "another sidestep is changing %s" : "%s cannot be locked",
 			  options->pin);

@@ -35,6 +35,26 @@ static int add(const struct sst_record *record, void *arg)
 	return 0;
 }
 
+static int compare_flow(const void *a, const void *b)
+{
+	const struct sst_record *x = a, *y = b;
+
+	return x->flow < y->flow ? -1 : x->flow > y->flow;
+}
+
+/* Each flow once, of several walks. */
+static void unite(struct listing *listing)
+{
+	size_t kept = 0;
+
+	if (listing->n)
+		qsort(listing->records, listing->n, sizeof(*listing->records), compare_flow);
+	for (size_t i = 0; i < listing->n; i++)
+		if (!i || listing->records[i].flow != listing->records[i - 1].flow)
+			listing->records[kept++] = listing->records[i];
+	listing->n = kept;
+}
+
 static int compare_opened(const void *a, const void *b)
 {
 	const struct sst_record *x = a, *y = b;
@@ -70,8 +90,10 @@ static int list(const struct cli_options *options, struct datapath *datapath)
 	struct listing listing = {};
 	int status, err = datapath_dump(datapath, DUMP_TABLES, &state);
 
-	if (!err)
+	/* one walk may miss a flow while others come and go */
+	for (int i = 0; i < 2 && !err; i++)
 		err = datapath_flows(datapath, add, &listing);
+	unite(&listing);
 	if (err) {
 		free(listing.records);
 		cli_error("flows cannot be listed: %s", strerror(-err));

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
-#include "daemon/client.h"
 #include "daemon/log.h"
 
 #define REQUEST_MAX 4096
@@ -181,10 +180,8 @@ static int control_listen(struct control *control)
 	mode_t before;
 	int err;
 
-	if (client_daemon_alive(control->path))
-		return -EADDRINUSE;
-	unlink(control->path);
-	before = umask(0177); /* never there with a wider mode, not for a moment */
+	unlink(control->path); /* of a daemon that was killed */
+	before = umask(0177);  /* never there with a wider mode, not for a moment */
 	err = uv_pipe_bind(&control->pipe, control->path);
 	umask(before);
 	if (!err)

@@ -25,8 +25,8 @@ struct control;
 typedef bool (*control_reload_fn)(void *arg);
 
 /*
- * Listens on path; a socket file that nobody answers on is replaced. -EADDRINUSE
- * when another daemon does answer.
+ * Listens on path; the caller has made sure that no other daemon does
+ * (daemon_claim()). A socket file that is there is replaced.
  */
 int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, void *arg,
 		 struct control **ret);

@@ -2,14 +2,17 @@
 #include "daemon/daemon.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <uv.h>
 
 #include "core/atomic_file.h"
+#include "core/cleanup.h"
 #include "core/clock.h"
 #include "daemon/control.h"
 #include "daemon/log.h"
@@ -21,6 +24,8 @@
 #define STATS_MS  5000
 #define EVENTS_MS 100 /* events that were not worth a wake-up are read this often */
 #define SETTLE_MS 50  /* after a change of the file: editors write in several steps */
+/* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
+#define RETRY_MS  1000
 
 struct daemon {
 	struct datapath *datapath;
@@ -34,6 +39,7 @@ struct daemon {
 	struct ring *events, *nominations;
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	struct metrics_daemon self;
+	struct stat read_file; /* the file as it was last read */
 	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
 	bool lost_datapath;
@@ -71,17 +77,23 @@ static int reload_locked(struct daemon *daemon, const struct model *model,
 static int reload_file(struct daemon *daemon, struct problems *problems)
 {
 	_cleanup_model_ struct model *model = NULL;
-	int err = yaml_load_file(daemon->options->file, problems, &model);
+	int err;
 
+	/* before it is read: what is written meanwhile is a change */
+	if (stat(daemon->options->file, &daemon->read_file))
+		daemon->read_file = (struct stat){};
+	err = yaml_load_file(daemon->options->file, problems, &model);
 	if (err)
 		return err;
-	err = datapath_lock(daemon->datapath);
+	err = datapath_lock(daemon->datapath, 0);
 	if (err)
 		return err;
 	err = reload_locked(daemon, model, problems);
 	datapath_unlock(daemon->datapath);
 	return err;
 }
+
+static void on_settled(uv_timer_t *timer);
 
 static bool reload(void *arg)
 {
@@ -98,6 +110,8 @@ static bool reload(void *arg)
 			 daemon->options->file, strerror(-err));
 	else
 		refresh_state(daemon);
+	if (err == -EBUSY || err == -E2BIG)
+		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
 	return !err;
 }
 
@@ -115,7 +129,23 @@ static void on_folder_change(uv_fs_event_t *watch, const char *name, int events,
 	/* "..data" is the link that Kubernetes swaps under a mounted ConfigMap */
 	if (status || !name || (strcmp(name, daemon->file_name) && strcmp(name, "..data")))
 		return;
-	uv_timer_start(&daemon->settle_timer, on_settled, SETTLE_MS, 0);
+	/* not again while it runs: a folder that never rests must not hold it off */
+	if (!uv_is_active((uv_handle_t *)&daemon->settle_timer))
+		uv_timer_start(&daemon->settle_timer, on_settled, SETTLE_MS, 0);
+}
+
+/* What the watch does not see: the target of a link, a folder that was replaced. */
+static void look_at_file(struct daemon *daemon)
+{
+	const struct stat *then = &daemon->read_file;
+	struct stat now;
+
+	if (stat(daemon->options->file, &now))
+		return; /* gone; what is in force stays until there is one again */
+	if (now.st_ino != then->st_ino || now.st_dev != then->st_dev ||
+	    now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+	    now.st_mtim.tv_nsec != then->st_mtim.tv_nsec)
+		reload(daemon);
 }
 
 /* ---- news ---------------------------------------------------------------------- */
@@ -207,6 +237,7 @@ static void on_stats_due(uv_timer_t *timer)
 		uv_stop(&daemon->loop);
 		return;
 	}
+	look_at_file(daemon);
 	datapath_adopt(daemon->datapath); /* nominations that were lost */
 	datapath_sweep(daemon->datapath);
 	refresh_state(daemon);
@@ -233,7 +264,51 @@ static int make_parent(const char *path)
 	char copy[PATH_MAX];
 
 	snprintf(copy, sizeof(copy), "%s", path);
-	return mkdir(dirname(copy), 0755) && errno != EEXIST ? -errno : 0;
+	if (!mkdir(dirname(copy), 0755) || errno == EEXIST)
+		return 0;
+	log_line("%s: its folder cannot be made: %s", path, strerror(errno));
+	return -errno;
+}
+
+/* The one we locked may have been removed by a daemon that ended meanwhile. */
+static bool is_current(int fd, const char *path)
+{
+	struct stat ours, theirs;
+
+	return !fstat(fd, &ours) && !stat(path, &theirs) && ours.st_ino == theirs.st_ino;
+}
+
+int daemon_claim(const char *socket)
+{
+	char path[PATH_MAX];
+	int err = make_parent(socket);
+
+	if (err)
+		return err;
+	if (snprintf(path, sizeof(path), "%s.lock", socket) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	for (;;) {
+		_cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+		if (fd < 0) {
+			log_line("%s: %s", path, strerror(errno));
+			return -errno;
+		}
+		if (flock(fd, LOCK_EX | LOCK_NB)) {
+			log_line("%s: another daemon runs", path);
+			return -EADDRINUSE;
+		}
+		if (is_current(fd, path))
+			return TAKE_FD(fd);
+	}
+}
+
+static void release_claim(const char *socket)
+{
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%s.lock", socket) < PATH_MAX)
+		unlink(path);
 }
 
 static int watch_file(struct daemon *daemon)
@@ -292,16 +367,13 @@ static void start_handles(struct daemon *daemon)
 static int start(struct daemon *daemon)
 {
 	const struct daemon_options *options = daemon->options;
-	int err = make_parent(options->socket) ?: make_parent(options->stats);
+	int err = make_parent(options->stats);
 
-	if (err) {
-		log_line("%s: %s", options->socket, strerror(-err));
+	if (err)
 		return err;
-	}
 	err = control_open(&daemon->loop, options->socket, reload, daemon, &daemon->control);
 	if (err) {
-		log_line(err == -EADDRINUSE ? "%s: another daemon answers there" : "%s: %s",
-			 options->socket, strerror(-err));
+		log_line("%s: %s", options->socket, strerror(-err));
 		return err;
 	}
 	start_handles(daemon);
@@ -310,6 +382,9 @@ static int start(struct daemon *daemon)
 		log_line("%s cannot be followed: %s", options->file, strerror(-err));
 	if (!err)
 		err = open_rings(daemon);
+	/* what was written between the load and the watch */
+	if (!err)
+		uv_timer_start(&daemon->settle_timer, on_settled, 0, 0);
 	return err;
 }
 
@@ -329,6 +404,7 @@ static void end(struct daemon *daemon)
 	ring_close(daemon->events);
 	ring_close(daemon->nominations);
 	state_release(&daemon->state);
+	release_claim(daemon->options->socket);
 }
 
 int daemon_run(struct datapath *datapath, const struct daemon_options *options)

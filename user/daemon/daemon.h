@@ -16,6 +16,13 @@ struct daemon_options {
 };
 
 /*
+ * Makes this process the daemon of a socket, by a lock on SOCKET.lock that it holds
+ * for life; before anything is loaded, so that a second one changes nothing. Says why
+ * not. Returns an fd to keep, or -EADDRINUSE when there is one, or -errno.
+ */
+int daemon_claim(const char *socket);
+
+/*
  * Runs until SIGTERM or SIGINT (returns 0), or until somebody else unloads the data
  * plane (returns -ENOENT). Other errors: it could not start. The datapath must not
  * hold the lock and stays the caller's.

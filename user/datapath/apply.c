@@ -7,10 +7,13 @@
 
 #include "datapath/destroy.h"
 
+#define LEAVER_WALKS 8
+
 struct apply {
 	struct datapath *datapath;
 	struct problems *problems;
-	void *zero; /* statistics of all CPUs, for new entries */
+	void *zero;   /* statistics of all CPUs, for new entries */
+	bool retired; /* endpoints have gone, their flows are to be looked at */
 };
 
 static int put(struct apply *apply, enum map_index map, const void *key, const void *value)
@@ -58,47 +61,49 @@ static int put_slots(struct apply *apply, const struct step *step)
 	return 0;
 }
 
-/* Makes room as it is needed; the list belongs to the caller. */
-struct victims {
-	const struct step *step;
+/* Makes room as it is needed. */
+struct leavers {
 	struct sst_record *records;
 	size_t n, room;
 };
 
-static int collect_victim(const struct sst_record *record, void *arg)
+static int add_leaver(const struct sst_record *record, void *arg)
 {
-	struct victims *victims = arg;
+	struct leavers *leavers = arg;
 
-	if (record->endpoint != victims->step->id || record->role != SST_ROLE_CLIENT)
-		return 0;
-	if (record->protocol != IPPROTO_UDP && victims->step->on_remove != SST_ON_REMOVE_RESET)
-		return 0;
-	if (victims->n == victims->room) {
-		size_t room = victims->room * 2 + 64;
-		void *records = realloc(victims->records, room * sizeof(*victims->records));
+	if (leavers->n == leavers->room) {
+		size_t room = leavers->room * 2 + 64;
+		void *records = realloc(leavers->records, room * sizeof(*leavers->records));
 
 		if (!records)
 			return -ENOMEM;
-		victims->records = records;
-		victims->room = room;
+		leavers->records = records;
+		leavers->room = room;
 	}
-	victims->records[victims->n++] = *record;
+	leavers->records[leavers->n++] = *record;
 	return 0;
 }
 
-/* Connected UDP never comes by a hook again: such a socket would stay with a dead
- * endpoint for ever. TCP finds out by itself; resetting it is the service's choice. */
-static int retire_endpoint(struct apply *apply, const struct step *step)
+/* Ends what still goes to endpoints that are gone; a walk may miss some, so until one
+ * finds none. */
+static int end_leavers(struct apply *apply)
 {
-	struct victims victims = { .step = step };
-	int err = put(apply, MAP_endpoints, &step->id, &step->value.endpoint);
+	struct leavers leavers = {};
+	int err = 0;
 
-	if (err || (step->protocol != IPPROTO_UDP && step->on_remove != SST_ON_REMOVE_RESET))
-		return err;
-	err = datapath_flows(apply->datapath, collect_victim, &victims);
-	if (!err)
-		err = destroy_sockets(apply->datapath, victims.records, victims.n);
-	free(victims.records);
+	for (int i = 0; i < LEAVER_WALKS && !err; i++) {
+		leavers.n = 0;
+		err = datapath_leavers(apply->datapath, add_leaver, &leavers);
+		if (!leavers.n)
+			break;
+		err = err ?: destroy_sockets(apply->datapath, leavers.records, leavers.n);
+	}
+	free(leavers.records);
+	if (!err && leavers.n)
+		err = fail(apply->problems, -EBUSY,
+			   "%zu sockets of endpoints that have gone could not be ended: their "
+			   "network namespace cannot be entered, or the kernel cannot end them",
+			   leavers.n);
 	return err;
 }
 
@@ -166,7 +171,8 @@ static int step_do(struct apply *apply, const struct step *step)
 	case STEP_GRACE:
 		return grace_wait();
 	case STEP_RETIRE_ENDPOINT:
-		return retire_endpoint(apply, step);
+		apply->retired = true;
+		return put(apply, MAP_endpoints, &step->id, &step->value.endpoint);
 	case STEP_DELETE_ENDPOINT:
 		return delete_endpoint(apply, step->id);
 	case STEP_DELETE_SERVICE:
@@ -252,6 +258,8 @@ static int run(struct apply *apply, const struct plan *plan)
 		if (step->kind == STEP_GRACE)
 			return 0; /* what may still be looked at must stay */
 	}
+	if (apply->retired)
+		end_leavers(apply); /* told in problems: the change itself is in force */
 	return 0;
 }
 

@@ -43,8 +43,9 @@ int datapath_load(const struct datapath_options *options, struct problems *probl
  */
 int datapath_open(const char *pin, struct datapath **ret);
 
-/* Takes the writer's lock; -EBUSY when another process has had it for 10 seconds. */
-int datapath_lock(struct datapath *datapath);
+/* Takes the writer's lock; -EBUSY when another process has had it for so long. */
+#define DATAPATH_LOCK_MS 10000
+int datapath_lock(struct datapath *datapath, unsigned wait_ms);
 void datapath_unlock(struct datapath *datapath);
 
 void datapath_close(struct datapath *datapath);
@@ -64,8 +65,8 @@ struct unload_options {
 
 /*
  * Removes everything, of whatever ABI version; 0 also when there is nothing.
- * -EBUSY: spliced bytes still wait in the flows that problems names; all splicing
- * is off by then, so a later call finds fewer.
+ * -EBUSY: spliced bytes still wait in the flows that problems names. Then it stays
+ * loaded with its settings, but flows that were spliced stay TCP.
  */
 int datapath_unload(const char *pin, const struct unload_options *options,
 		    struct problems *problems);
@@ -96,9 +97,15 @@ int datapath_nominations_fd(const struct datapath *datapath);
 
 /* ---- walks over live sockets ----------------------------------------------- */
 
-/* Called for each live end; a negative return ends the walk and is its result. */
+/*
+ * Called for each end; a negative return ends the walk and is its result. While flows
+ * come and go, a walk that tells of more than some 200 may tell of one twice or miss
+ * one; what is missed is there in the next walk.
+ */
 typedef int (*flow_fn)(const struct sst_record *record, void *arg);
-int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);
+int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);   /* all live ones */
+int datapath_unread(struct datapath *datapath, flow_fn fn, void *arg);  /* spliced bytes wait */
+int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg); /* endpoint has gone */
 
 int datapath_sweep(struct datapath *datapath);       /* bytes of live flows into the statistics */
 int datapath_adopt(struct datapath *datapath);       /* nominated ends into the splice */

@@ -183,7 +183,7 @@ static int dump_frontends(struct datapath *datapath, struct state *state)
 		memcpy(&frontend->key, entries.keys + i * entries.key_size, entries.key_size);
 		memcpy(&frontend->service, entries.values + i * entries.value_size,
 		       sizeof(frontend->service));
-		state->n_frontends += frontend->service < SELFTEST_ID_MIN;
+		state->n_frontends += frontend->service < SST_SELFTEST_ID;
 	}
 	qsort(state->frontends, state->n_frontends, sizeof(*state->frontends), compare_frontends);
 	return 0;
@@ -219,7 +219,7 @@ static int dump_services(struct datapath *datapath, struct state *state)
 		memcpy(&service->id, entries.keys + i * entries.key_size, sizeof(service->id));
 		memcpy(&service->value, entries.values + i * entries.value_size,
 		       sizeof(service->value));
-		if (service->id >= SELFTEST_ID_MIN)
+		if (service->id >= SST_SELFTEST_ID)
 			continue;
 		err = read_info(datapath, service);
 		if (err)
@@ -252,7 +252,7 @@ static int dump_endpoints(struct datapath *datapath, struct state *state)
 		memcpy(&endpoint->value, entries.values + i * entries.value_size,
 		       sizeof(endpoint->value));
 		endpoint->stats = stats_of(stats, n_stats, endpoint->id);
-		state->n_endpoints += endpoint->id < SELFTEST_ID_MIN;
+		state->n_endpoints += endpoint->id < SST_SELFTEST_ID;
 	}
 	qsort(state->endpoints, state->n_endpoints, sizeof(*state->endpoints), compare_ids);
 	return 0;

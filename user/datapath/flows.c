@@ -45,6 +45,16 @@ int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg)
 	return walk(datapath, HOOK_LIST, fn, arg);
 }
 
+int datapath_unread(struct datapath *datapath, flow_fn fn, void *arg)
+{
+	return walk(datapath, HOOK_UNREAD, fn, arg);
+}
+
+int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg)
+{
+	return walk(datapath, HOOK_LEAVERS, fn, arg);
+}
+
 int datapath_sweep(struct datapath *datapath)
 {
 	return walk(datapath, HOOK_SWEEP, NULL, NULL);

@@ -66,6 +66,8 @@ enum hook_index {
 	HOOK_SOCKOPS,
 	HOOK_SKMSG,
 	HOOK_LIST,
+	HOOK_UNREAD,
+	HOOK_LEAVERS,
 	HOOK_SWEEP,
 	HOOK_ADOPT,
 	HOOK_STOP,
@@ -74,10 +76,8 @@ enum hook_index {
 	HOOK_MAX,
 };
 
-/* Slots at the end of the map, and ids of services and endpoints from this one on, are
- * the self-test's: dumps do not tell of them, plans do not give them away. */
-#define SELFTEST_SLOTS  2
-#define SELFTEST_ID_MIN 0xfffffffeU
+/* Slots at the end of the map that no service is given. */
+#define SELFTEST_SLOTS 2
 
 extern const struct hook hooks[HOOK_MAX];
 extern const char *const map_names[MAP_MAX];

@@ -267,6 +267,7 @@ static int prove(struct load *load)
 	if (err)
 		return err;
 	config.splice_auto = !meta->feature_off[SST_FEATURE_SPLICE_AUTO][0];
+	config.splice_broken = meta->feature_off[SST_FEATURE_SPLICE][0] != 0;
 	return config_write(load->datapath, &config);
 }
 
@@ -288,10 +289,13 @@ static int write_meta(struct load *load)
 static int upgrade(struct load *load, const struct datapath_options *options)
 {
 	struct datapath *datapath = load->datapath;
+	struct sst_config before;
 	int err = datapath_attach_pins(datapath);
 
 	if (!err)
 		err = meta_read(datapath, &load->meta);
+	if (!err)
+		err = config_read(datapath, &before);
 	if (err)
 		return fail(load->problems, err, "%s: what is pinned there is not whole: %s",
 			    datapath->folder, strerror(-err));
@@ -306,8 +310,10 @@ static int upgrade(struct load *load, const struct datapath_options *options)
 		err = prove(load);
 	if (!err)
 		err = write_meta(load);
-	if (err)
+	if (err) {
 		swap_back(load);
+		config_write(datapath, &before);
+	}
 	return err;
 }
 
@@ -370,7 +376,7 @@ static int pin_folder(struct datapath *datapath, struct problems *problems)
 	datapath->pin_fd = open(datapath->pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (datapath->pin_fd < 0)
 		return fail(problems, -errno, "%s: %s", datapath->pin, strerror(errno));
-	err = datapath_lock(datapath);
+	err = datapath_lock(datapath, DATAPATH_LOCK_MS);
 	if (err == -EBUSY)
 		return fail(problems, err, "another sidestep is changing %s", datapath->pin);
 	if (err)

@@ -14,7 +14,6 @@
 #define STRINGIFY_(x) #x
 #define STRINGIFY(x)  STRINGIFY_(x)
 #define ABI_FOLDER    "abi" STRINGIFY(SST_ABI_VERSION)
-#define LOCK_SECONDS  10
 
 int fail(struct problems *problems, int err, const char *format, ...)
 {
@@ -189,11 +188,11 @@ static bool lock_is_current(const struct datapath *datapath)
 	       ours.st_ino == theirs.st_ino && ours.st_dev == theirs.st_dev;
 }
 
-int datapath_lock(struct datapath *datapath)
+int datapath_lock(struct datapath *datapath, unsigned wait_ms)
 {
 	const struct timespec pause = { .tv_nsec = 20 * 1000 * 1000 };
 
-	for (int i = 0; i < LOCK_SECONDS * 50; i++) {
+	for (unsigned waited = 0;; waited += 20) {
 		if (!flock(datapath->pin_fd, LOCK_EX | LOCK_NB)) {
 			if (!lock_is_current(datapath)) {
 				flock(datapath->pin_fd, LOCK_UN);
@@ -204,9 +203,10 @@ int datapath_lock(struct datapath *datapath)
 		}
 		if (errno != EWOULDBLOCK)
 			return -errno;
+		if (waited >= wait_ms)
+			return -EBUSY;
 		nanosleep(&pause, NULL);
 	}
-	return -EBUSY;
 }
 
 void datapath_unlock(struct datapath *datapath)

@@ -30,7 +30,7 @@ int collect(struct datapath *datapath, struct problems *problems)
 {
 	_cleanup_state_ struct state state = {};
 	_cleanup_plan_ struct plan plan = {};
-	int err = datapath_lock(datapath);
+	int err = datapath_lock(datapath, 0);
 
 	if (err)
 		return err;

@@ -14,7 +14,8 @@
 int reconcile(struct datapath *datapath, const struct model *model, bool dry_run,
 	      struct problems *problems, struct plan *ret);
 
-/* Deletes endpoints and services whose last flow has closed since; takes the lock. */
+/* Deletes endpoints and services whose last flow has closed since. Takes the lock;
+ * -EBUSY when somebody else has it. */
 int collect(struct datapath *datapath, struct problems *problems);
 
 #endif

@@ -6,6 +6,7 @@
 #include "datapath/internal.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -35,7 +36,8 @@ static int count_unread(const struct sst_record *record, void *arg)
 {
 	unsigned *unread = arg;
 
-	*unread += record->unread;
+	(void)record;
+	(*unread)++;
 	return 0;
 }
 
@@ -43,50 +45,69 @@ static int name_unread(const struct sst_record *record, void *arg)
 {
 	char local[ADDRESS_TEXT_MAX], remote[ADDRESS_TEXT_MAX];
 
-	if (record->unread)
-		problems_add(arg, "sidestep", (struct place){},
-			     "flow %llu: %s has not read what %s sent it",
-			     (unsigned long long)record->flow,
-			     address_port_format(&record->local, record->local_port, local),
-			     address_port_format(&record->remote, record->remote_port, remote));
+	problems_add(arg, "sidestep", (struct place){},
+		     "flow %llu: %s has not read what %s sent it", (unsigned long long)record->flow,
+		     address_port_format(&record->local, record->local_port, local),
+		     address_port_format(&record->remote, record->remote_port, remote));
 	return 0;
 }
 
-static int splice_off(struct datapath *datapath)
+static int splice_off(struct datapath *datapath, const struct sst_config *config)
 {
-	struct sst_config config;
-	int err = config_read(datapath, &config);
+	struct sst_config off = *config;
+	int err;
 
-	if (err)
-		return err;
-	config.splice = SST_SPLICE_OFF;
-	err = config_write(datapath, &config);
-	if (err)
-		return err;
-	err = grace_wait();
-	if (err)
-		return err;
-	return datapath_stop_splice(datapath);
+	off.splice = SST_SPLICE_OFF;
+	err = config_write(datapath, &off);
+	if (!err)
+		err = grace_wait();
+	if (!err)
+		err = datapath_stop_splice(datapath);
+	return err;
+}
+
+/* A message whose program has already decided may still be on its way into the reader's
+ * queue, so nothing must be found for some time. */
+#define QUIET_MS 50
+#define STEP_MS  10
+
+static int wait_unread(struct datapath *datapath, unsigned patience_ms)
+{
+	const struct timespec pause = { .tv_nsec = STEP_MS * 1000 * 1000 };
+	unsigned quiet = 0;
+
+	for (unsigned waited = 0;; waited += STEP_MS) {
+		unsigned unread = 0;
+		int err = datapath_unread(datapath, count_unread, &unread);
+
+		if (err)
+			return err;
+		quiet = unread ? 0 : quiet + STEP_MS;
+		if (quiet > QUIET_MS)
+			return 0;
+		if (unread && waited >= patience_ms)
+			return -EBUSY;
+		nanosleep(&pause, NULL);
+	}
 }
 
 static int drain(struct datapath *datapath, const struct unload_options *options,
 		 struct problems *problems)
 {
-	const struct timespec pause = { .tv_nsec = 10 * 1000 * 1000 };
-	unsigned unread = 0;
-	int err = splice_off(datapath);
+	struct sst_config config;
+	int err = config_read(datapath, &config);
 
-	for (unsigned waited = 0; !err; waited += 10) {
-		unread = 0;
-		err = datapath_flows(datapath, count_unread, &unread);
-		if (err || !unread || waited >= options->drain_ms)
-			break;
-		nanosleep(&pause, NULL);
+	if (!err)
+		err = splice_off(datapath, &config);
+	if (!err)
+		err = wait_unread(datapath, options->drain_ms);
+	if (err == -EBUSY && options->force)
+		return 0;
+	if (err == -EBUSY) {
+		datapath_unread(datapath, name_unread, problems);
+		config_write(datapath, &config);
 	}
-	if (err || !unread || options->force)
-		return err;
-	datapath_flows(datapath, name_unread, problems);
-	return -EBUSY;
+	return err;
 }
 
 /* Detaches at once, whoever else still holds the link's fd. */
@@ -116,13 +137,8 @@ static void detach_sk_msg(struct datapath *datapath)
 static int unload_ours(struct datapath *datapath, const struct unload_options *options,
 		       struct problems *problems)
 {
-	int err = datapath_lock(datapath);
+	int err = drain(datapath, options, problems);
 
-	if (err == -ENOENT)
-		return 0;
-	if (err)
-		return fail(problems, err, "another sidestep is changing %s", datapath->pin);
-	err = drain(datapath, options, problems);
 	if (err)
 		return err;
 	detach(datapath);
@@ -153,8 +169,8 @@ static int remove_rest(const char *pin)
 	return err;
 }
 
-int datapath_unload(const char *pin, const struct unload_options *options,
-		    struct problems *problems)
+static int unload_locked(const char *pin, const struct unload_options *options,
+			 struct problems *problems)
 {
 	_cleanup_datapath_ struct datapath *datapath = NULL;
 	int err = datapath_open(pin, &datapath);
@@ -163,8 +179,30 @@ int datapath_unload(const char *pin, const struct unload_options *options,
 		err = unload_ours(datapath, options, problems);
 	else if (err == -ENOENT || err == -EPROTO)
 		err = 0;
+	return err ?: remove_rest(pin);
+}
+
+int datapath_unload(const char *pin, const struct unload_options *options,
+		    struct problems *problems)
+{
+	_cleanup_datapath_ struct datapath *lock = datapath_new(pin);
+	int err;
+
+	if (!lock)
+		return -ENOMEM;
+	lock->pin_fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (lock->pin_fd < 0 && errno == ENOENT)
+		return 0;
+	if (lock->pin_fd < 0)
+		return fail(problems, -errno, "%s: %s", pin, strerror(errno));
+	/* also for what is not ours: it may be a load in progress */
+	err = datapath_lock(lock, DATAPATH_LOCK_MS);
+	if (err == -ENOENT)
+		return 0;
+	if (err == -EBUSY)
+		return fail(problems, err, "another sidestep is changing %s", pin);
 	if (!err)
-		err = remove_rest(pin);
+		err = unload_locked(pin, options, problems);
 	if (err && err != -EBUSY)
 		fail(problems, err, "%s: %s", pin, strerror(-err));
 	return err;

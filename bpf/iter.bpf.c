@@ -142,7 +142,8 @@ static __always_inline void adopt(struct sock *sk, struct tcp_sock *tp, struct s
 	count(SST_COUNTER_SPLICE_ADOPTED);
 }
 
-/* Over `candidates`: 1 when this one is done with, adopted or refused. */
+/* Over `candidates`: 1 when this one is done with, adopted or refused. No lock is held:
+ * the flow may end, its element become another pair's, and two walks may run at once. */
 static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct sst_flow *flow)
 {
 	struct sst_pair *pair = pair_of(flow);
@@ -155,16 +156,18 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 	}
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
-	/* no lock is held: the flow may end, and its element become another pair's */
-	if (me->cookie != flow->cookie || me->state != SST_STATE_NOMINATED)
+	if (me->cookie != flow->cookie)
 		return 1;
-	if (peer->state < SST_STATE_NOMINATED)
+	if (peer->state < SST_STATE_NOMINATED && me->state == SST_STATE_NOMINATED)
 		return 0;
+	if (__sync_val_compare_and_swap(&me->state, SST_STATE_NOMINATED, SST_STATE_ADOPTING) !=
+	    SST_STATE_NOMINATED)
+		return 1;
 	obstacle = pair_obstacle(pair);
 	if (obstacle != SST_COUNTER_SPLICE_ADOPTED) {
 		count(obstacle);
+		pair->allowed = 0; /* one end alone is of no use */
 		me->state = SST_STATE_TCP;
-		peer->state = SST_STATE_TCP; /* no use without this one */
 		return 1;
 	}
 	adopt(sk, tp, me);

@@ -105,8 +105,10 @@ static __always_inline enum sst_counter pair_obstacle(const struct sst_pair *pai
 {
 	enum sst_counter obstacle;
 
-	if (pair->stopped || !pair->allowed)
+	if (pair->stopped)
 		return SST_COUNTER_REFUSE_OFF;
+	if (!pair->allowed)
+		return SST_COUNTER_REFUSE_PEER;
 	if (pair->ended)
 		return SST_COUNTER_REFUSE_STATE;
 	obstacle = adoption_obstacle((struct tcp_sock *)pair->end[SST_ROLE_CLIENT].sock);

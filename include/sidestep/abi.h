@@ -244,6 +244,7 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(REFUSE_REMOTE, splice_refused, "remote", "other end is not on this node")                \
 	X(REFUSE_ONE_WAY, splice_refused, "one-way", "a stream, not request/response")             \
 	X(REFUSE_STATE, splice_refused, "state", "no longer established when it came to adoption") \
+	X(REFUSE_PEER, splice_refused, "peer", "the other end was refused")                        \
 	X(REFUSE_BLOCKING, splice_refused, "blocking", "an end's socket is blocking")              \
 	X(REFUSE_LOWAT, splice_refused, "lowat", "SO_RCVLOWAT is set")                             \
 	X(REFUSE_ZEROCOPY, splice_refused, "zerocopy", "SO_ZEROCOPY is set")                       \
@@ -287,10 +288,10 @@ enum sst_role {
 enum sst_splice_state {
 	SST_STATE_TCP = 0,
 	SST_STATE_NOMINATED = 1,
-	SST_STATE_ADOPTED = 2,
-	SST_STATE_REDIRECTING = 3,
-	SST_STATE_STICKY = 4,
-	SST_STATE_ENDED = 5,
+	SST_STATE_ADOPTING = 2, /* one walk has it; another leaves it alone */
+	SST_STATE_ADOPTED = 3,
+	SST_STATE_REDIRECTING = 4,
+	SST_STATE_STICKY = 5,
 };
 
 enum sst_record_type {
@@ -355,8 +356,7 @@ struct sst_pair_end {
 	__u32 turns;      /* messages it has sent since it was adopted */
 	__u32 seen_turns; /* the other end's turns when it last sent by TCP */
 	__u32 copied_seq; /* its own, when it was adopted */
-	__u8 state;       /* enum sst_splice_state, TCP to REDIRECTING */
-	__u8 pad[3];
+	__u32 state;      /* enum sst_splice_state, TCP to REDIRECTING */
 };
 static_assert(sizeof(struct sst_pair_end) == 48, "sst_pair_end");
 

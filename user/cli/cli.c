@@ -266,6 +266,10 @@ static int set_output(struct cli_options *options, const char *format)
 
 static int set_option(struct cli_options *options, int value, const char *argument)
 {
+	if (argument && !*argument) {
+		cli_error("an option's argument is empty");
+		return -EINVAL;
+	}
 	switch (value) {
 	case 'f':
 		options->file = argument;

@@ -110,9 +110,11 @@ static int follow(const struct cli_options *options)
 {
 	int err = client_follow(options->socket, options->json, stdout);
 
+	if (err == -EPIPE)
+		return CLI_DONE; /* our reader has gone, like head(1) */
 	if (!err)
-		return CLI_DONE;
-	if (err == -ENOENT || err == -ECONNREFUSED)
+		cli_error("the daemon has ended");
+	else if (err == -ENOENT || err == -ECONNREFUSED)
 		cli_error("the daemon is not running ('sidestep run'): nobody reads the events");
 	else
 		cli_error("%s: %s", options->socket, strerror(-err));

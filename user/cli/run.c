@@ -1,37 +1,64 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
 
-static int run(const struct cli_options *options, const struct model *model)
+/* Who reads the events; taken after a first load, before an upgrade. */
+static int claim_events(const struct cli_options *options, int *claim)
 {
-	const struct daemon_options how = { .file = options->file,
-					    .socket = options->socket,
-					    .stats = options->stats };
+	if (*claim >= 0)
+		return CLI_DONE;
+	*claim = datapath_claim(options->pin);
+	if (*claim >= 0 || *claim == -ENOENT)
+		return CLI_DONE;
+	if (*claim == -EBUSY)
+		cli_error("another daemon, with another socket, serves %s", options->pin);
+	else
+		cli_error("%s: %s", options->pin, strerror(-*claim));
+	return CLI_FAILED;
+}
+
+static int serve(struct datapath *datapath, const struct daemon_options *how)
+{
+	int err = daemon_run(datapath, how);
+
+	if (err == -ESTALE)
+		return CLI_NOT_LOADED;
+	return err ? CLI_FAILED : CLI_DONE;
+}
+
+static int load_and_serve(const struct cli_options *options, const struct model *model,
+			  const struct daemon_options *how)
+{
 	_cleanup_datapath_ struct datapath *datapath = NULL;
 	_cleanup_plan_ struct plan plan = {};
-	int status = cli_load(options, model, &plan, &datapath);
-	int err;
+	_cleanup_close_ int events = -1;
+	int status = claim_events(options, &events);
 
+	if (!status)
+		status = cli_load(options, model, &plan, &datapath);
 	if (status)
 		return status;
 	cli_print_changes(&plan);
 	fflush(stdout);
 	datapath_unlock(datapath);
-	err = daemon_run(datapath, &how);
-	if (err == -ENOENT)
-		return CLI_NOT_LOADED;
-	status = err ? CLI_FAILED : CLI_DONE;
-	if (options->unload_on_exit)
+	status = claim_events(options, &events);
+	if (!status)
+		status = serve(datapath, how);
+	if (options->unload_on_exit && status != CLI_NOT_LOADED)
 		status = cmd_unload(options, 0, NULL) ?: status;
 	return status;
 }
 
 int cmd_run(const struct cli_options *options, int argc, char **argv)
 {
+	const struct daemon_options how = { .file = options->file,
+					    .socket = options->socket,
+					    .stats = options->stats };
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;
 	int status = cli_load_model(options, &model);
@@ -40,6 +67,6 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (status)
 		return status;
-	claim = daemon_claim(options->socket);
-	return claim < 0 ? CLI_FAILED : run(options, model);
+	claim = daemon_prepare(&how);
+	return claim < 0 ? CLI_FAILED : load_and_serve(options, model, &how);
 }

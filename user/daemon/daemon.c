@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <uv.h>
 
 #include "core/atomic_file.h"
@@ -278,13 +279,10 @@ static bool is_current(int fd, const char *path)
 	return !fstat(fd, &ours) && !stat(path, &theirs) && ours.st_ino == theirs.st_ino;
 }
 
-int daemon_claim(const char *socket)
+static int claim(const char *socket)
 {
 	char path[PATH_MAX];
-	int err = make_parent(socket);
 
-	if (err)
-		return err;
 	if (snprintf(path, sizeof(path), "%s.lock", socket) >= PATH_MAX)
 		return -ENAMETOOLONG;
 	for (;;) {
@@ -301,6 +299,19 @@ int daemon_claim(const char *socket)
 		if (is_current(fd, path))
 			return TAKE_FD(fd);
 	}
+}
+
+int daemon_prepare(const struct daemon_options *options)
+{
+	size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+	int err;
+
+	if (strlen(options->socket) > longest) {
+		log_line("%s: a socket's path has at most %zu bytes", options->socket, longest);
+		return -ENAMETOOLONG;
+	}
+	err = make_parent(options->socket) ?: make_parent(options->stats);
+	return err ?: claim(options->socket);
 }
 
 static void release_claim(const char *socket)
@@ -367,11 +378,7 @@ static void start_handles(struct daemon *daemon)
 static int start(struct daemon *daemon)
 {
 	const struct daemon_options *options = daemon->options;
-	int err = make_parent(options->stats);
-
-	if (err)
-		return err;
-	err = control_open(&daemon->loop, options->socket, reload, daemon, &daemon->control);
+	int err = control_open(&daemon->loop, options->socket, reload, daemon, &daemon->control);
 	if (err) {
 		log_line("%s: %s", options->socket, strerror(-err));
 		return err;
@@ -425,5 +432,5 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options)
 			on_stats_due(&daemon.stats_timer); /* the last word */
 	}
 	end(&daemon);
-	return daemon.lost_datapath ? -ENOENT : err;
+	return daemon.lost_datapath ? -ESTALE : err;
 }

@@ -16,15 +16,15 @@ struct daemon_options {
 };
 
 /*
- * Makes this process the daemon of a socket, by a lock on SOCKET.lock that it holds
- * for life; before anything is loaded, so that a second one changes nothing. Says why
- * not. Returns an fd to keep, or -EADDRINUSE when there is one, or -errno.
+ * Looks at what can go wrong before anything is loaded, and makes this process the
+ * daemon of its socket, by a lock on SOCKET.lock that it holds for life. Says what is
+ * wrong. Returns an fd to keep, or -EADDRINUSE when there is a daemon, or -errno.
  */
-int daemon_claim(const char *socket);
+int daemon_prepare(const struct daemon_options *options);
 
 /*
  * Runs until SIGTERM or SIGINT (returns 0), or until somebody else unloads the data
- * plane (returns -ENOENT). Other errors: it could not start. The datapath must not
+ * plane (returns -ESTALE). Other errors: it could not start. The datapath must not
  * hold the lock and stays the caller's.
  */
 int daemon_run(struct datapath *datapath, const struct daemon_options *options);

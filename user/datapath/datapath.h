@@ -48,6 +48,12 @@ int datapath_open(const char *pin, struct datapath **ret);
 int datapath_lock(struct datapath *datapath, unsigned wait_ms);
 void datapath_unlock(struct datapath *datapath);
 
+/*
+ * There can be one reader of the events: returns an fd that is the claim as long as it
+ * is open, -EBUSY when another process holds it, -ENOENT when nothing is loaded.
+ */
+int datapath_claim(const char *pin);
+
 void datapath_close(struct datapath *datapath);
 static inline void cleanup_datapath(struct datapath **datapath)
 {

@@ -130,15 +130,17 @@ static int there_open(struct datapath *datapath, ino_t inode, struct there *ret)
 {
 	_cleanup_close_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int netns = netns_open(inode);
+	struct stat here;
 
-	if (home < 0 || netns < 0)
+	if (home < 0 || netns < 0 || fstat(home, &here))
 		return -ENOENT;
-	if (setns(netns, CLONE_NEWNET))
+	/* staying needs no capability, entering needs CAP_SYS_ADMIN */
+	if (here.st_ino != inode && setns(netns, CLONE_NEWNET))
 		return -errno;
 	ret->diag = diag_open();
 	ret->walk[0] = bpf_iter_create(datapath->link[HOOK_END_TCP]);
 	ret->walk[1] = bpf_iter_create(datapath->link[HOOK_END_UDP]);
-	if (setns(home, CLONE_NEWNET))
+	if (here.st_ino != inode && setns(home, CLONE_NEWNET))
 		abort(); /* going on in the wrong namespace would be worse */
 	return 0;
 }

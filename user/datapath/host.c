@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -175,36 +176,21 @@ static bool is_bpffs(const char *path)
 	return !statfs(path, &fs) && (unsigned long)fs.f_type == BPF_FS_MAGIC;
 }
 
-static int make_folders(const char *folder)
-{
-	char path[PATH_MAX];
-
-	if (snprintf(path, sizeof(path), "%s", folder) >= PATH_MAX)
-		return -ENAMETOOLONG;
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		if (mkdir(path, 0755) && errno != EEXIST)
-			return -errno;
-		*slash = '/';
-	}
-	if (mkdir(path, 0700) && errno != EEXIST)
-		return -errno;
-	return 0;
-}
-
 int host_bpffs_folder(const char *folder, struct problems *problems)
 {
-	int err;
+	char parent[PATH_MAX];
 
 	if (!strncmp(folder, BPFFS "/", strlen(BPFFS) + 1) && !is_bpffs(BPFFS) &&
 	    mount("bpf", BPFFS, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700"))
 		return fail(problems, -errno, "bpffs cannot be mounted at " BPFFS ": %s",
 			    strerror(errno));
-	err = make_folders(folder);
-	if (err)
-		return fail(problems, err, "%s cannot be made: %s", folder, strerror(-err));
-	if (!is_bpffs(folder))
-		return fail(problems, -EINVAL, "%s is not on bpffs: choose a folder below " BPFFS,
+	snprintf(parent, sizeof(parent), "%s", folder);
+	if (!is_bpffs(dirname(parent)) && !is_bpffs(folder))
+		return fail(problems, -EINVAL,
+			    "%s is not on bpffs: choose a new folder in " BPFFS
+			    " or in another that is there",
 			    folder);
+	if (mkdir(folder, 0700) && errno != EEXIST)
+		return fail(problems, -errno, "%s cannot be made: %s", folder, strerror(errno));
 	return 0;
 }

@@ -23,7 +23,8 @@ int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems 
 /* The id that the kernel gives a cgroup (bpf_get_current_cgroup_id() and so on). */
 int host_cgroup_id(int cgroup_fd, uint64_t *ret);
 
-/* Makes folder on bpffs, mounting bpffs at /sys/fs/bpf when it is meant and missing. */
+/* Makes folder in a folder of bpffs, mounting that at /sys/fs/bpf when it is meant and
+ * missing. */
 int host_bpffs_folder(const char *folder, struct problems *problems);
 
 #endif

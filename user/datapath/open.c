@@ -158,6 +158,27 @@ int datapath_open(const char *pin, struct datapath **ret)
 	return 0;
 }
 
+int datapath_claim(const char *pin)
+{
+	_cleanup_datapath_ struct datapath *datapath = datapath_new(pin);
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+	int err;
+
+	if (!datapath)
+		return -ENOMEM;
+	err = pin_path(datapath, map_names[MAP_meta], path);
+	if (err)
+		return err;
+	/* as a file, not as a map: bpffs lets one read it, and so lock it */
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return errno == EWOULDBLOCK ? -EBUSY : -errno;
+	return TAKE_FD(fd);
+}
+
 bool datapath_present(const struct datapath *datapath)
 {
 	char path[PATH_MAX];

@@ -106,9 +106,12 @@ const char *endpoint_state_name(uint8_t state)
 const char *splice_state_name(uint8_t state)
 {
 	static const char *const names[] = {
-		[SST_STATE_TCP] = "tcp",         [SST_STATE_NOMINATED] = "nominated",
-		[SST_STATE_ADOPTED] = "adopted", [SST_STATE_REDIRECTING] = "redirecting",
-		[SST_STATE_STICKY] = "sticky",   [SST_STATE_ENDED] = "ended",
+		[SST_STATE_TCP] = "tcp",
+		[SST_STATE_NOMINATED] = "nominated",
+		[SST_STATE_ADOPTING] = "adopting",
+		[SST_STATE_ADOPTED] = "adopted",
+		[SST_STATE_REDIRECTING] = "redirecting",
+		[SST_STATE_STICKY] = "sticky",
 	};
 
 	return NAME_OF(names, state);

@@ -98,6 +98,10 @@ struct datapath *datapath_new(const char *pin);
 /* PIN/abi<N>[/name]; -ENAMETOOLONG. */
 int pin_path(const struct datapath *datapath, const char *name, char path[PATH_MAX]);
 
+/* A program's pin stands beside its link's. The fd is the caller's. */
+int program_pin_path(const struct datapath *datapath, enum hook_index hook, char path[PATH_MAX]);
+int program_pin_open(const struct datapath *datapath, enum hook_index hook);
+
 /* Opens maps and links below datapath->folder. */
 int datapath_attach_pins(struct datapath *datapath);
 int datapath_map_slots(struct datapath *datapath);

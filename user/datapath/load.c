@@ -122,33 +122,32 @@ static int link_make(struct load *load, enum hook_index hook)
 	return 0;
 }
 
-/* The program a link runs now, as an fd, to be able to go back. */
-static int link_program(int link)
-{
-	struct bpf_link_info info = {};
-	__u32 size = sizeof(info);
-	int fd;
-
-	if (bpf_obj_get_info_by_fd(link, &info, &size))
-		return -errno;
-	fd = bpf_prog_get_fd_by_id(info.prog_id);
-	return fd < 0 ? -errno : fd;
-}
-
 static int link_swap(struct load *load, enum hook_index hook)
 {
 	int link = load->datapath->link[hook];
-	int old = link_program(link);
 
-	if (old < 0)
-		return old;
-	if (bpf_link_update(link, bpf_program__fd(program_of(load, hook)), NULL)) {
-		int err = -errno;
+	load->old_program[hook] = program_pin_open(load->datapath, hook);
+	if (load->old_program[hook] < 0)
+		return load->old_program[hook];
+	if (!bpf_link_update(link, bpf_program__fd(program_of(load, hook)), NULL))
+		return 0;
+	return -errno;
+}
 
-		close(old);
-		return err;
+/* The new programs take the old ones' pins, which are what an upgrade goes back to. */
+static int pin_programs(struct load *load)
+{
+	for (int i = 0; i < HOOK_MAX; i++) {
+		char path[PATH_MAX];
+		int err = program_pin_path(load->datapath, i, path);
+
+		if (err)
+			return err;
+		if (unlink(path) && errno != ENOENT)
+			return -errno;
+		if (bpf_obj_pin(bpf_program__fd(program_of(load, i)), path))
+			return -errno;
 	}
-	load->old_program[hook] = old;
 	return 0;
 }
 
@@ -310,6 +309,8 @@ static int upgrade(struct load *load, const struct datapath_options *options)
 		err = prove(load);
 	if (!err)
 		err = write_meta(load);
+	if (!err)
+		err = pin_programs(load);
 	if (err) {
 		swap_back(load);
 		config_write(datapath, &before);
@@ -342,6 +343,8 @@ static int first_load_in(struct load *load, const struct datapath_options *optio
 		err = prove(load);
 	if (!err)
 		err = write_meta(load);
+	if (!err)
+		err = pin_programs(load);
 	return err;
 }
 

@@ -71,6 +71,26 @@ int pin_path(const struct datapath *datapath, const char *name, char path[PATH_M
 	return 0;
 }
 
+int program_pin_path(const struct datapath *datapath, enum hook_index hook, char path[PATH_MAX])
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "program_%s", hooks[hook].program);
+	return pin_path(datapath, name, path);
+}
+
+/* By its pin: asking for a program by its id would need CAP_SYS_ADMIN. */
+int program_pin_open(const struct datapath *datapath, enum hook_index hook)
+{
+	char path[PATH_MAX];
+	int fd, err = program_pin_path(datapath, hook, path);
+
+	if (err)
+		return err;
+	fd = bpf_obj_get(path);
+	return fd < 0 ? -errno : fd;
+}
+
 int datapath_map_slots(struct datapath *datapath)
 {
 	struct bpf_map_info info = {};

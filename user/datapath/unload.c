@@ -120,18 +120,10 @@ static void detach(struct datapath *datapath)
 
 static void detach_sk_msg(struct datapath *datapath)
 {
-	struct bpf_map_info info = {};
-	__u32 ids[1], n = 1, size = sizeof(info);
-	int map = datapath->map[MAP_spliced], fd;
+	_cleanup_close_ int program = program_pin_open(datapath, HOOK_SKMSG);
 
-	if (bpf_obj_get_info_by_fd(map, &info, &size) ||
-	    bpf_prog_query(map, BPF_SK_MSG_VERDICT, 0, NULL, ids, &n) || !n)
-		return;
-	fd = bpf_prog_get_fd_by_id(ids[0]);
-	if (fd < 0)
-		return;
-	bpf_prog_detach2(fd, map, BPF_SK_MSG_VERDICT);
-	close(fd);
+	if (program >= 0)
+		bpf_prog_detach2(program, datapath->map[MAP_spliced], BPF_SK_MSG_VERDICT);
 }
 
 static int unload_ours(struct datapath *datapath, const struct unload_options *options,

@@ -58,10 +58,11 @@ static void add_renaming(struct text *text, const char *what, const char *before
 		text_add(next_part(text), "%s %s -> %s", what, before, after);
 }
 
-static void add_number(struct text *text, const char *what, uint32_t before, uint32_t after)
+static void add_number(struct text *text, const char *what, uint32_t before, uint32_t after,
+		       const char *unit)
 {
 	if (before != after)
-		text_add(next_part(text), "%s %u -> %u", what, before, after);
+		text_add(next_part(text), "%s %u%s -> %u%s", what, before, unit, after, unit);
 }
 
 /* "web/http", "web" */
@@ -203,7 +204,7 @@ static void tell_changed_service(const struct unit *unit, struct draft *draft)
 		     name_of(splice_names, after->splice));
 	add_renaming(&detail, "on-remove", name_of(on_remove_names, before->on_remove),
 		     name_of(on_remove_names, after->on_remove));
-	add_number(&detail, "affinity", before->affinity_s, after->affinity_s);
+	add_number(&detail, "affinity", before->affinity_s, after->affinity_s, "s");
 	if (detail.length)
 		tell_service(unit, '~', &detail, draft);
 	text_release(&detail);
@@ -258,7 +259,7 @@ static void tell_changed_endpoint(const struct unit *unit, const struct member *
 	const struct sst_endpoint *before = &member->old->value, *after = &member->value;
 	struct text detail = { 0 };
 
-	add_number(&detail, "weight", before->weight, after->weight);
+	add_number(&detail, "weight", before->weight, after->weight, "");
 	if (before->state != after->state)
 		text_add(next_part(&detail), "%s -> %s", name_of(state_names, before->state),
 			 name_of(state_names, after->state));

@@ -267,7 +267,7 @@ static void test_service_settings_change(void **state)
 	assert_int_equal(bench->plan.n_changes, 1);
 	assert_change(&bench->plan, 0, '~', "service", "web/http 10.96.0.10:80/TCP",
 		      "balance random -> round-robin, splice inherit -> on, "
-		      "on-remove keep -> reset, affinity 0 -> 60");
+		      "on-remove keep -> reset, affinity 0s -> 60s");
 	assert_nothing_to_do(bench);
 }
 

@@ -77,7 +77,11 @@ static __always_inline int must_end(const struct sst_flow *flow, struct sock *sk
 	struct sst_service *service;
 	__u32 id = flow->endpoint;
 
-	if (!id || flow->role != SST_ROLE_CLIENT || !is_live(flow, sk))
+	if (!is_live(flow, sk))
+		return 0;
+	if (flow->doomed)
+		return 1;
+	if (!id || flow->role != SST_ROLE_CLIENT)
 		return 0;
 	endpoint = bpf_map_lookup_elem(&endpoints, &id);
 	if (endpoint && endpoint->state != SST_ENDPOINT_REMOVED)
@@ -89,7 +93,7 @@ static __always_inline int must_end(const struct sst_flow *flow, struct sock *sk
 	return service && service->on_remove == SST_ON_REMOVE_RESET;
 }
 
-/* Flows that must end since their endpoint has gone. */
+/* Flows that must end: their endpoint has gone, or they were doomed. */
 SEC("iter/bpf_sk_storage_map")
 int sst_leavers(struct bpf_iter__bpf_sk_storage_map *ctx)
 {

@@ -40,6 +40,11 @@ int sst_skmsg(struct sk_msg_md *msg)
 		count(SST_COUNTER_MESSAGE_NO_PEER);
 		return SK_PASS;
 	}
+	if (pair->doomed) {
+		/* by TCP it would be read before what is stuck: refuse it instead */
+		count(SST_COUNTER_MESSAGE_DOOMED);
+		return SK_DROP;
+	}
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;

@@ -24,7 +24,17 @@
 #define O_NONBLOCK    00004000
 #define SEND_SHUTDOWN 2
 
+#define EINVAL       22
 #define ECONNREFUSED 111
+
+#define MAY_READ   4
+#define SYS_SPLICE 275 /* x86-64 */
+
+#define S_IFMT   0170000
+#define S_IFSOCK 0140000
+
+/* In sk_user_data: it is a sockmap's psock. */
+#define SK_USER_DATA_PSOCK 4UL
 
 /* Bits of skc_flags; relocated by name, bpf_core_enum_value(). */
 enum sock_flags {
@@ -38,6 +48,8 @@ enum sock_flags {
 #endif
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+struct sock;
 
 struct list_head {
 	struct list_head *next;
@@ -73,12 +85,27 @@ struct sock_cgroup_data {
 	struct cgroup *cgroup;
 };
 
+struct inode {
+	unsigned short i_mode;
+};
+
 struct file {
 	unsigned int f_flags;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+struct task_struct {
+	int pid;
+};
+
+struct pt_regs {
+	unsigned long orig_ax; /* x86: the number of the system call */
 };
 
 struct socket {
 	struct file *file;
+	struct sock *sk;
 };
 
 typedef struct {

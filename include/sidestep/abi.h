@@ -151,6 +151,7 @@ static_assert(sizeof(struct sst_config) == 8, "sst_config");
 	X(ITERATORS, "iterators", "live flows are listed from the kernel")         \
 	X(DESTROY, "sock-destroy", "sockets of dead endpoints are ended")          \
 	X(SPLICE, "splice", "two sockets of the node exchange messages past TCP")  \
+	X(SPLICE_READERS, "splice-readers", "readers by splice(2) are recognised") \
 	X(SPLICE_AUTO, "splice-auto", "the splice is safe for any non-blocking pair")
 
 #define X(symbol, name, help) SST_FEATURE_##symbol,
@@ -239,11 +240,15 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(SPLICE_ADOPTED, splice_flow, "adopted", "ends adopted")                                  \
 	X(SPLICE_PROVEN, splice_flow, "proven", "directions that began to redirect")               \
 	X(SPLICE_STOPPED, splice_flow, "stopped", "pairs sent back to TCP for good")               \
+	X(SPLICE_DECLINED, splice_flow, "declined", "calls of splice(2) answered EINVAL")          \
+	X(SPLICE_RESET, splice_flow, "reset",                                                      \
+	  "connections reset: a splice(2) reader had spliced bytes unread")                        \
 	X(REFUSE_OFF, splice_refused, "off", "switched off for the node or the service")           \
 	X(REFUSE_KERNEL, splice_refused, "kernel", "auto, and this kernel failed the self-test")   \
 	X(REFUSE_REMOTE, splice_refused, "remote", "other end is not on this node")                \
 	X(REFUSE_ONE_WAY, splice_refused, "one-way", "a stream, not request/response")             \
 	X(REFUSE_STATE, splice_refused, "state", "no longer established when it came to adoption") \
+	X(REFUSE_SPLICE_READER, splice_refused, "splice-reader", "an end reads by splice(2)")      \
 	X(REFUSE_PEER, splice_refused, "peer", "the other end was refused")                        \
 	X(REFUSE_BLOCKING, splice_refused, "blocking", "an end's socket is blocking")              \
 	X(REFUSE_LOWAT, splice_refused, "lowat", "SO_RCVLOWAT is set")                             \
@@ -271,7 +276,8 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	  "by TCP: the reader has not answered since the last TCP message")                        \
 	X(MESSAGE_FULL, splice_message, "full", "by TCP: the reader holds enough unread bytes")    \
 	X(MESSAGE_LOWAT, splice_message, "lowat", "by TCP: the reader has set SO_RCVLOWAT")        \
-	X(MESSAGE_FAILED, splice_message, "failed", "by TCP: the redirect helper declined")
+	X(MESSAGE_FAILED, splice_message, "failed", "by TCP: the redirect helper declined")        \
+	X(MESSAGE_DOOMED, splice_message, "doomed", "refused: the connection is about to be reset")
 
 #define X(symbol, group, name, help) SST_COUNTER_##symbol,
 enum sst_counter { SST_COUNTERS(X) SST_COUNTER_MAX };
@@ -367,7 +373,8 @@ struct sst_pair {
 	__u32 ended;  /* bit per role; who sets the second one deletes the pair */
 	__u8 allowed; /* 1: the client's service may be spliced */
 	__u8 stopped; /* 1: back to TCP for good */
-	__u8 pad[2];
+	__u8 doomed;  /* 1: about to be reset, carries nothing more */
+	__u8 pad;
 };
 static_assert(sizeof(struct sst_pair) == 112, "sst_pair");
 
@@ -400,7 +407,8 @@ struct sst_flow {
 	__u8 state;    /* enum sst_flow_state */
 	__u8 paired;   /* 1: pair is a key of map `pairs` */
 	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
-	__u8 pad[3];
+	__u8 doomed;   /* 1: must be reset, see splicers.bpf.c */
+	__u8 pad[2];
 	__u32 booked; /* the service whose statistics hold it, 0 when there were none */
 };
 static_assert(sizeof(struct sst_flow) == 128, "sst_flow");
@@ -424,10 +432,12 @@ struct sst_udp_peer {
 };
 static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 
-/* Ring `nominations`: a flow waits to be adopted. */
+/* Ring `nominations`: a flow waits to be adopted, or to be reset. */
 struct sst_nomination {
 	__u64 flow;
+	__u32 doomed; /* 1: to be reset */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_nomination) == 8, "sst_nomination");
+static_assert(sizeof(struct sst_nomination) == 16, "sst_nomination");
 
 #endif /* SIDESTEP_ABI_H */

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2030,SC2031 # what a test changes is for itself alone
 #
 # Loading, upgrading, changing and removing the data plane, by hand and by the
 # daemon; and that whatever goes wrong leaves what was in force.
@@ -84,6 +85,17 @@ no_programs() {
 # None of our programs is left on the cgroup.
 cgroup_is_bare() {
 	[[ $(bpftool -j cgroup show "$CG") =~ ^(\[\])?$ ]]
+}
+
+selftest_cgroups() {
+	find "$CG" -mindepth 1 -name 'sidestep.selftest.*'
+}
+
+# Neither a pin nor a program nor a cgroup of the self-test.
+nothing_is_left() {
+	[[ ! -e $PIN ]] || fail "left: $(find "$PIN")"
+	cgroup_is_bare || fail "left: $(bpftool cgroup show "$CG")"
+	[[ ! $(selftest_cgroups) ]] || fail "left: $(selftest_cgroups)"
 }
 
 # ---- load and unload ---------------------------------------------------------------
@@ -209,6 +221,153 @@ cgroup_is_bare() {
 	check '.errors == {ENETUNREACH: 1}'
 }
 
+# With these capabilities only, as the systemd unit grants them; in the namespace.
+with_caps() { # +CAPABILITY,... COMMAND...
+	in_ns node setpriv --inh-caps=-all --bounding-set="-all,$1" "${@:2}"
+}
+
+@test "three capabilities are enough" {
+	local caps=+bpf,+net_admin,+perfmon
+
+	require_command setpriv
+	nodes
+	web 8080 | config
+	with_caps "$caps" "$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+	run -0 with_caps "$caps" "$SIDESTEP" status "${OPTIONS[@]}" -o json
+	check '.loads == 1'
+	calls 3
+
+	web 8080 8081 | config
+	with_caps "$caps" "$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+	run -0 with_caps "$caps" "$SIDESTEP" status "${OPTIONS[@]}" -o json
+	check '.loads == 2 and any(.features[]; .name == "splice")'
+	endpoints_are 8080 8081
+	calls 4
+	[ "$(opened)" -eq 7 ]
+
+	with_caps "$caps" "$SIDESTEP" unload "${OPTIONS[@]}"
+	nothing_is_left
+}
+
+@test "a capability that is missing is named, and nothing is loaded" {
+	local all=(+bpf +net_admin +perfmon) name caps i
+
+	require_command setpriv
+	nodes
+	web 8080 | config
+	for i in 0 1 2; do
+		name=CAP_${all[i]#+}
+		caps=("${all[@]}")
+		unset "caps[$i]"
+		try with_caps "$(IFS=,; echo "${caps[*]}")" "$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+		[ "$status" -eq 1 ]
+		[[ $stderr == *"${name^^} is missing"* ]]
+		nothing_is_left
+	done
+}
+
+# ---- a load that is disturbed ----------------------------------------------------------
+
+# A load takes some 300 ms, more on a machine at work.
+MOMENTS=(0.02 0.05 0.1 0.15 0.2 0.3 0.4)
+
+load_start() {
+	background "$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+}
+
+@test "an unload during a load waits for it" {
+	local loading moment
+
+	nodes
+	web 8080 | config
+	for moment in "${MOMENTS[@]}"; do
+		load_start
+		loading=$PID
+		sleep "$moment"
+		run -0 sidestep unload
+		await_end "$loading"
+		[ "$status" -eq 0 ] || fail "after $moment s: $stderr"
+		if [[ -e $PIN ]]; then # whole
+			calls 1
+			endpoints_are 8080
+			sidestep unload
+		fi
+		nothing_is_left
+	done
+}
+
+@test "a load that is killed does not stop the next one, and leaves nothing" {
+	local loading moment
+
+	nodes
+	web 8080 | config
+	for moment in "${MOMENTS[@]}"; do
+		load_start
+		loading=$PID
+		sleep "$moment"
+		finish "$loading" KILL
+		run -0 sidestep load -f "$CONF"
+		calls 1
+		run -0 sidestep unload
+		nothing_is_left
+	done
+}
+
+@test "an upgrade that is killed leaves a data plane that serves" {
+	local loading moment
+
+	nodes
+	web 8080 | load_config
+	for moment in "${MOMENTS[@]}"; do
+		load_start
+		loading=$PID
+		sleep "$moment"
+		finish "$loading" KILL
+		calls 1
+	done
+	run -0 sidestep load -f "$CONF"
+	calls 1
+	[ "$(opened)" -eq $((${#MOMENTS[@]} + 1)) ]
+	run -0 sidestep unload
+	nothing_is_left
+}
+
+@test "SIGTERM ends a load when it is whole, or rolled back" {
+	local loading moment
+
+	nodes
+	web 8080 | config
+	for moment in "${MOMENTS[@]}"; do
+		load_start
+		loading=$PID
+		sleep "$moment"
+		kill -TERM "$loading" 2>/dev/null || :
+		wait_until 10 none_runs "$loading"
+		await_end "$loading"
+		[ -z "$(selftest_cgroups)" ]
+		if [[ -e $PIN ]]; then
+			run -0 sidestep apply -f "$CONF"
+			calls 1
+			sidestep unload
+		fi
+		nothing_is_left
+	done
+}
+
+@test "loads beside a daemon keep the splice on" {
+	nodes
+	web 8080 | config
+	daemon_start
+	require_feature splice
+	for _ in {1..10}; do
+		run -0 sidestep load -f "$CONF"
+		[[ $output != *"splice is off"* ]]
+		show status
+		check 'any(.features[]; .name == "splice" and .enabled)'
+	done
+	check '.loads == 11'
+}
+
 # ---- exit codes and messages -----------------------------------------------------------
 
 @test "commands without a data plane say so and exit 3" {
@@ -237,6 +396,20 @@ cgroup_is_bare() {
 	run -2 "$SIDESTEP" nonsense
 	run -2 sidestep load
 	run -2 sidestep status -o xml
+}
+
+@test "a place that is not bpffs is refused, and nothing is made there" {
+	local pin
+
+	web 8080 | config
+	for pin in "$BATS_TEST_TMPDIR/pin" "$BATS_TEST_TMPDIR/a/pin" /sys/fs/sidestep-test-$ID; do
+		try "$SIDESTEP" load --cgroup "$CG" --pin "$pin" -f "$CONF"
+		[ "$status" -eq 1 ]
+		[[ $stderr == *"$pin is not on bpffs"* ]]
+		[ ! -e "$pin" ]
+	done
+	[ ! -e "$BATS_TEST_TMPDIR/a" ]
+	nothing_is_left
 }
 
 @test "a wrong configuration changes nothing and is told with file, line and column" {
@@ -365,15 +538,64 @@ cgroup_is_bare() {
 	[ "$(metric sidestep_connections_opened_total service=web)" -eq 30 ]
 }
 
-@test "a second daemon on the same data plane is refused" {
+@test "a second daemon on the same data plane is refused, and changes nothing" {
+	local before
+
 	nodes
 	web 8080 | config
 	daemon_start
-	try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF"
+	web 8081 >"$CONF.other"
+	show status
+	before=$(value '{loads, generation}')
+
+	try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF.other"
 	[ "$status" -eq 1 ]
-	[ -n "$stderr" ]
+	[[ $stderr == *"another daemon runs"* ]]
+	try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF.other" \
+		--socket "$BATS_TEST_TMPDIR/other"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"another daemon, with another socket"* ]]
+	[ ! -e "$BATS_TEST_TMPDIR/other" ]
+
+	show status
+	check --argjson before "$before" '.daemon and {loads, generation} == $before'
+	endpoints_are 8080
 	calls 1
-	daemon_answers
+	# and the first still follows its file
+	web 8081 | config
+	wait_until 10 endpoints_are 8081
+}
+
+@test "a daemon that cannot write its stats does not begin" {
+	local stats
+
+	web 8080 | config
+	touch "$BATS_TEST_TMPDIR/file"
+	for stats in "$BATS_TEST_TMPDIR/missing/folder/stats" "$BATS_TEST_TMPDIR/file/stats" \
+		/proc/sidestep/stats /proc/stats; do
+		try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" --stats "$stats"
+		[ "$status" -eq 1 ] || fail "$stats: exit code $status: $stderr"
+		[[ $stderr == *"$stats"* ]]
+		nothing_is_left
+	done
+}
+
+@test "a socket's path that is too long is refused, the longest one is not" {
+	local room path
+
+	nodes
+	web 8080 | config
+	room=$((107 - ${#BATS_TEST_TMPDIR} - 1))
+	printf -v path "%s/%0${room}d" "$BATS_TEST_TMPDIR" 0
+	try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" --socket "${path}1"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"${path}1: "*" at most 107 bytes"* ]]
+	nothing_is_left
+
+	OPTIONS+=(--socket "$path")
+	daemon_start
+	[ -S "$path" ]
+	calls 1
 }
 
 @test "the daemon follows atomic renames and edits in place" {
@@ -393,6 +615,69 @@ cgroup_is_bare() {
 	endpoints_are 8080
 	web 8081 >"$CONF"
 	wait_until 10 endpoints_are 8081
+}
+
+@test "the daemon follows what is written while it starts" {
+	local moment
+
+	nodes
+	for moment in 0.05 0.1 0.2 0.3; do
+		web 8080 | config
+		background "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" --unload-on-exit
+		DAEMON=$PID
+		sleep "$moment"
+		web 8081 | config
+		wait_until 10 endpoints_are 8081 || fail "written after $moment s: $output"
+		# nothing of the load puts the old one back
+		wait_until 10 daemon_answers
+		endpoints_are 8081
+		finish "$DAEMON"
+		nothing_is_left
+	done
+}
+
+@test "the daemon follows a link to the file: its target, and the link" {
+	local folder=$BATS_TEST_TMPDIR/elsewhere
+
+	nodes
+	mkdir "$folder"
+	web 8080 >"$folder/one"
+	ln -s "$folder/one" "$CONF"
+	daemon_start
+	endpoints_are 8080
+
+	web 8081 >"$folder/one" # the target, in place
+	wait_until 10 endpoints_are 8081
+	web 8080 >"$folder/one.new" # and by a rename
+	mv "$folder/one.new" "$folder/one"
+	wait_until 10 endpoints_are 8080
+	web 8080 8081 >"$folder/two"
+	ln -sfn "$folder/two" "$CONF" # another target
+	wait_until 10 endpoints_are 8080 8081
+	web 8081 >"$folder/two"
+	wait_until 10 endpoints_are 8081
+}
+
+@test "the daemon follows a mounted ConfigMap" {
+	local folder=$BATS_TEST_TMPDIR/map version
+
+	# FILE -> ..data/FILE, ..data -> a folder of this version
+	mkdir -p "$folder/..v1"
+	nodes
+	web 8080 >"$folder/..v1/sidestep.yaml"
+	ln -s ..v1 "$folder/..data"
+	ln -s ..data/sidestep.yaml "$folder/sidestep.yaml"
+	CONF=$folder/sidestep.yaml
+	daemon_start
+	endpoints_are 8080
+	for version in 2 3; do
+		mkdir "$folder/..v$version"
+		web $((8078 + version)) 8081 >"$folder/..v$version/sidestep.yaml"
+		ln -s "..v$version" "$folder/..data_tmp"
+		mv -T "$folder/..data_tmp" "$folder/..data"
+		rm -r "$folder/..v$((version - 1))"
+		wait_until 10 endpoints_are $((8078 + version)) 8081
+	done
 }
 
 @test "the daemon keeps the last good configuration, and tells of the bad one" {

@@ -35,6 +35,32 @@ load harness
 	check --arg peer "$(ip4 a):8080" '.ok == 3 and .peer == $peer and .from == $peer'
 }
 
+@test "caller puts bytes in the SYN, once it has a cookie" {
+	ns_bridge client a
+	in_ns client sysctl -qw net.ipv4.tcp_fastopen=3
+	in_ns a sysctl -qw net.ipv4.tcp_fastopen=3
+	serve a --fastopen
+
+	call client --fastopen "$(ip4 a):8080"
+	check '.ok == 1 and .in_syn == 0'
+	call client --fastopen --count 5 "$(ip4 a):8080"
+	check '.ok == 5 and .in_syn == 5 and .names == {a: 5}'
+	# a server that takes none
+	call a --fastopen --count 2 "$(ip4 client):8080"
+	check '.errors == {ECONNREFUSED: 2}'
+	serve client
+	call a --fastopen --count 2 "$(ip4 client):8080"
+	check '.ok == 2 and .in_syn == 0'
+}
+
+@test "caller disconnects a UDP socket and goes on with it" {
+	ns_bridge client a
+	serve a -u
+
+	call client -u --disconnect --one-socket --count 3 "$(ip4 a):8080"
+	check --arg from "$(ip4 a):8080" '.ok == 3 and .from == $from'
+}
+
 @test "v4-mapped addresses, TCP and UDP" {
 	ns_make node
 	pod_bg node "$TOOLS/echoserver" --name m --greet "[::]:8080"

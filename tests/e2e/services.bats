@@ -44,6 +44,11 @@ active_is() {
 		>/dev/null
 }
 
+udp_connected_is() { # COUNT
+	show services
+	check --argjson count "$1" 'map(.counters.udp_connected) | add == $count' >/dev/null
+}
+
 any_active() {
 	show services
 	check 'any(.[]; .counters.active > 0)' >/dev/null
@@ -372,6 +377,33 @@ any_active() {
 	check '.names.a > 0 and .names.b > 0'
 	# told by an error at once, not by answers that stay out
 	check '.failed >= 1 and .errors.ETIMEDOUT == null'
+}
+
+@test "a UDP socket that was connected for a moment only is left alone" {
+	local connected free
+
+	nodes -u
+	B="ready: false" web "protocol: UDP" | load_config
+	require_feature sock-destroy
+	# asks on by the same socket, but of nobody in particular
+	pod_start client "$TOOLS/caller" -u --disconnect --one-socket --until-signal \
+		--interval-ms 20 10.96.0.10:80
+	free=$PID
+	pod_start client "$TOOLS/caller" -u --connected --one-socket --until-signal \
+		--interval-ms 20 10.96.0.10:80
+	connected=$PID
+	wait_until 5 udp_connected_is 2
+	sleep 0.3
+
+	# the second one only
+	show flows
+	check 'length == 1 and .[0].protocol == "UDP" and .[0].service == "web"'
+	web_without a "protocol: UDP" | apply_config
+	sleep 0.5
+	finish "$connected"
+	check '.failed >= 1 and .names.b > 0'
+	finish "$free"
+	check '.failed == 0 and .names.a > 5 and .names.b > 5'
 }
 
 @test "on-remove: keep leaves TCP connections of a removed endpoint alone" {

@@ -76,6 +76,42 @@ events() {
 	counters_are sink '.received_bytes + .spliced_received_bytes == 70'
 }
 
+@test "a Fast Open connection is counted once, and its SYN's bytes with it" {
+	local name direct
+
+	ns_bridge client a
+	for name in client a; do
+		in_ns "$name" sysctl -qw net.ipv4.tcp_fastopen=3
+		serve "$name" --fastopen
+	done
+	config <<-END
+		services:
+		  - { name: near, address: [10.96.0.10, "fd96::10"], port: 80, target: 8080,
+		      endpoints: [ { address: $(ip4 client) }, { address: "$(ip6 client)" } ] }
+		  - { name: far, address: [10.96.0.11, "fd96::11"], port: 80, target: 8080,
+		      endpoints: [ { address: $(ip4 a) }, { address: "$(ip6 a)" } ] }
+	END
+	daemon_start
+	call client --fastopen "$(ip4 a):8080" # to no service
+	stats_fresh
+	direct=$(metric sidestep_connections_opened_total service=none)
+	[ "$direct" -ge 1 ]
+
+	for name in 10.96.0.10:80 "[fd96::10]:80" 10.96.0.11:80 "[fd96::11]:80"; do
+		call client --fastopen --count 20 "$name"
+		# by now there is a cookie, and it is not of the service but of the endpoint
+		check '.ok == 20 and .failed == 0 and .in_syn >= 19'
+	done
+	for name in near far; do
+		wait_until 5 counters_are "$name" '.opened == 20 and .closed == 20
+			and .sent_bytes + .spliced_sent_bytes == 20 * 11'
+	done
+	stats_fresh
+	[ "$(metric sidestep_connections_opened_total service=none)" -eq "$direct" ]
+	[ "$(total opened)" -eq $((direct + 80)) ]
+	[ "$(events open)" -eq "$(total opened)" ]
+}
+
 @test "connections that fail are counted, and are no open ones" {
 	nodes
 	sidestep load -f "$CONF"
@@ -178,6 +214,23 @@ events() {
 	finish "$follow"
 	[[ $output == *" open "*"-> 10.96.0.10:80 -> 127.0.0.1:8080 service web/80"* ]]
 	[[ $output == *" failed "*"service dead/80"*"error ECONNREFUSED"* ]]
+}
+
+@test "flows --follow says when the daemon ends" {
+	local follow
+
+	nodes
+	daemon_start
+	background "$SIDESTEP" flows "${OPTIONS[@]}" --follow
+	follow=$PID
+	sleep 0.5
+	call node 10.96.0.10:80
+	wait_until 10 grep -q open "${OUT[$follow]}"
+	finish "$DAEMON"
+	wait_until 5 none_runs "$follow"
+	await_end "$follow"
+	[ "$status" -eq 1 ]
+	[[ $stderr == *"daemon has ended"* ]]
 }
 
 @test "flows --follow without a daemon says what is missing" {

@@ -23,6 +23,8 @@ static struct {
 	bool udp;
 	bool connected;
 	bool one_socket;
+	bool disconnect;
+	bool fastopen;
 	bool until_signal;
 	uint64_t count;
 	uint64_t interval_ms;
@@ -47,6 +49,7 @@ static struct {
 	uint64_t begun;
 	uint64_t ok;
 	uint64_t failed;
+	uint64_t in_syn; /* calls whose SYN carried data that the server took */
 	struct tally names;
 	struct tally errors;
 	char sequence[SEQUENCE_MAX][NAME_SIZE];
@@ -74,6 +77,7 @@ struct call {
 	struct address local;
 	struct address peer;
 	struct address from;
+	bool in_syn;
 };
 
 static void note_success(const struct call *call)
@@ -82,6 +86,7 @@ static void note_success(const struct call *call)
 	if (result.ok < SEQUENCE_MAX)
 		memcpy(result.sequence[result.ok], call->name, NAME_SIZE);
 	result.ok++;
+	result.in_syn += call->in_syn;
 	tally_add(&result.names, call->name);
 	result.local = call->local;
 	result.peer = call->peer;
@@ -142,8 +147,8 @@ static void print_result(void)
 {
 	size_t n = result.ok < SEQUENCE_MAX ? result.ok : SEQUENCE_MAX;
 
-	printf("{\"ok\":%llu,\"failed\":%llu", (unsigned long long)result.ok,
-	       (unsigned long long)result.failed);
+	printf("{\"ok\":%llu,\"failed\":%llu,\"in_syn\":%llu", (unsigned long long)result.ok,
+	       (unsigned long long)result.failed, (unsigned long long)result.in_syn);
 	print_tally("errors", &result.errors);
 	print_tally("names", &result.names);
 	printf(",\"sequence\":[");
@@ -174,9 +179,23 @@ static int socket_open(int type)
 	return fd;
 }
 
+/* What an echoserver sends back. */
+static const char proof[] = "still here\n";
+
+/* Connects; Fast Open puts the proof in the SYN when it has the server's cookie, and
+ * asks for one when it has not. */
+static int connect_socket(int fd)
+{
+	const struct sockaddr *to = (struct sockaddr *)&opt.server.sa;
+
+	if (!opt.fastopen)
+		return connect(fd, to, opt.server.len);
+	return sendto(fd, proof, sizeof(proof) - 1, MSG_FASTOPEN, to, opt.server.len) < 0 ? -1 : 0;
+}
+
 static int connect_to_server(int fd, struct call *call)
 {
-	if (connect(fd, (struct sockaddr *)&opt.server.sa, opt.server.len))
+	if (connect_socket(fd))
 		return errno;
 	call->local.len = call->peer.len = sizeof(call->peer.sa);
 	if (getsockname(fd, (struct sockaddr *)&call->local.sa, &call->local.len) ||
@@ -214,20 +233,32 @@ static void wait_on(int fd)
 		;
 }
 
+static int read_proof(int fd)
+{
+	char answer[NAME_SIZE];
+	int error = read_line(fd, answer);
+
+	if (error)
+		return error;
+	return strncmp(answer, proof, sizeof(proof) - 2) ? EBADMSG : 0;
+}
+
 /* Keeps the connection for a while and then proves with an echo that it still works. */
 static int hold(int fd)
 {
-	static const char text[] = "still here\n";
-	char answer[NAME_SIZE];
-	int error;
-
 	wait_on(fd);
-	if (send(fd, text, sizeof(text) - 1, 0) < 0)
+	if (send(fd, proof, sizeof(proof) - 1, 0) < 0)
 		return errno;
-	error = read_line(fd, answer);
-	if (error)
-		return error;
-	return strncmp(answer, text, sizeof(text) - 2) ? EBADMSG : 0;
+	return read_proof(fd);
+}
+
+static bool syn_had_data(int fd)
+{
+	struct tcp_info info = { 0 };
+	socklen_t len = sizeof(info);
+
+	return !getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) &&
+	       info.tcpi_options & TCPI_OPT_SYN_DATA;
 }
 
 /* So many bytes and the end of the stream; a sink's answer is their count. */
@@ -255,8 +286,11 @@ static int call_tcp(struct call *call)
 		error = send_bytes(fd);
 	if (!error)
 		error = read_line(fd, call->name);
+	if (!error && opt.fastopen)
+		error = read_proof(fd);
 	if (!error && opt.hold_ms)
 		error = hold(fd);
+	call->in_syn = !error && syn_had_data(fd);
 	close(fd);
 	return error;
 }
@@ -278,6 +312,17 @@ static int read_answer(int fd, struct call *call)
 	return 0;
 }
 
+/* As getaddrinfo() does to learn its own address, and then goes on with the socket. */
+static int connect_for_a_moment(int fd, struct call *call)
+{
+	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+	int error = connect_to_server(fd, call);
+
+	if (!error && connect(fd, &nobody, sizeof(nobody)))
+		error = errno;
+	return error;
+}
+
 static int send_question(int fd, struct call *call, bool fresh)
 {
 	static const char question[] = "who are you?";
@@ -286,6 +331,8 @@ static int send_question(int fd, struct call *call, bool fresh)
 
 	if (opt.connected && fresh)
 		error = connect_to_server(fd, call);
+	else if (opt.disconnect && fresh)
+		error = connect_for_a_moment(fd, call);
 	if (error)
 		return error;
 	if (sendto(fd, question, sizeof(question) - 1, 0, to, to ? opt.server.len : 0) < 0)
@@ -357,16 +404,32 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --timeout-ms MS    of connecting, sending and reading (default: 2000)\n"
 		"  --hold-ms MS       TCP: keep the connection, then prove that it works\n"
 		"  --send BYTES       TCP, to a sink: send so much, take its count for the name\n"
+		"  --fastopen         TCP, to an echo with --greet: data in the SYN, once there\n"
+		"                     is a cookie (how often is told as \"in_syn\")\n"
 		"  --source-mapped    an AF_INET6 socket and ::ffff:ADDRESS\n"
 		"  -u, --udp          datagrams\n"
 		"  --connected        UDP: connect() the socket\n"
+		"  --disconnect       UDP: connect() the socket, disconnect it, and go on with it\n"
 		"  --one-socket       UDP: the same socket for all calls of a thread\n");
 	exit(code);
 }
 
 static void parse_options(int argc, char **argv)
 {
-	enum { COUNT = 256, UNTIL, INTERVAL, THREADS, TIMEOUT, HOLD, SEND, MAPPED, CONNECTED, ONE };
+	enum {
+		COUNT = 256,
+		UNTIL,
+		INTERVAL,
+		THREADS,
+		TIMEOUT,
+		HOLD,
+		SEND,
+		FASTOPEN,
+		MAPPED,
+		CONNECTED,
+		DISCONNECT,
+		ONE
+	};
 	static const struct option options[] = {
 		{ "count", required_argument, NULL, COUNT },
 		{ "until-signal", no_argument, NULL, UNTIL },
@@ -375,9 +438,11 @@ static void parse_options(int argc, char **argv)
 		{ "timeout-ms", required_argument, NULL, TIMEOUT },
 		{ "hold-ms", required_argument, NULL, HOLD },
 		{ "send", required_argument, NULL, SEND },
+		{ "fastopen", no_argument, NULL, FASTOPEN },
 		{ "source-mapped", no_argument, NULL, MAPPED },
 		{ "udp", no_argument, NULL, 'u' },
 		{ "connected", no_argument, NULL, CONNECTED },
+		{ "disconnect", no_argument, NULL, DISCONNECT },
 		{ "one-socket", no_argument, NULL, ONE },
 		{ "help", no_argument, NULL, 'h' },
 		{},
@@ -408,6 +473,9 @@ static void parse_options(int argc, char **argv)
 		case SEND:
 			opt.send = tool_number("--send", optarg);
 			break;
+		case FASTOPEN:
+			opt.fastopen = true;
+			break;
 		case MAPPED:
 			mapped = true;
 			break;
@@ -416,6 +484,9 @@ static void parse_options(int argc, char **argv)
 			break;
 		case CONNECTED:
 			opt.connected = true;
+			break;
+		case DISCONNECT:
+			opt.disconnect = true;
 			break;
 		case ONE:
 			opt.one_socket = true;

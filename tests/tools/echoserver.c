@@ -22,6 +22,7 @@ static struct {
 	bool udp;
 	bool v6only;
 	bool blocking;
+	bool fastopen;
 } opt = { .name = "server" };
 
 /* ---- one TCP connection, as the event loop sees it --------------------------- */
@@ -257,7 +258,8 @@ __attribute__((noreturn)) static void usage(int code)
 		"                   name: the same, after --greet\n"
 		"                   sink: read, answer with the count of bytes at the end\n"
 		"  --greet          send NAME and a newline at accept\n"
-		"  --blocking       a thread a connection, blocking calls (default: epoll)\n");
+		"  --blocking       a thread a connection, blocking calls (default: epoll)\n"
+		"  --fastopen       TCP: take data with the SYN (sysctl net.ipv4.tcp_fastopen)\n");
 	exit(code);
 }
 
@@ -273,7 +275,7 @@ static void parse_mode(const char *text)
 
 static void parse_options(int argc, char **argv)
 {
-	enum { NAME = 256, MODE, GREET, BLOCKING };
+	enum { NAME = 256, MODE, GREET, BLOCKING, FASTOPEN };
 	static const struct option options[] = {
 		{ "udp", no_argument, NULL, 'u' },
 		{ "v6only", no_argument, NULL, '6' },
@@ -281,6 +283,7 @@ static void parse_options(int argc, char **argv)
 		{ "mode", required_argument, NULL, MODE },
 		{ "greet", no_argument, NULL, GREET },
 		{ "blocking", no_argument, NULL, BLOCKING },
+		{ "fastopen", no_argument, NULL, FASTOPEN },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
@@ -306,6 +309,9 @@ static void parse_options(int argc, char **argv)
 		case BLOCKING:
 			opt.blocking = true;
 			break;
+		case FASTOPEN:
+			opt.fastopen = true;
+			break;
 		default:
 			usage(c == 'h' ? EXIT_SUCCESS : EXIT_USAGE);
 		}
@@ -327,8 +333,11 @@ int main(int argc, char **argv)
 	type = (opt.udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_NONBLOCK;
 	for (int i = optind; i < argc; i++) {
 		struct address address = tool_address(argv[i]);
+		int fd = tool_bind(&address, type, opt.v6only);
 
-		conn_new(tool_bind(&address, type, opt.v6only), true);
+		if (opt.fastopen)
+			tool_set(fd, IPPROTO_TCP, TCP_FASTOPEN, SOMAXCONN);
+		conn_new(fd, true);
 	}
 	tool_ready();
 	loop();

@@ -43,6 +43,7 @@ struct daemon {
 	struct stat read_file; /* the file as it was last read */
 	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
+	bool doomed;       /* a flow waits to be reset */
 	bool lost_datapath;
 };
 
@@ -165,12 +166,23 @@ static void on_event(const void *data, size_t size, void *arg)
 	control_event(daemon->control, record, &context);
 }
 
+/* The walks that follow find it, among the candidates or the leavers. */
 static void on_nomination(const void *data, size_t size, void *arg)
 {
-	/* the pass that follows finds it among the candidates */
-	(void)data;
-	(void)size;
-	(void)arg;
+	const struct sst_nomination *nomination = data;
+	struct daemon *daemon = arg;
+
+	if (size >= sizeof(*nomination) && nomination->doomed)
+		daemon->doomed = true;
+}
+
+static void end_doomed(struct daemon *daemon)
+{
+	_cleanup_problems_ struct problems problems = {};
+
+	daemon->doomed = false;
+	datapath_end_leavers(daemon->datapath, &problems);
+	log_problems(&problems);
 }
 
 static void on_events_ready(uv_poll_t *poll, int status, int events)
@@ -195,8 +207,11 @@ static void on_nominations_ready(uv_poll_t *poll, int status, int events)
 
 	(void)status;
 	(void)events;
-	if (ring_consume(daemon->nominations) > 0)
-		datapath_adopt(daemon->datapath);
+	if (ring_consume(daemon->nominations) <= 0)
+		return;
+	datapath_adopt(daemon->datapath);
+	if (daemon->doomed)
+		end_doomed(daemon);
 }
 
 /* ---- statistics ----------------------------------------------------------------- */

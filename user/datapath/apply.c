@@ -5,10 +5,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-#include "datapath/destroy.h"
-
-#define LEAVER_WALKS 8
-
 struct apply {
 	struct datapath *datapath;
 	struct problems *problems;
@@ -59,52 +55,6 @@ static int put_slots(struct apply *apply, const struct step *step)
 	/* the flip that follows must not be seen before these */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return 0;
-}
-
-/* Makes room as it is needed. */
-struct leavers {
-	struct sst_record *records;
-	size_t n, room;
-};
-
-static int add_leaver(const struct sst_record *record, void *arg)
-{
-	struct leavers *leavers = arg;
-
-	if (leavers->n == leavers->room) {
-		size_t room = leavers->room * 2 + 64;
-		void *records = realloc(leavers->records, room * sizeof(*leavers->records));
-
-		if (!records)
-			return -ENOMEM;
-		leavers->records = records;
-		leavers->room = room;
-	}
-	leavers->records[leavers->n++] = *record;
-	return 0;
-}
-
-/* Ends what still goes to endpoints that are gone; a walk may miss some, so until one
- * finds none. */
-static int end_leavers(struct apply *apply)
-{
-	struct leavers leavers = {};
-	int err = 0;
-
-	for (int i = 0; i < LEAVER_WALKS && !err; i++) {
-		leavers.n = 0;
-		err = datapath_leavers(apply->datapath, add_leaver, &leavers);
-		if (!leavers.n)
-			break;
-		err = err ?: destroy_sockets(apply->datapath, leavers.records, leavers.n);
-	}
-	free(leavers.records);
-	if (!err && leavers.n)
-		err = fail(apply->problems, -EBUSY,
-			   "%zu sockets of endpoints that have gone could not be ended: their "
-			   "network namespace cannot be entered, or the kernel cannot end them",
-			   leavers.n);
-	return err;
 }
 
 /* The plan was made from a dump; flows may have begun since. Their statistics stay, and
@@ -259,7 +209,8 @@ static int run(struct apply *apply, const struct plan *plan)
 			return 0; /* what may still be looked at must stay */
 	}
 	if (apply->retired)
-		end_leavers(apply); /* told in problems: the change itself is in force */
+		/* told in problems: the change itself is in force */
+		datapath_end_leavers(apply->datapath, apply->problems);
 	return 0;
 }
 

@@ -113,6 +113,9 @@ int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);   /* all l
 int datapath_unread(struct datapath *datapath, flow_fn fn, void *arg);  /* spliced bytes wait */
 int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg); /* endpoint has gone */
 
+/* Ends all leavers; those that cannot be ended are told. 0 or -errno. */
+int datapath_end_leavers(struct datapath *datapath, struct problems *problems);
+
 int datapath_sweep(struct datapath *datapath);       /* bytes of live flows into the statistics */
 int datapath_adopt(struct datapath *datapath);       /* nominated ends into the splice */
 int datapath_stop_splice(struct datapath *datapath); /* pairs no longer allowed back to TCP */

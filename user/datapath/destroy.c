@@ -211,3 +211,53 @@ int destroy_sockets(struct datapath *datapath, const struct sst_record *records,
 	}
 	return 0;
 }
+
+/* ---- leavers -------------------------------------------------------------------- */
+
+#define LEAVER_WALKS 8
+
+/* Makes room as it is needed. */
+struct leavers {
+	struct sst_record *records;
+	size_t n, room;
+};
+
+static int add_leaver(const struct sst_record *record, void *arg)
+{
+	struct leavers *leavers = arg;
+
+	if (leavers->n == leavers->room) {
+		size_t room = leavers->room * 2 + 64;
+		void *records = realloc(leavers->records, room * sizeof(*leavers->records));
+
+		if (!records)
+			return -ENOMEM;
+		leavers->records = records;
+		leavers->room = room;
+	}
+	leavers->records[leavers->n++] = *record;
+	return 0;
+}
+
+/* Ends what still goes to endpoints that are gone; a walk may miss some, so until one
+ * finds none. */
+int datapath_end_leavers(struct datapath *datapath, struct problems *problems)
+{
+	struct leavers leavers = {};
+	int err = 0;
+
+	for (int i = 0; i < LEAVER_WALKS && !err; i++) {
+		leavers.n = 0;
+		err = datapath_leavers(datapath, add_leaver, &leavers);
+		if (!leavers.n)
+			break;
+		err = err ?: destroy_sockets(datapath, leavers.records, leavers.n);
+	}
+	free(leavers.records);
+	if (!err && leavers.n)
+		err = fail(problems, -EBUSY,
+			   "%zu sockets that must end could not be ended: their "
+			   "network namespace cannot be entered, or the kernel cannot end them",
+			   leavers.n);
+	return err;
+}

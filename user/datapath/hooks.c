@@ -21,6 +21,8 @@ const struct hook hooks[HOOK_MAX] = {
 	[HOOK_STOP] = { "sst_stop", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_END_TCP] = { "sst_end_tcp", HOOK_ITER, BPF_TRACE_ITER, MAP_MAX },
 	[HOOK_END_UDP] = { "sst_end_udp", HOOK_ITER, BPF_TRACE_ITER, MAP_MAX },
+	[HOOK_SPLICE_READ] = { "sst_splice_read", HOOK_TRACE, BPF_TRACE_FENTRY, 0 },
+	[HOOK_SPLICE_CALL] = { "sst_splice_call", HOOK_TRACE, BPF_MODIFY_RETURN, 0 },
 };
 
 #define X(name) [MAP_##name] = #name,

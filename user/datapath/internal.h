@@ -45,6 +45,7 @@ enum hook_kind {
 	HOOK_ITER,   /* bpf_link; each read of it is a walk over the sockets of one map,
 		      * or with MAP_MAX over those of the reader's network namespace */
 	HOOK_SK_MSG, /* attached to the sockhash: bpf_links for these came with 6.10 */
+	HOOK_TRACE,  /* bpf_link on a kernel function; may be missing */
 };
 
 struct hook {
@@ -73,6 +74,8 @@ enum hook_index {
 	HOOK_STOP,
 	HOOK_END_TCP,
 	HOOK_END_UDP,
+	HOOK_SPLICE_READ,
+	HOOK_SPLICE_CALL,
 	HOOK_MAX,
 };
 
@@ -88,7 +91,7 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX]; /* -1 for SK_MSG */
+	int link[HOOK_MAX]; /* -1 for SK_MSG, and for a TRACE that this kernel has not */
 	uint64_t *slots;    /* the map itself, mapped; an element takes 8 bytes */
 	uint32_t n_slots;   /* for services; SELFTEST_SLOTS more follow */
 };

@@ -75,26 +75,75 @@ static int set_pin_paths(struct load *load)
 	return 0;
 }
 
-/* Programs onto maps; maps that are pinned already are taken over as they are. */
-static int load_programs(struct load *load)
+static void feature_off(struct sst_meta *meta, enum sst_feature feature, const char *why)
+{
+	snprintf(meta->feature_off[feature], SST_REASON_MAX, "%s", why);
+}
+
+/* Programs onto maps; maps that are pinned already are taken over as they are. Without
+ * the kernel function's programs where the kernel does not have such. */
+static int try_load_programs(struct load *load, bool with_trace)
 {
 	int err;
 
 	load->skeleton = sidestep_bpf__open();
 	if (!load->skeleton)
-		return fail(load->problems, -errno, "the BPF object cannot be opened: %s",
-			    strerror(errno));
+		return -errno;
 	load->skeleton->rodata->have_set_retval =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
+	for (int i = 0; i < HOOK_MAX; i++)
+		if (hooks[i].kind == HOOK_TRACE && program_of(load, i))
+			bpf_program__set_autoload(program_of(load, i), with_trace);
 	err = set_pin_paths(load);
 	if (!err)
 		err = sidestep_bpf__load(load->skeleton);
+	if (err) {
+		sidestep_bpf__destroy(load->skeleton);
+		load->skeleton = NULL;
+	}
+	return err;
+}
+
+static int load_programs(struct load *load)
+{
+	int err = try_load_programs(load, true);
+
+	if (err)
+		err = try_load_programs(load, false);
 	if (err)
 		return fail(load->problems, err,
 			    "the kernel refused the BPF programs: %s (-v shows the verifier's log)",
 			    strerror(-err));
 	return 0;
+}
+
+/*
+ * A link on a kernel function cannot be updated: an upgrade makes a new one, which
+ * takes the old one's pin. Both run for a moment, and do no harm twice. That the kernel
+ * has no such links is told as a feature.
+ */
+static int trace_attach(struct load *load, enum hook_index hook)
+{
+	struct bpf_program *program = program_of(load, hook);
+	char path[PATH_MAX];
+	int fd = -1, err = pin_path(load->datapath, hooks[hook].program, path);
+
+	if (err)
+		return err;
+	if (program && bpf_program__fd(program) >= 0)
+		fd = bpf_link_create(bpf_program__fd(program), 0, hooks[hook].type, NULL);
+	if (fd < 0) {
+		feature_off(
+			&load->meta, SST_FEATURE_SPLICE_READERS,
+			"no fentry or fmod_ret on this kernel: such readers are not recognised");
+		return 0;
+	}
+	cleanup_close(&load->datapath->link[hook]);
+	load->datapath->link[hook] = fd;
+	if (unlink(path) && errno != ENOENT)
+		return -errno;
+	return bpf_obj_pin(fd, path) ? -errno : 0;
 }
 
 static int link_make(struct load *load, enum hook_index hook)
@@ -145,6 +194,8 @@ static int pin_programs(struct load *load)
 			return err;
 		if (unlink(path) && errno != ENOENT)
 			return -errno;
+		if (load->datapath->link[i] < 0 && hooks[i].kind == HOOK_TRACE)
+			continue;
 		if (bpf_obj_pin(bpf_program__fd(program_of(load, i)), path))
 			return -errno;
 	}
@@ -161,11 +212,14 @@ static int sk_msg_attach(struct load *load, enum hook_index hook)
 
 static int attach_all(struct load *load, bool upgrade)
 {
+	memset(load->meta.feature_off, 0, sizeof(load->meta.feature_off));
 	for (int i = 0; i < HOOK_MAX; i++) {
 		int err;
 
 		if (hooks[i].kind == HOOK_SK_MSG)
 			err = sk_msg_attach(load, i);
+		else if (hooks[i].kind == HOOK_TRACE)
+			err = trace_attach(load, i);
 		else
 			err = upgrade ? link_swap(load, i) : link_make(load, i);
 		if (err)
@@ -224,11 +278,6 @@ static int open_cgroup(struct load *load, const char *given)
 	return 0;
 }
 
-static void feature_off(struct sst_meta *meta, enum sst_feature feature, const char *why)
-{
-	snprintf(meta->feature_off[feature], SST_REASON_MAX, "%s", why);
-}
-
 /* Entries that must exist before the first flow: the statistics of "no service". */
 static int first_entries(struct load *load)
 {
@@ -255,7 +304,6 @@ static int prove(struct load *load)
 	struct sst_config config;
 	int err;
 
-	memset(meta->feature_off, 0, sizeof(meta->feature_off));
 	if (!load->skeleton->rodata->have_set_retval)
 		feature_off(meta, SST_FEATURE_SET_RETVAL,
 			    "no bpf_set_retval() before 5.18: a refused connect() says EPERM");

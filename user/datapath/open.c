@@ -130,7 +130,9 @@ int datapath_attach_pins(struct datapath *datapath)
 		if (hooks[i].kind == HOOK_SK_MSG)
 			continue;
 		datapath->link[i] = pinned(datapath, hooks[i].program);
-		if (datapath->link[i] < 0)
+		if (datapath->link[i] == -ENOENT && hooks[i].kind == HOOK_TRACE)
+			datapath->link[i] = -1;
+		else if (datapath->link[i] < 0)
 			return datapath->link[i];
 	}
 	return datapath_map_slots(datapath);

@@ -590,6 +590,8 @@ static void judge(struct selftest *test)
 	}
 	if (!report->edge)
 		off(test, SST_FEATURE_SPLICE_AUTO, "an edge-triggered reader is not woken");
+	else if (test->meta->feature_off[SST_FEATURE_SPLICE_READERS][0])
+		off(test, SST_FEATURE_SPLICE_AUTO, "splice(2) readers are not recognised");
 }
 
 /* A splice that does not work is told in a feature, not an error: returns nothing. */

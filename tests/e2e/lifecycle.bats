@@ -566,18 +566,26 @@ load_start() {
 	wait_until 10 endpoints_are 8081
 }
 
-@test "a daemon that cannot write its stats does not begin" {
+# no_daemon_with STATS...: none begins, and none has loaded anything before it found out
+no_daemon_with() {
 	local stats
 
 	web 8080 | config
-	touch "$BATS_TEST_TMPDIR/file"
-	for stats in "$BATS_TEST_TMPDIR/missing/folder/stats" "$BATS_TEST_TMPDIR/file/stats" \
-		/proc/sidestep/stats /proc/stats; do
-		try timeout 30 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" --stats "$stats"
+	for stats; do
+		try timeout 5 "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" --stats "$stats"
 		[ "$status" -eq 1 ] || fail "$stats: exit code $status: $stderr"
-		[[ $stderr == *"$stats"* ]]
+		[[ $stderr == *"$stats"* ]] || fail "$stats is not named: $stderr"
 		nothing_is_left
 	done
+}
+
+@test "a daemon whose stats folder cannot be made does not begin" {
+	no_daemon_with "$BATS_TEST_TMPDIR/missing/folder/stats" /proc/sidestep/stats
+}
+
+@test "a daemon that cannot write into its stats folder does not begin" {
+	touch "$BATS_TEST_TMPDIR/file"
+	no_daemon_with "$BATS_TEST_TMPDIR/file/stats" /proc/stats
 }
 
 @test "a socket's path that is too long is refused, the longest one is not" {
@@ -658,8 +666,8 @@ load_start() {
 	wait_until 10 endpoints_are 8081
 }
 
-@test "the daemon follows a mounted ConfigMap" {
-	local folder=$BATS_TEST_TMPDIR/map version
+@test "the daemon follows a mounted ConfigMap at once" {
+	local folder=$BATS_TEST_TMPDIR/map version ports=(8080 8081)
 
 	# FILE -> ..data/FILE, ..data -> a folder of this version
 	mkdir -p "$folder/..v1"
@@ -672,11 +680,12 @@ load_start() {
 	endpoints_are 8080
 	for version in 2 3; do
 		mkdir "$folder/..v$version"
-		web $((8078 + version)) 8081 >"$folder/..v$version/sidestep.yaml"
+		web "${ports[@]}" >"$folder/..v$version/sidestep.yaml"
 		ln -s "..v$version" "$folder/..data_tmp"
 		mv -T "$folder/..data_tmp" "$folder/..data"
 		rm -r "$folder/..v$((version - 1))"
-		wait_until 10 endpoints_are $((8078 + version)) 8081
+		wait_until 10 endpoints_are "${ports[@]}"
+		ports=(8081)
 	done
 }
 

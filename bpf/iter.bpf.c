@@ -162,7 +162,9 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 	peer = &pair->end[!flow->role];
 	if (me->cookie != flow->cookie)
 		return 1;
-	if (peer->state < SST_STATE_NOMINATED && me->state == SST_STATE_NOMINATED)
+	/* alone it is of no use; the other end may yet prove itself */
+	if (pair->allowed && !pair->stopped && !pair->ended && peer->state < SST_STATE_NOMINATED &&
+	    me->state == SST_STATE_NOMINATED)
 		return 0;
 	if (__sync_val_compare_and_swap(&me->state, SST_STATE_NOMINATED, SST_STATE_ADOPTING) !=
 	    SST_STATE_NOMINATED)

@@ -114,7 +114,7 @@ static __always_inline void server_established(struct bpf_sock_ops *ops)
 		server_open(ops, flow, tp);
 }
 
-/* The handshake's end of a Fast Open server. */
+/* The handshake's end of a Fast Open server, which may have answered and closed by then. */
 static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 {
 	struct tcp_sock *tp = tcp_of(ops);
@@ -124,7 +124,8 @@ static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 	if (!sk || !tp)
 		return;
 	flow = flow_of(sk);
-	if (flow && flow->role == SST_ROLE_SERVER && flow->state == SST_FLOW_CONNECTING)
+	if (flow && flow->role == SST_ROLE_SERVER && flow->state == SST_FLOW_CONNECTING &&
+	    !tp->fastopen_rsk)
 		server_open(ops, flow, tp);
 }
 
@@ -239,10 +240,10 @@ int sst_sockops(struct bpf_sock_ops *ops)
 		round_trip(ops);
 		break;
 	case BPF_SOCK_OPS_STATE_CB:
+		if (ops->args[0] == BPF_TCP_SYN_RECV || ops->args[0] == BPF_TCP_FIN_WAIT1)
+			server_acknowledged(ops);
 		if (ops->args[1] == BPF_TCP_CLOSE)
 			ended(ops);
-		else if (ops->args[0] == BPF_TCP_SYN_RECV && ops->args[1] == BPF_TCP_ESTABLISHED)
-			server_acknowledged(ops);
 		break;
 	}
 	return 1;

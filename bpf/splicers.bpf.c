@@ -7,8 +7,8 @@
  * - One that is adopted answers EINVAL, as sockets that cannot be spliced do, and
  *   programs go on with recv().
  * - What comes by another way than the system call (io_uring) sends the pair back to
- *   TCP; if spliced bytes wait, the connection is reset rather than left to hang or to
- *   lose its order.
+ *   TCP; if spliced bytes wait, the connection is reset rather than left to hang. Bytes
+ *   that came by TCP behind them may have been read by then.
  *
  * Optional: not every kernel has these attachments, and without them `auto` stays off.
  */
@@ -20,7 +20,7 @@
 
 static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 {
-	struct sst_nomination nomination = { .flow = flow->cookie, .doomed = 1 };
+	struct sst_nomination nomination = { .flow = flow->cookie };
 
 	if (flow->doomed)
 		return;
@@ -51,21 +51,47 @@ int BPF_PROG(sst_splice_read, struct socket *sock)
 	}
 	if (pair->end[flow->role & 1].state < SST_STATE_ADOPTED)
 		return 0;
-	pair_stop(pair);
+	/* first of all: what is sent from now on must not overtake what is stuck */
 	if (spliced_unread(sk))
 		reset(flow, pair);
+	pair_stop(pair);
 	return 0;
 }
 
-/* Whether the file is a socket that some sockmap holds. */
-static __always_inline int is_member(struct file *file)
+/* Sockmaps that hold one socket at once; more are not looked at. */
+#define LINKS_MAX 4
+
+/* Whether our sockhash is among those that hold the socket: splice(2) on the members of
+ * somebody else's is none of our business. */
+static __always_inline int is_ours(const struct sk_psock *psock, __u32 map_id)
 {
+	struct list_head *link = BPF_CORE_READ(psock, link.next);
+
+	for (int i = 0; i < LINKS_MAX; i++) {
+		struct sk_psock_link *held = (struct sk_psock_link *)link;
+
+		if (link == __builtin_preserve_access_index(&psock->link))
+			return 0;
+		if (BPF_CORE_READ(held, map, id) == map_id)
+			return 1;
+		link = BPF_CORE_READ(link, next);
+	}
+	return 0;
+}
+
+static __always_inline int is_adopted(struct file *file)
+{
+	struct sst_config *node = settings();
+	unsigned long user_data;
 	struct socket *sock;
 
-	if ((file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
+	if (!node)
 		return 0;
 	sock = file->private_data;
-	return (unsigned long)BPF_CORE_READ(sock, sk, sk_user_data) & SK_USER_DATA_PSOCK;
+	user_data = (unsigned long)BPF_CORE_READ(sock, sk, sk_user_data);
+	if (!(user_data & SK_USER_DATA_PSOCK))
+		return 0;
+	return is_ours((struct sk_psock *)(user_data & ~7UL), node->spliced_map_id);
 }
 
 /* Runs for every read and write of the machine: most are no sockets and leave at once. */
@@ -75,11 +101,11 @@ int BPF_PROG(sst_splice_call, struct file *file, int mask, int ret)
 	struct task_struct *task;
 	struct pt_regs *regs;
 
-	if (ret || !(mask & MAY_READ) || !is_member(file))
+	if (ret || !(mask & MAY_READ) || (file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
 		return ret;
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->orig_ax != SYS_SPLICE)
+	if (regs->orig_ax != SYS_SPLICE || !is_adopted(file))
 		return 0;
 	count(SST_COUNTER_SPLICE_DECLINED);
 	return -EINVAL;

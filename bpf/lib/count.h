@@ -25,15 +25,16 @@ static __always_inline void books_open(struct books *books, __u32 service, __u32
 {
 	books->service = bpf_map_lookup_elem(&service_stats, &service);
 	books->endpoint = endpoint ? bpf_map_lookup_elem(&endpoint_stats, &endpoint) : 0;
-	if (!books->service)
-		count(SST_COUNTER_FLOW_NO_STATS);
 }
 
 /* The service that a new flow is counted under: its own, or 0 when that has just left
  * the map. The end of the flow must be counted where its begin was. */
 static __always_inline __u32 books_of(__u32 service)
 {
-	return bpf_map_lookup_elem(&service_stats, &service) ? service : 0;
+	if (bpf_map_lookup_elem(&service_stats, &service))
+		return service;
+	count(SST_COUNTER_FLOW_NO_STATS);
+	return 0;
 }
 
 #define books_add(books, field, n)                                          \

@@ -180,6 +180,16 @@ struct tcp_sock {
 
 struct sk_psock {
 	struct list_head ingress_msg;
+	struct list_head link;
+};
+
+struct bpf_map {
+	__u32 id;
+};
+
+struct sk_psock_link {
+	struct list_head list; /* the first field: a list_head is its link */
+	struct bpf_map *map;
 };
 
 struct seq_file;

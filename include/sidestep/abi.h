@@ -134,13 +134,14 @@ static_assert(sizeof(struct sst_affinity) == 16, "sst_affinity");
 
 /* Map `config`, one entry. Userspace writes it whole, the kernel half reads it. */
 struct sst_config {
-	__u8 splice;        /* the node's enum sst_splice, never INHERIT */
-	__u8 splice_auto;   /* 1: this kernel passed the self-test, AUTO may adopt */
-	__u8 fail_closed;   /* 1: what cannot be decided is refused */
-	__u8 splice_broken; /* 1: the self-test failed, nobody may be adopted */
-	__u32 splice_limit; /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
+	__u8 splice;          /* the node's enum sst_splice, never INHERIT */
+	__u8 splice_auto;     /* 1: this kernel passed the self-test, AUTO may adopt */
+	__u8 fail_closed;     /* 1: what cannot be decided is refused */
+	__u8 splice_broken;   /* 1: the self-test failed, nobody may be adopted */
+	__u32 splice_limit;   /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
+	__u32 spliced_map_id; /* of map `spliced`, as the kernel knows it */
 };
-static_assert(sizeof(struct sst_config) == 8, "sst_config");
+static_assert(sizeof(struct sst_config) == 12, "sst_config");
 
 /* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
 #define SST_FEATURES(X)                                                            \
@@ -435,9 +436,7 @@ static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 /* Ring `nominations`: a flow waits to be adopted, or to be reset. */
 struct sst_nomination {
 	__u64 flow;
-	__u32 doomed; /* 1: to be reset */
-	__u32 pad;
 };
-static_assert(sizeof(struct sst_nomination) == 16, "sst_nomination");
+static_assert(sizeof(struct sst_nomination) == 8, "sst_nomination");
 
 #endif /* SIDESTEP_ABI_H */

@@ -221,7 +221,7 @@ nothing_is_left() {
 	check '.errors == {ENETUNREACH: 1}'
 }
 
-# With these capabilities only, as the systemd unit grants them; in the namespace.
+# With these capabilities only; in the namespace.
 with_caps() { # +CAPABILITY,... COMMAND...
 	in_ns node setpriv --inh-caps=-all --bounding-set="-all,$1" "${@:2}"
 }
@@ -351,6 +351,22 @@ load_start() {
 			sidestep unload
 		fi
 		nothing_is_left
+	done
+}
+
+@test "SIGTERM does not leave a load without what its file says" {
+	local loading moment
+
+	nodes
+	web 8080 | config
+	for moment in "${MOMENTS[@]}"; do
+		load_start
+		loading=$PID
+		sleep "$moment"
+		kill -TERM "$loading" 2>/dev/null || :
+		await_end "$loading"
+		[[ ! -e $PIN ]] || endpoints_are 8080 || fail "after $moment s: $output"
+		sidestep unload
 	done
 }
 
@@ -666,7 +682,7 @@ no_daemon_with() {
 	wait_until 10 endpoints_are 8081
 }
 
-@test "the daemon follows a mounted ConfigMap at once" {
+@test "the daemon follows a mounted ConfigMap" {
 	local folder=$BATS_TEST_TMPDIR/map version ports=(8080 8081)
 
 	# FILE -> ..data/FILE, ..data -> a folder of this version

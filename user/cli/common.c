@@ -2,6 +2,7 @@
 #include "cli/common.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -58,8 +59,8 @@ int cli_dump(const struct cli_options *options, unsigned what, struct state *ret
 	return CLI_FAILED;
 }
 
-int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
-	     struct datapath **ret)
+static int load_and_apply(const struct cli_options *options, const struct model *model,
+			  struct plan *plan, struct datapath **ret)
 {
 	const struct datapath_options how = { .pin = options->pin,
 					      .cgroup = options->cgroup,
@@ -85,6 +86,31 @@ int cli_load(const struct cli_options *options, const struct model *model, struc
 	}
 	*ret = TAKE_PTR(datapath);
 	return CLI_DONE;
+}
+
+/* Ctrl-C in the middle would leave a test process, half a load, or a load without what
+ * its file says. It is delivered when all is in force, or rolled back. */
+static void block_signals(sigset_t *before)
+{
+	sigset_t ends;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	sigprocmask(SIG_BLOCK, &ends, before);
+}
+
+int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
+	     struct datapath **ret)
+{
+	sigset_t before;
+	int status;
+
+	block_signals(&before);
+	status = load_and_apply(options, model, plan, ret);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return status;
 }
 
 void cli_print_changes(const struct plan *plan)

@@ -47,8 +47,9 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 	fflush(stdout);
 	datapath_unlock(datapath);
 	status = claim_events(options, &events);
-	if (!status)
-		status = serve(datapath, how);
+	if (status)
+		return status; /* what is loaded is another daemon's by now */
+	status = serve(datapath, how);
 	if (options->unload_on_exit && status != CLI_NOT_LOADED)
 		status = cmd_unload(options, 0, NULL) ?: status;
 	return status;
@@ -68,5 +69,9 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 	if (status)
 		return status;
 	claim = daemon_prepare(&how);
-	return claim < 0 ? CLI_FAILED : load_and_serve(options, model, &how);
+	if (claim < 0)
+		return CLI_FAILED;
+	status = load_and_serve(options, model, &how);
+	daemon_release(how.socket);
+	return status;
 }

@@ -57,7 +57,7 @@ int client_follow(const char *socket_path, bool json, FILE *out)
 		return fd;
 	while ((n = recv(fd, buf, sizeof(buf), 0)) > 0) {
 		if (fwrite(buf, 1, n, out) != (size_t)n || fflush(out))
-			return -EPIPE;
+			return -errno;
 	}
 	return n < 0 ? -errno : 0;
 }

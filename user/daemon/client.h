@@ -10,8 +10,8 @@
 bool client_daemon_alive(const char *socket_path);
 
 /*
- * Copies events to out, a line each, flushed. Returns 0 when the daemon ends, -EPIPE
- * when out takes no more, or -errno when there is no daemon (-ENOENT, -ECONNREFUSED).
+ * Copies events to out, a line each, flushed. Returns 0 when the daemon ends, or -errno:
+ * out takes no more (-EPIPE and others), or there is no daemon (-ENOENT, -ECONNREFUSED).
  */
 int client_follow(const char *socket_path, bool json, FILE *out);
 

@@ -43,7 +43,8 @@ struct daemon {
 	struct stat read_file; /* the file as it was last read */
 	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
-	bool doomed;       /* a flow waits to be reset */
+	bool too_large;    /* the file did not fit beside what is still there */
+	bool stuck;        /* told of sockets that cannot be ended */
 	bool lost_datapath;
 };
 
@@ -103,6 +104,10 @@ static bool reload(void *arg)
 	struct daemon *daemon = arg;
 	int err = reload_file(daemon, &problems);
 
+	if (err == -EBUSY) { /* somebody changes it right now: it is only put off */
+		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
+		return false;
+	}
 	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
 	daemon->self.reload_succeeded = !err;
 	daemon->self.problems = problems.count + problems.more;
@@ -112,8 +117,7 @@ static bool reload(void *arg)
 			 daemon->options->file, strerror(-err));
 	else
 		refresh_state(daemon);
-	if (err == -EBUSY || err == -E2BIG)
-		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
+	daemon->too_large = err == -E2BIG;
 	return !err;
 }
 
@@ -169,20 +173,20 @@ static void on_event(const void *data, size_t size, void *arg)
 /* The walks that follow find it, among the candidates or the leavers. */
 static void on_nomination(const void *data, size_t size, void *arg)
 {
-	const struct sst_nomination *nomination = data;
-	struct daemon *daemon = arg;
-
-	if (size >= sizeof(*nomination) && nomination->doomed)
-		daemon->doomed = true;
+	(void)data;
+	(void)size;
+	(void)arg;
 }
 
-static void end_doomed(struct daemon *daemon)
+/* Those that cannot be ended are told of once. */
+static void end_leavers(struct daemon *daemon)
 {
 	_cleanup_problems_ struct problems problems = {};
 
-	daemon->doomed = false;
 	datapath_end_leavers(daemon->datapath, &problems);
-	log_problems(&problems);
+	if (!daemon->stuck)
+		log_problems(&problems);
+	daemon->stuck = problems.count;
 }
 
 static void on_events_ready(uv_poll_t *poll, int status, int events)
@@ -210,8 +214,7 @@ static void on_nominations_ready(uv_poll_t *poll, int status, int events)
 	if (ring_consume(daemon->nominations) <= 0)
 		return;
 	datapath_adopt(daemon->datapath);
-	if (daemon->doomed)
-		end_doomed(daemon);
+	end_leavers(daemon);
 }
 
 /* ---- statistics ----------------------------------------------------------------- */
@@ -239,8 +242,18 @@ static void collect_garbage(struct daemon *daemon)
 
 	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
 		return;
-	collect(daemon->datapath, &problems);
+	if (!collect(daemon->datapath, &problems) && daemon->too_large)
+		reload(daemon); /* there may be room now */
 	log_problems(&problems);
+}
+
+/* The kernel's figures, read and written. */
+static void account(struct daemon *daemon)
+{
+	datapath_sweep(daemon->datapath);
+	refresh_state(daemon);
+	write_stats(daemon);
+	collect_garbage(daemon);
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -255,10 +268,8 @@ static void on_stats_due(uv_timer_t *timer)
 	}
 	look_at_file(daemon);
 	datapath_adopt(daemon->datapath); /* nominations that were lost */
-	datapath_sweep(daemon->datapath);
-	refresh_state(daemon);
-	write_stats(daemon);
-	collect_garbage(daemon);
+	end_leavers(daemon);
+	account(daemon);
 }
 
 /* ---- start and end ---------------------------------------------------------------- */
@@ -277,12 +288,21 @@ static void on_end(uv_signal_t *handle, int signum)
 
 static int make_parent(const char *path)
 {
-	char copy[PATH_MAX];
+	char copy[PATH_MAX + 1];
+
+	char *folder;
 
 	snprintf(copy, sizeof(copy), "%s", path);
-	if (!mkdir(dirname(copy), 0755) || errno == EEXIST)
+	folder = dirname(copy);
+	if (mkdir(folder, 0755) && errno != EEXIST) {
+		log_line("%s: its folder cannot be made: %s", path, strerror(errno));
+		return -errno;
+	}
+	/* with the slash only a folder is meant */
+	strcat(folder, "/");
+	if (!access(folder, W_OK | X_OK))
 		return 0;
-	log_line("%s: its folder cannot be made: %s", path, strerror(errno));
+	log_line("%s: its folder cannot be written: %s", path, strerror(errno));
 	return -errno;
 }
 
@@ -329,7 +349,7 @@ int daemon_prepare(const struct daemon_options *options)
 	return err ?: claim(options->socket);
 }
 
-static void release_claim(const char *socket)
+void daemon_release(const char *socket)
 {
 	char path[PATH_MAX];
 
@@ -404,9 +424,6 @@ static int start(struct daemon *daemon)
 		log_line("%s cannot be followed: %s", options->file, strerror(-err));
 	if (!err)
 		err = open_rings(daemon);
-	/* what was written between the load and the watch */
-	if (!err)
-		uv_timer_start(&daemon->settle_timer, on_settled, 0, 0);
 	return err;
 }
 
@@ -426,7 +443,6 @@ static void end(struct daemon *daemon)
 	ring_close(daemon->events);
 	ring_close(daemon->nominations);
 	state_release(&daemon->state);
-	release_claim(daemon->options->socket);
 }
 
 int daemon_run(struct datapath *datapath, const struct daemon_options *options)
@@ -444,7 +460,7 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options)
 		log_line("running, follows %s", options->file);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
 		if (!daemon.lost_datapath)
-			on_stats_due(&daemon.stats_timer); /* the last word */
+			account(&daemon); /* the last word */
 	}
 	end(&daemon);
 	return daemon.lost_datapath ? -ESTALE : err;

@@ -22,6 +22,9 @@ struct daemon_options {
  */
 int daemon_prepare(const struct daemon_options *options);
 
+/* Takes the lock's file away; before its fd is closed. */
+void daemon_release(const char *socket);
+
 /*
  * Runs until SIGTERM or SIGINT (returns 0), or until somebody else unloads the data
  * plane (returns -ESTALE). Other errors: it could not start. The datapath must not

@@ -9,6 +9,7 @@
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -214,8 +215,6 @@ int destroy_sockets(struct datapath *datapath, const struct sst_record *records,
 
 /* ---- leavers -------------------------------------------------------------------- */
 
-#define LEAVER_WALKS 8
-
 /* Makes room as it is needed. */
 struct leavers {
 	struct sst_record *records;
@@ -239,25 +238,31 @@ static int add_leaver(const struct sst_record *record, void *arg)
 	return 0;
 }
 
-/* Ends what still goes to endpoints that are gone; a walk may miss some, so until one
- * finds none. */
+/*
+ * A walk may miss some, so it is repeated until one finds none, or no fewer than the
+ * one before: those cannot be ended.
+ */
 int datapath_end_leavers(struct datapath *datapath, struct problems *problems)
 {
 	struct leavers leavers = {};
-	int err = 0;
+	size_t before = SIZE_MAX;
+	int err;
 
-	for (int i = 0; i < LEAVER_WALKS && !err; i++) {
+	for (;;) {
 		leavers.n = 0;
 		err = datapath_leavers(datapath, add_leaver, &leavers);
-		if (!leavers.n)
+		if (err || !leavers.n || leavers.n >= before)
 			break;
-		err = err ?: destroy_sockets(datapath, leavers.records, leavers.n);
+		before = leavers.n;
+		err = destroy_sockets(datapath, leavers.records, leavers.n);
+		if (err)
+			break;
 	}
 	free(leavers.records);
-	if (!err && leavers.n)
-		err = fail(problems, -EBUSY,
-			   "%zu sockets that must end could not be ended: their "
-			   "network namespace cannot be entered, or the kernel cannot end them",
-			   leavers.n);
-	return err;
+	if (err || !leavers.n)
+		return err;
+	return fail(problems, -EBUSY,
+		    "%zu sockets that must end could not be ended: their network namespace "
+		    "cannot be entered, or the kernel cannot end them",
+		    leavers.n);
 }

@@ -91,7 +91,7 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX]; /* -1 for SK_MSG, and for a TRACE that this kernel has not */
+	int link[HOOK_MAX]; /* -1 for SK_MSG and TRACE */
 	uint64_t *slots;    /* the map itself, mapped; an element takes 8 bytes */
 	uint32_t n_slots;   /* for services; SELFTEST_SLOTS more follow */
 };

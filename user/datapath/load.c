@@ -8,7 +8,6 @@
 #include "datapath/internal.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -25,6 +24,7 @@ struct load {
 	char cgroup[PATH_MAX];
 	int cgroup_fd;
 	int old_program[HOOK_MAX]; /* what an upgrade replaced, -1: nothing yet */
+	int trace[HOOK_MAX];       /* new links on kernel functions, -1: none */
 	struct sst_meta meta;
 };
 
@@ -32,8 +32,10 @@ static void load_release(struct load *load)
 {
 	sidestep_bpf__destroy(load->skeleton);
 	cleanup_close(&load->cgroup_fd);
-	for (int i = 0; i < HOOK_MAX; i++)
+	for (int i = 0; i < HOOK_MAX; i++) {
 		cleanup_close(&load->old_program[i]);
+		cleanup_close(&load->trace[i]);
+	}
 }
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list ap)
@@ -119,31 +121,21 @@ static int load_programs(struct load *load)
 }
 
 /*
- * A link on a kernel function cannot be updated: an upgrade makes a new one, which
- * takes the old one's pin. Both run for a moment, and do no harm twice. That the kernel
- * has no such links is told as a feature.
+ * A link on a kernel function cannot be updated: an upgrade makes a new one, which takes
+ * the old one's pin when all is proven. That the kernel has no such links is told as
+ * a feature.
  */
-static int trace_attach(struct load *load, enum hook_index hook)
+static void trace_attach(struct load *load, enum hook_index hook)
 {
 	struct bpf_program *program = program_of(load, hook);
-	char path[PATH_MAX];
-	int fd = -1, err = pin_path(load->datapath, hooks[hook].program, path);
 
-	if (err)
-		return err;
 	if (program && bpf_program__fd(program) >= 0)
-		fd = bpf_link_create(bpf_program__fd(program), 0, hooks[hook].type, NULL);
-	if (fd < 0) {
+		load->trace[hook] =
+			bpf_link_create(bpf_program__fd(program), 0, hooks[hook].type, NULL);
+	if (load->trace[hook] < 0)
 		feature_off(
 			&load->meta, SST_FEATURE_SPLICE_READERS,
 			"no fentry or fmod_ret on this kernel: such readers are not recognised");
-		return 0;
-	}
-	cleanup_close(&load->datapath->link[hook]);
-	load->datapath->link[hook] = fd;
-	if (unlink(path) && errno != ENOENT)
-		return -errno;
-	return bpf_obj_pin(fd, path) ? -errno : 0;
 }
 
 static int link_make(struct load *load, enum hook_index hook)
@@ -171,11 +163,27 @@ static int link_make(struct load *load, enum hook_index hook)
 	return 0;
 }
 
+/* What a link runs now, to be able to go back to: by its pin; by its id, which needs
+ * CAP_SYS_ADMIN, where an upgrade was killed between two pins. */
+static int link_program(struct load *load, enum hook_index hook)
+{
+	struct bpf_link_info info = {};
+	__u32 size = sizeof(info);
+	int fd = program_pin_open(load->datapath, hook);
+
+	if (fd != -ENOENT)
+		return fd;
+	if (bpf_obj_get_info_by_fd(load->datapath->link[hook], &info, &size))
+		return -errno;
+	fd = bpf_prog_get_fd_by_id(info.prog_id);
+	return fd < 0 ? -errno : fd;
+}
+
 static int link_swap(struct load *load, enum hook_index hook)
 {
 	int link = load->datapath->link[hook];
 
-	load->old_program[hook] = program_pin_open(load->datapath, hook);
+	load->old_program[hook] = link_program(load, hook);
 	if (load->old_program[hook] < 0)
 		return load->old_program[hook];
 	if (!bpf_link_update(link, bpf_program__fd(program_of(load, hook)), NULL))
@@ -183,21 +191,38 @@ static int link_swap(struct load *load, enum hook_index hook)
 	return -errno;
 }
 
-/* The new programs take the old ones' pins, which are what an upgrade goes back to. */
-static int pin_programs(struct load *load)
+/* Pins fd at path in place of what is there; -1 takes away what is there. */
+static int repin(int fd, const char *path)
+{
+	char beside[PATH_MAX];
+
+	if (fd < 0)
+		return unlink(path) && errno != ENOENT ? -errno : 0;
+	if (snprintf(beside, sizeof(beside), "%s-new", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (unlink(beside) && errno != ENOENT)
+		return -errno;
+	if (bpf_obj_pin(fd, beside) || rename(beside, path))
+		return -errno;
+	return 0;
+}
+
+/* The pins name what runs: programs, which are what an upgrade goes back to, and links on
+ * kernel functions. */
+static int pin_running(struct load *load)
 {
 	for (int i = 0; i < HOOK_MAX; i++) {
+		bool trace = hooks[i].kind == HOOK_TRACE;
 		char path[PATH_MAX];
-		int err = program_pin_path(load->datapath, i, path);
+		int err = trace ? pin_path(load->datapath, hooks[i].program, path)
+				: program_pin_path(load->datapath, i, path);
 
+		if (!err)
+			err = repin(trace ? load->trace[i] : bpf_program__fd(program_of(load, i)),
+				    path);
 		if (err)
-			return err;
-		if (unlink(path) && errno != ENOENT)
-			return -errno;
-		if (load->datapath->link[i] < 0 && hooks[i].kind == HOOK_TRACE)
-			continue;
-		if (bpf_obj_pin(bpf_program__fd(program_of(load, i)), path))
-			return -errno;
+			return fail(load->problems, err, "%s cannot be pinned: %s",
+				    hooks[i].program, strerror(-err));
 	}
 	return 0;
 }
@@ -214,12 +239,12 @@ static int attach_all(struct load *load, bool upgrade)
 {
 	memset(load->meta.feature_off, 0, sizeof(load->meta.feature_off));
 	for (int i = 0; i < HOOK_MAX; i++) {
-		int err;
+		int err = 0;
 
 		if (hooks[i].kind == HOOK_SK_MSG)
 			err = sk_msg_attach(load, i);
 		else if (hooks[i].kind == HOOK_TRACE)
-			err = trace_attach(load, i);
+			trace_attach(load, i);
 		else
 			err = upgrade ? link_swap(load, i) : link_make(load, i);
 		if (err)
@@ -235,9 +260,15 @@ static int attach_all(struct load *load, bool upgrade)
  * works with the old ones; the next load replaces it. */
 static void swap_back(struct load *load)
 {
-	for (int i = 0; i < HOOK_MAX; i++)
-		if (load->old_program[i] >= 0)
-			bpf_link_update(load->datapath->link[i], load->old_program[i], NULL);
+	for (int i = 0; i < HOOK_MAX; i++) {
+		char path[PATH_MAX];
+
+		if (load->old_program[i] < 0)
+			continue;
+		bpf_link_update(load->datapath->link[i], load->old_program[i], NULL);
+		if (!program_pin_path(load->datapath, i, path))
+			repin(load->old_program[i], path);
+	}
 }
 
 static int take_map_fds(struct load *load)
@@ -297,6 +328,26 @@ static int first_entries(struct load *load)
 	return config_write(load->datapath, &config);
 }
 
+static __u32 map_id(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+}
+
+/* Before the self-test, which tries it. */
+static int tell_map_id(struct load *load)
+{
+	struct sst_config config;
+	int err = config_read(load->datapath, &config);
+
+	if (err)
+		return err;
+	config.spliced_map_id = map_id(load->datapath->map[MAP_spliced]);
+	return config_write(load->datapath, &config);
+}
+
 /* Runs the self-test and writes down what it found. */
 static int prove(struct load *load)
 {
@@ -307,6 +358,9 @@ static int prove(struct load *load)
 	if (!load->skeleton->rodata->have_set_retval)
 		feature_off(meta, SST_FEATURE_SET_RETVAL,
 			    "no bpf_set_retval() before 5.18: a refused connect() says EPERM");
+	err = tell_map_id(load);
+	if (err)
+		return err;
 	err = selftest_run(load->datapath, load->cgroup_fd, meta, load->problems);
 	if (err)
 		return err;
@@ -356,14 +410,15 @@ static int upgrade(struct load *load, const struct datapath_options *options)
 	if (!err)
 		err = prove(load);
 	if (!err)
-		err = write_meta(load);
+		err = pin_running(load);
 	if (!err)
-		err = pin_programs(load);
+		err = write_meta(load);
 	if (err) {
 		swap_back(load);
 		config_write(datapath, &before);
+		return err;
 	}
-	return err;
+	return datapath_stop_splice(datapath); /* what the new self-test forbids */
 }
 
 /* Renames abi<N>-new to abi<N>. */
@@ -390,9 +445,9 @@ static int first_load_in(struct load *load, const struct datapath_options *optio
 	if (!err)
 		err = prove(load);
 	if (!err)
-		err = write_meta(load);
+		err = pin_running(load);
 	if (!err)
-		err = pin_programs(load);
+		err = write_meta(load);
 	return err;
 }
 
@@ -436,39 +491,24 @@ static int pin_folder(struct datapath *datapath, struct problems *problems)
 	return 0;
 }
 
-/* Ctrl-C in the middle would leave a test process and half a load behind; it is
- * delivered when the load is whole, or rolled back. */
-static void block_signals(sigset_t *before)
-{
-	sigset_t ends;
-
-	sigemptyset(&ends);
-	sigaddset(&ends, SIGINT);
-	sigaddset(&ends, SIGTERM);
-	sigaddset(&ends, SIGHUP);
-	sigprocmask(SIG_BLOCK, &ends, before);
-}
-
 int datapath_load(const struct datapath_options *options, struct problems *problems,
 		  struct datapath **ret)
 {
 	_cleanup_datapath_ struct datapath *datapath = datapath_new(options->pin);
 	struct datapath *existing = NULL;
-	sigset_t before;
 	struct load load = { .datapath = datapath, .problems = problems, .cgroup_fd = -1 };
 	int err;
 
 	if (!datapath)
 		return -ENOMEM;
 	for (int i = 0; i < HOOK_MAX; i++)
-		load.old_program[i] = -1;
+		load.old_program[i] = load.trace[i] = -1;
 	libbpf_set_print(options->verbose ? loud : quiet);
 	err = host_check(problems);
 	if (!err)
 		err = pin_folder(datapath, problems);
 	if (err)
 		return err;
-	block_signals(&before);
 	err = datapath_open(options->pin, &existing);
 	datapath_close(existing);
 	if (err == -EPROTO)
@@ -478,7 +518,6 @@ int datapath_load(const struct datapath_options *options, struct problems *probl
 	else
 		err = err ? first_load(&load, options) : upgrade(&load, options);
 	load_release(&load);
-	sigprocmask(SIG_SETMASK, &before, NULL);
 	if (err) {
 		rmdir(options->pin);
 		return err;

@@ -127,12 +127,11 @@ int datapath_attach_pins(struct datapath *datapath)
 			return datapath->map[i];
 	}
 	for (int i = 0; i < HOOK_MAX; i++) {
-		if (hooks[i].kind == HOOK_SK_MSG)
+		/* a TRACE link that we held open would outlive its pin */
+		if (hooks[i].kind == HOOK_SK_MSG || hooks[i].kind == HOOK_TRACE)
 			continue;
 		datapath->link[i] = pinned(datapath, hooks[i].program);
-		if (datapath->link[i] == -ENOENT && hooks[i].kind == HOOK_TRACE)
-			datapath->link[i] = -1;
-		else if (datapath->link[i] < 0)
+		if (datapath->link[i] < 0)
 			return datapath->link[i];
 	}
 	return datapath_map_slots(datapath);

@@ -97,16 +97,17 @@ static int drain(struct datapath *datapath, const struct unload_options *options
 	struct sst_config config;
 	int err = config_read(datapath, &config);
 
-	if (!err)
-		err = splice_off(datapath, &config);
+	if (err)
+		return err;
+	err = splice_off(datapath, &config);
 	if (!err)
 		err = wait_unread(datapath, options->drain_ms);
 	if (err == -EBUSY && options->force)
 		return 0;
-	if (err == -EBUSY) {
+	if (err == -EBUSY)
 		datapath_unread(datapath, name_unread, problems);
+	if (err)
 		config_write(datapath, &config);
-	}
 	return err;
 }
 

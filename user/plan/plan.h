@@ -55,7 +55,7 @@ enum step_kind {
 	/* GRACE */
 	STEP_GRACE,
 	/* REMOVE */
-	/* id, endpoint with state REMOVED; on_remove says what befalls its flows */
+	/* id, endpoint with state REMOVED; its service's on_remove says what befalls its flows */
 	STEP_RETIRE_ENDPOINT,
 	/* id: value and statistics */
 	STEP_DELETE_ENDPOINT,
@@ -81,10 +81,7 @@ union step_value {
 struct step {
 	enum step_kind kind;
 	uint32_t id;
-	bool replaces;     /* old holds what was there */
-	uint8_t on_remove; /* RETIRE_ENDPOINT: enum sst_on_remove of its service */
-	/* RETIRE_ENDPOINT: of its service, 0: none; connected UDP sockets are always ended */
-	uint8_t protocol;
+	bool replaces; /* old holds what was there */
 	union step_value value;
 	union step_value old;
 };

@@ -230,8 +230,6 @@ static void retire_members(const struct unit *unit, struct draft *draft)
 		step = replacing_step(draft, STEP_RETIRE_ENDPOINT, member->id);
 		step->value.endpoint = member->value;
 		step->old.endpoint = flipped_value(member);
-		step->on_remove = unit->value.on_remove;
-		step->protocol = unit->info.protocol;
 	}
 }
 

@@ -89,8 +89,8 @@ static void test_status(void **unused UNUSED)
 	assert_contains(&out, "version     0.1.0, ABI 1\n");
 	assert_contains(&out, "loaded      2026-01-02T03:04:05.006000000Z, 2 times\n");
 	assert_contains(&out, "generation  7\n");
-	assert_contains(&out, "\nsplice        on     two sockets of the node");
-	assert_contains(&out, "\nsplice-auto   off    FIONREAD does not see messages\n");
+	assert_contains(&out, "\nsplice          on     two sockets of the node");
+	assert_contains(&out, "\nsplice-auto     off    FIONREAD does not see messages\n");
 	assert_contains(&out, "\npairs      512     65536  0.8%\n");
 }
 

@@ -288,22 +288,31 @@ static void on_end(uv_signal_t *handle, int signum)
 
 static int make_parent(const char *path)
 {
-	char copy[PATH_MAX + 1];
-
-	char *folder;
+	char copy[PATH_MAX];
 
 	snprintf(copy, sizeof(copy), "%s", path);
-	folder = dirname(copy);
-	if (mkdir(folder, 0755) && errno != EEXIST) {
-		log_line("%s: its folder cannot be made: %s", path, strerror(errno));
+	if (!mkdir(dirname(copy), 0755) || errno == EEXIST)
+		return 0;
+	log_line("%s: its folder cannot be made: %s", path, strerror(errno));
+	return -errno;
+}
+
+/* As the stats file will be: by a file beside it. */
+static int try_writing(const char *path)
+{
+	char beside[PATH_MAX];
+	int fd;
+
+	if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = mkstemp(beside);
+	if (fd < 0) {
+		log_line("%s cannot be written: %s", path, strerror(errno));
 		return -errno;
 	}
-	/* with the slash only a folder is meant */
-	strcat(folder, "/");
-	if (!access(folder, W_OK | X_OK))
-		return 0;
-	log_line("%s: its folder cannot be written: %s", path, strerror(errno));
-	return -errno;
+	close(fd);
+	unlink(beside);
+	return 0;
 }
 
 /* The one we locked may have been removed by a daemon that ended meanwhile. */
@@ -345,7 +354,8 @@ int daemon_prepare(const struct daemon_options *options)
 		log_line("%s: a socket's path has at most %zu bytes", options->socket, longest);
 		return -ENAMETOOLONG;
 	}
-	err = make_parent(options->socket) ?: make_parent(options->stats);
+	err = make_parent(options->socket) ?: make_parent(options->stats) ?:
+	      try_writing(options->stats);
 	return err ?: claim(options->socket);
 }
 

@@ -9,6 +9,12 @@
 #include "lib/record.h"
 #include "lib/splice.h"
 
+/* The flow a walk has come to; a walk ends with a call that has neither. */
+static __always_inline struct sst_flow *flow_walked(struct sock *sk, const void *value)
+{
+	return sk && value ? bpf_sk_storage_get(&flows, sk, 0, 0) : 0;
+}
+
 static __always_inline void write_record(struct seq_file *seq, struct sock *sk,
 					 struct sst_flow *flow)
 {
@@ -44,9 +50,7 @@ int sst_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	struct sst_flow *flow;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	flow = flow_walked(sk, ctx->value);
 	if (flow && is_live(flow, sk))
 		write_record(ctx->meta->seq, sk, flow);
 	return 0;
@@ -60,9 +64,7 @@ int sst_unread(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	flow = flow_walked(sk, ctx->value);
 	pair = flow ? pair_of(flow) : 0;
 	if (pair && pair->end[flow->role & 1].state >= SST_STATE_ADOPTED && spliced_unread(sk))
 		write_record(ctx->meta->seq, sk, flow);
@@ -100,9 +102,7 @@ int sst_leavers(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sock *sk = ctx->sk;
 	struct sst_flow *flow;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	flow = flow_walked(sk, ctx->value);
 	if (flow && must_end(flow, sk))
 		write_record(ctx->meta->seq, sk, flow);
 	return 0;
@@ -117,9 +117,7 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sst_flow *flow;
 	struct tcp_sock *tp;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	flow = flow_walked(sk, ctx->value);
 	if (!flow || flow->state != SST_FLOW_ESTABLISHED || flow->protocol != IPPROTO_TCP)
 		return 0;
 	tp = bpf_skc_to_tcp_sock(sk);
@@ -205,9 +203,7 @@ int sst_stop(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 
-	if (!sk || !ctx->value)
-		return 0;
-	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
+	flow = flow_walked(sk, ctx->value);
 	pair = flow ? pair_of(flow) : 0;
 	if (pair && pair->allowed && !splice_allowed(flow->service, &why))
 		pair_stop(pair);

@@ -20,7 +20,7 @@
 
 static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 {
-	struct sst_nomination nomination = { .flow = flow->cookie };
+	struct sst_nomination nomination = { .flow = flow->cookie, .doomed = 1 };
 
 	if (flow->doomed)
 		return;

@@ -436,7 +436,9 @@ static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 /* Ring `nominations`: a flow waits to be adopted, or to be reset. */
 struct sst_nomination {
 	__u64 flow;
+	__u32 doomed; /* 1: to be reset */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_nomination) == 8, "sst_nomination");
+static_assert(sizeof(struct sst_nomination) == 16, "sst_nomination");
 
 #endif /* SIDESTEP_ABI_H */

@@ -116,10 +116,10 @@ int cli_load(const struct cli_options *options, const struct model *model, struc
 void cli_print_changes(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_changes; i++) {
-		const struct change *change = &plan->changes[i];
+		_cleanup_text_ struct text line = {};
 
-		printf("%c %s %s%s%s\n", change->op, change->kind, change->name ?: "",
-		       change->detail ? ": " : "", change->detail ?: "");
+		change_tell(&plan->changes[i], &line);
+		puts(text_string(&line));
 	}
 	if (!plan->n_changes)
 		puts("no difference");

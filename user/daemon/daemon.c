@@ -44,6 +44,7 @@ struct daemon {
 	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
 	bool too_large;    /* the file did not fit beside what is still there */
+	bool doomed;       /* flows wait to be reset */
 	bool stuck;        /* told of sockets that cannot be ended */
 	bool lost_datapath;
 };
@@ -69,10 +70,10 @@ static int reload_locked(struct daemon *daemon, const struct model *model,
 	if (err)
 		return err;
 	for (size_t i = 0; i < plan.n_changes; i++) {
-		const struct change *change = &plan.changes[i];
+		_cleanup_text_ struct text line = {};
 
-		log_line("%c %s %s%s%s", change->op, change->kind, change->name ?: "",
-			 change->detail ? ": " : "", change->detail ?: "");
+		change_tell(&plan.changes[i], &line);
+		log_line("%s", text_string(&line));
 	}
 	return 0;
 }
@@ -173,9 +174,11 @@ static void on_event(const void *data, size_t size, void *arg)
 /* The walks that follow find it, among the candidates or the leavers. */
 static void on_nomination(const void *data, size_t size, void *arg)
 {
-	(void)data;
-	(void)size;
-	(void)arg;
+	const struct sst_nomination *nomination = data;
+	struct daemon *daemon = arg;
+
+	if (size >= sizeof(*nomination) && nomination->doomed)
+		daemon->doomed = true;
 }
 
 /* Those that cannot be ended are told of once. */
@@ -183,6 +186,7 @@ static void end_leavers(struct daemon *daemon)
 {
 	_cleanup_problems_ struct problems problems = {};
 
+	daemon->doomed = false;
 	datapath_end_leavers(daemon->datapath, &problems);
 	if (!daemon->stuck)
 		log_problems(&problems);
@@ -214,7 +218,8 @@ static void on_nominations_ready(uv_poll_t *poll, int status, int events)
 	if (ring_consume(daemon->nominations) <= 0)
 		return;
 	datapath_adopt(daemon->datapath);
-	end_leavers(daemon);
+	if (daemon->doomed) /* a walk over all flows, not over a few candidates */
+		end_leavers(daemon);
 }
 
 /* ---- statistics ----------------------------------------------------------------- */

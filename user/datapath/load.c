@@ -387,6 +387,19 @@ static int write_meta(struct load *load)
 	return meta_write(load->datapath, meta);
 }
 
+static int attach_and_prove(struct load *load, bool upgrade)
+{
+	int err = attach_all(load, upgrade);
+
+	if (!err)
+		err = prove(load);
+	if (!err)
+		err = pin_running(load);
+	if (!err)
+		err = write_meta(load);
+	return err;
+}
+
 static int upgrade(struct load *load, const struct datapath_options *options)
 {
 	struct datapath *datapath = load->datapath;
@@ -406,13 +419,7 @@ static int upgrade(struct load *load, const struct datapath_options *options)
 	if (!err)
 		err = load_programs(load);
 	if (!err)
-		err = attach_all(load, true);
-	if (!err)
-		err = prove(load);
-	if (!err)
-		err = pin_running(load);
-	if (!err)
-		err = write_meta(load);
+		err = attach_and_prove(load, true);
 	if (err) {
 		swap_back(load);
 		config_write(datapath, &before);
@@ -441,13 +448,7 @@ static int first_load_in(struct load *load, const struct datapath_options *optio
 	if (!err)
 		err = first_entries(load);
 	if (!err)
-		err = attach_all(load, false);
-	if (!err)
-		err = prove(load);
-	if (!err)
-		err = pin_running(load);
-	if (!err)
-		err = write_meta(load);
+		err = attach_and_prove(load, false);
 	return err;
 }
 

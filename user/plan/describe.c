@@ -345,3 +345,12 @@ void changes_write(const struct diff *diff, struct draft *draft)
 	tell_units(diff, draft);
 	tell_gone_addresses(diff, draft);
 }
+
+void change_tell(const struct change *change, struct text *out)
+{
+	text_add(out, "%c %s", change->op, change->kind);
+	if (change->name && *change->name)
+		text_add(out, " %s", change->name);
+	if (change->detail)
+		text_add(out, ": %s", change->detail);
+}

@@ -34,6 +34,7 @@
 #include <stdint.h>
 
 #include "core/problems.h"
+#include "core/text.h"
 #include "model/model.h"
 #include "model/state.h"
 
@@ -96,6 +97,9 @@ struct change {
 	char *name;       /* "web/http 10.96.0.10:80/TCP", "web/http 10.1.0.2:8080"; node: "" */
 	char *detail;     /* "weight 1 -> 3", NULL: nothing to add */
 };
+
+/* Appends "~ endpoint web/http 10.1.0.2:8080: weight 1 -> 3", without a newline. */
+void change_tell(const struct change *change, struct text *out);
 
 struct plan {
 	struct step *steps;

@@ -161,6 +161,26 @@ redirecting() {
 	[ "$(metric sidestep_splice_refused_total reason=blocking)" -gt 0 ]
 }
 
+@test "a refusal is the last word for both ends" {
+	local load
+
+	spliced on
+	server blocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader blocking --sizes 64 \
+		--phases pingpong --rounds 2000 --connections 4 --one-connection --seconds 0
+	load=$PID
+	# one end counts the reason, the other that its peer was refused; none waits on
+	wait_until 20 both_ends_refused
+	finish "$load"
+	finish "$SERVER"
+}
+
+both_ends_refused() {
+	[ "$(metric sidestep_splice_refused_total reason=peer)" -gt 0 ] &&
+		[ "$(metric sidestep_splice_refused_total reason=blocking)" -gt 0 ] &&
+		show flows && check 'length > 0 and all(.[]; .splice_state == "tcp")' >/dev/null
+}
+
 @test "splice: off leaves everything to TCP" {
 	spliced off
 	server epoll-et --nonblocking

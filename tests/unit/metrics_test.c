@@ -95,6 +95,31 @@ static int compare_lines(const void *a, const void *b)
 }
 
 /* Two samples of one series make the reader refuse the whole file. */
+/* 100,000 endpoints would make a file of 200 MB. */
+static void test_endpoints_are_bounded(void **unused UNUSED)
+{
+	_cleanup_free_ struct state_endpoint *endpoints =
+		calloc(METRICS_ENDPOINTS_MAX + 1, sizeof(*endpoints));
+	struct state_service service = { .id = 1, .info = { .name = "web" } };
+	struct state state = { .services = &service, .n_services = 1, .endpoints = endpoints };
+
+	assert_non_null(endpoints);
+	for (uint32_t i = 0; i <= METRICS_ENDPOINTS_MAX; i++) {
+		endpoints[i].id = i + 1;
+		endpoints[i].value.service = 1;
+		endpoints[i].value.address.w[3] = i;
+	}
+	for (int more = 0; more <= 1; more++) {
+		_cleanup_text_ struct text out = {};
+
+		state.n_endpoints = METRICS_ENDPOINTS_MAX + more;
+		assert_int_equal(metrics_write(&state, NULL, &out), 0);
+		assert_int_equal(!!strstr(out.data, "\nsidestep_endpoint_weight{"), !more);
+		assert_non_null(strstr(out.data, more ? "\nsidestep_endpoints_unlisted 1001\n"
+						      : "\nsidestep_endpoints_unlisted 0\n"));
+	}
+}
+
 static void test_series_are_unique(void **unused UNUSED)
 {
 	const char *lines[4096];
@@ -278,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_without_daemon),
 		cmocka_unit_test(test_escaping),
+		cmocka_unit_test(test_endpoints_are_bounded),
 		cmocka_unit_test(test_series_are_unique),
 		cmocka_unit_test(test_families_are_documented),
 		cmocka_unit_test(test_reasons_are_documented),

@@ -8,6 +8,7 @@
 #include "datapath/internal.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -36,6 +37,7 @@ static void load_release(struct load *load)
 		cleanup_close(&load->old_program[i]);
 		cleanup_close(&load->trace[i]);
 	}
+	malloc_trim(0); /* libbpf has read all of the kernel's BTF; a daemon stays */
 }
 
 static int quiet(enum libbpf_print_level level, const char *format, va_list ap)

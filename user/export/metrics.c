@@ -125,6 +125,12 @@ static int list_services(const struct state *state, struct series_list *ret)
 	return series_list_error(ret);
 }
 
+/* All or none: a series that comes and goes with its neighbours is worse than none. */
+static size_t endpoints_unlisted(const struct state *state)
+{
+	return state->n_endpoints > METRICS_ENDPOINTS_MAX ? state->n_endpoints : 0;
+}
+
 static int list_endpoints(const struct state *state, struct series_list *ret)
 {
 	char text[ADDRESS_TEXT_MAX];
@@ -133,6 +139,8 @@ static int list_endpoints(const struct state *state, struct series_list *ret)
 	err = series_list_init(ret, state->n_endpoints + 1);
 	if (err)
 		return err;
+	if (endpoints_unlisted(state))
+		return 0;
 	for (size_t i = 0; i < state->n_endpoints; i++) {
 		const struct sst_endpoint *endpoint = &state->endpoints[i].value;
 		const struct state_service *service = state_service(state, endpoint->service);
@@ -266,6 +274,9 @@ static int add_endpoints(struct text *out, const struct state *state)
 	err = list_endpoints(state, &list);
 	if (err)
 		return err;
+	add_family(out, "sidestep_", "endpoints_unlisted", "gauge",
+		   "Endpoints without series of their own, since there are too many");
+	text_add(out, "sidestep_endpoints_unlisted %zu\n", endpoints_unlisted(state));
 	add_stats(out, ENDPOINT_PREFIX, &list, true);
 	add_family(out, ENDPOINT_PREFIX, "state", "gauge", "1 for the state the endpoint is in");
 	for (size_t i = 0; i < list.n; i++)

@@ -49,7 +49,7 @@ SKEL     := $(BUILD)/sidestep.skel.h
 
 # Pure code: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/source/*.c user/plan/*.c \
-                              user/flow/*.c user/export/*.c))
+                              user/export/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)

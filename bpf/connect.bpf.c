@@ -19,16 +19,19 @@ enum { REFUSE = 0, PROCEED = 1 };
 /* The one place where a reason becomes a verdict. */
 static __always_inline int verdict(enum sst_counter reason, const struct choice *choice)
 {
-	struct sst_config *node = settings();
+	struct sst_config *node;
 	int proceed = PROCEED;
 	struct books books;
 
-	if (reason == SST_COUNTER_CONNECT_UNDECIDED && node && node->fail_closed) {
-		reason = SST_COUNTER_CONNECT_UNDECIDED_CLOSED;
-		proceed = REFUSE;
+	if (reason == SST_COUNTER_CONNECT_UNDECIDED) {
+		node = settings();
+		if (node && node->fail_closed) {
+			reason = SST_COUNTER_CONNECT_UNDECIDED_CLOSED;
+			proceed = REFUSE;
+		}
 	}
 	if (reason == SST_COUNTER_CONNECT_NO_ENDPOINT) {
-		books_open(&books, books_of(choice->service), 0);
+		books_begin(&books, choice->service, 0);
 		books_add(&books, refused, 1);
 		proceed = REFUSE;
 	}
@@ -112,7 +115,7 @@ do_connect(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct 
 	if (flow)
 		flow_chose(flow, to, choice);
 	if (to->protocol == IPPROTO_UDP) {
-		books_open(&books, books_of(choice->service), choice->endpoint);
+		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_connected, 1);
 	}
 	return reason;
@@ -128,7 +131,7 @@ do_sendmsg(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct 
 		return SST_COUNTER_CONNECT_PROTOCOL;
 	reason = udp_choose(ctx, to, choice);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED) {
-		books_open(&books, books_of(choice->service), choice->endpoint);
+		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_datagrams, 1);
 	}
 	return reason;

@@ -47,8 +47,7 @@ static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
 	struct books books;
 
 	flow->counted = 1;
-	flow->booked = books_of(flow->service);
-	books_open(&books, flow->booked, flow->endpoint);
+	flow->booked = books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, opened, 1);
 	event_send(tp, flow, 0, SST_RECORD_OPEN, SST_COUNTER_EVENT_OPEN,
 		   SST_COUNTER_EVENT_OPEN_LOST);
@@ -183,7 +182,7 @@ static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	struct books books;
 
-	books_open(&books, books_of(flow->service), flow->endpoint);
+	books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, failed, 1);
 	event_send(tp, flow, 0, SST_RECORD_FAILED, SST_COUNTER_EVENT_FAILED,
 		   SST_COUNTER_EVENT_FAILED_LOST);

@@ -27,13 +27,18 @@ static __always_inline void books_open(struct books *books, __u32 service, __u32
 	books->endpoint = endpoint ? bpf_map_lookup_elem(&endpoint_stats, &endpoint) : 0;
 }
 
-/* The service that a new flow is counted under: its own, or 0 when that has just left
- * the map. The end of the flow must be counted where its begin was. */
-static __always_inline __u32 books_of(__u32 service)
+/*
+ * For what is new: its own service's books, or those of 0 when that has just left the
+ * map. Returns which; the end of a flow must be counted where its begin was.
+ */
+static __always_inline __u32 books_begin(struct books *books, __u32 service, __u32 endpoint)
 {
-	if (bpf_map_lookup_elem(&service_stats, &service))
+	books_open(books, service, endpoint);
+	if (books->service)
 		return service;
 	count(SST_COUNTER_FLOW_NO_STATS);
+	service = 0;
+	books->service = bpf_map_lookup_elem(&service_stats, &service);
 	return 0;
 }
 

@@ -80,9 +80,7 @@ static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
 		return SST_COUNTER_REFUSE_BLOCKING;
 	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
 		return SST_COUNTER_REFUSE_LOWAT;
-	if (BPF_CORE_READ(sk, __sk_common.skc_flags) >>
-		    bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) &
-	    1)
+	if (flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1)
 		return SST_COUNTER_REFUSE_ZEROCOPY;
 	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
 		return SST_COUNTER_REFUSE_ULP;

@@ -40,7 +40,7 @@ static __always_inline __u32 udp_recall(struct udp_peers *peers,
 static __always_inline void udp_remember(struct udp_peers *peers, const struct sst_udp_peer *given)
 {
 	__u64 oldest = ~0ULL;
-	int victim = 0, recycled;
+	int victim = 0, recycled = 0;
 
 	bpf_spin_lock(&peers->lock);
 	for (int i = 0; i < SST_UDP_PEERS; i++) {
@@ -55,13 +55,12 @@ static __always_inline void udp_remember(struct udp_peers *peers, const struct s
 			victim = i;
 		}
 	}
+	/* always so; the verifier wants to see it */
 	if (victim >= 0 && victim < SST_UDP_PEERS) {
 		struct sst_udp_peer *peer = &peers->peer[victim];
 
 		recycled = peer->endpoint && peer->endpoint != given->endpoint;
 		*peer = *given;
-	} else {
-		recycled = 0;
 	}
 	bpf_spin_unlock(&peers->lock);
 	if (recycled)

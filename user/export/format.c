@@ -59,38 +59,6 @@ char *format_time(uint64_t realtime_ns, char *buf)
 
 #define NAME_OF(names, i) ((i) < ARRAY_SIZE(names) && (names)[i] ? (names)[i] : "?")
 
-const char *balance_name(uint8_t balance)
-{
-	static const char *const names[] = {
-		[SST_BALANCE_RANDOM] = "random",
-		[SST_BALANCE_ROUND_ROBIN] = "round-robin",
-	};
-
-	return NAME_OF(names, balance);
-}
-
-const char *splice_name(uint8_t splice)
-{
-	static const char *const names[] = {
-		[SST_SPLICE_INHERIT] = "inherit",
-		[SST_SPLICE_OFF] = "off",
-		[SST_SPLICE_AUTO] = "auto",
-		[SST_SPLICE_ON] = "on",
-	};
-
-	return NAME_OF(names, splice);
-}
-
-const char *on_remove_name(uint8_t on_remove)
-{
-	static const char *const names[] = {
-		[SST_ON_REMOVE_KEEP] = "keep",
-		[SST_ON_REMOVE_RESET] = "reset",
-	};
-
-	return NAME_OF(names, on_remove);
-}
-
 const char *endpoint_state_name(uint8_t state)
 {
 	static const char *const names[] = {

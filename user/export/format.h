@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "model/state.h"
+#include "model/words.h"
 
 /* Large enough for each function below. */
 #define FORMAT_MAX 40
@@ -20,9 +21,6 @@ char *format_duration(uint64_t ns, char *buf);
 char *format_time(uint64_t realtime_ns, char *buf);
 
 /* A number that no name fits is told as "?". */
-const char *balance_name(uint8_t balance);         /* enum sst_balance */
-const char *splice_name(uint8_t splice);           /* enum sst_splice */
-const char *on_remove_name(uint8_t on_remove);     /* enum sst_on_remove */
 const char *endpoint_state_name(uint8_t state);    /* enum sst_endpoint_state */
 const char *splice_state_name(uint8_t state);      /* enum sst_splice_state */
 const char *record_type_name(uint8_t record_type); /* enum sst_record_type */

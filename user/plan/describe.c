@@ -7,23 +7,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
-
-static const char *const balance_names[] = {
-	[SST_BALANCE_RANDOM] = "random",
-	[SST_BALANCE_ROUND_ROBIN] = "round-robin",
-};
-
-static const char *const splice_names[] = {
-	[SST_SPLICE_INHERIT] = "inherit",
-	[SST_SPLICE_OFF] = "off",
-	[SST_SPLICE_AUTO] = "auto",
-	[SST_SPLICE_ON] = "on",
-};
-
-static const char *const on_remove_names[] = {
-	[SST_ON_REMOVE_KEEP] = "keep",
-	[SST_ON_REMOVE_RESET] = "reset",
-};
+#include "model/words.h"
 
 static const char *const fail_names[] = { "open", "closed" };
 
@@ -140,8 +124,7 @@ static void tell_node(const struct diff *diff, struct draft *draft)
 	const struct sst_config *before = &diff->state->config, *after = &diff->config;
 	struct text name = { 0 }, detail = { 0 };
 
-	add_renaming(&detail, "splice", name_of(splice_names, before->splice),
-		     name_of(splice_names, after->splice));
+	add_renaming(&detail, "splice", splice_name(before->splice), splice_name(after->splice));
 	add_renaming(&detail, "fail", name_of(fail_names, before->fail_closed),
 		     name_of(fail_names, after->fail_closed));
 	if (detail.length)
@@ -171,7 +154,7 @@ static void tell_new_service(const struct unit *unit, size_t addresses, struct d
 	add_count(&detail, n, "endpoint");
 	if (ready != n)
 		text_add(next_part(&detail), "%zu ready", ready);
-	text_add(next_part(&detail), "%s", name_of(balance_names, unit->value.balance));
+	text_add(next_part(&detail), "%s", balance_name(unit->value.balance));
 	tell_service(unit, '+', &detail, draft);
 }
 
@@ -198,12 +181,11 @@ static void tell_changed_service(const struct unit *unit, struct draft *draft)
 	if (strncmp(unit->old->info.port_name, unit->info.port_name, SST_PORT_NAME_MAX))
 		text_add(next_part(&detail), "port name '%.*s' -> '%s'", SST_PORT_NAME_MAX,
 			 unit->old->info.port_name, unit->info.port_name);
-	add_renaming(&detail, "balance", name_of(balance_names, before->balance),
-		     name_of(balance_names, after->balance));
-	add_renaming(&detail, "splice", name_of(splice_names, before->splice),
-		     name_of(splice_names, after->splice));
-	add_renaming(&detail, "on-remove", name_of(on_remove_names, before->on_remove),
-		     name_of(on_remove_names, after->on_remove));
+	add_renaming(&detail, "balance", balance_name(before->balance),
+		     balance_name(after->balance));
+	add_renaming(&detail, "splice", splice_name(before->splice), splice_name(after->splice));
+	add_renaming(&detail, "on-remove", on_remove_name(before->on_remove),
+		     on_remove_name(after->on_remove));
 	add_number(&detail, "affinity", before->affinity_s, after->affinity_s, "s");
 	if (detail.length)
 		tell_service(unit, '~', &detail, draft);

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The configuration's own words for what abi.h numbers. A number without one is "?". */
+#ifndef SIDESTEP_MODEL_WORDS_H
+#define SIDESTEP_MODEL_WORDS_H
+
+#include <stdint.h>
+
+const char *balance_name(uint8_t balance);     /* enum sst_balance */
+const char *splice_name(uint8_t splice);       /* enum sst_splice */
+const char *on_remove_name(uint8_t on_remove); /* enum sst_on_remove */
+
+#endif

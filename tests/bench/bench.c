@@ -83,6 +83,7 @@ static struct {
 	uint64_t rounds;
 	uint64_t milliseconds;  /* each measurement */
 	const char *congestion; /* control of TCP; NULL: the machine's */
+	const char *test;	/* the only one; NULL: all of them */
 	struct layout layouts[LAYOUTS_MAX];
 	unsigned n_layouts;
 	struct variant variants[VARIANTS_MAX];
@@ -278,10 +279,15 @@ static void add_rows(const struct test *test, const struct layout *layout, unsig
 
 static void make_rows(void)
 {
-	for (unsigned t = 0; t < ARRAY_SIZE(tests); t++)
+	for (unsigned t = 0; t < ARRAY_SIZE(tests); t++) {
+		if (opt.test && strcmp(opt.test, tests[t].name))
+			continue;
 		for (unsigned l = 0; l < opt.n_layouts; l++)
 			for (unsigned cpus = 1; cpus <= tests[t].cpus_max && cpus <= n_cpus; cpus++)
 				add_rows(&tests[t], &opt.layouts[l], cpus);
+	}
+	if (!n_rows)
+		tool_exit(EXIT_USAGE, "--test: there is no \"%s\"", opt.test);
 	samples = tool_alloc(n_rows * opt.n_variants * opt.rounds, sizeof(*samples));
 }
 
@@ -620,6 +626,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --ms N         that each measurement takes (default: 80)\n"
 		"  --congestion NAME\n"
 		"                 control of TCP (default: the machine's)\n"
+		"  --test NAME    run this one only, like connect\n"
 		"config prints a configuration of Sidestep with the variants whose address is not\n"
 		"the server's as services, spliced as their name says. run prints all samples as\n"
 		"JSON.\n");
@@ -692,6 +699,7 @@ static void parse_options(int argc, char **argv)
 						 { "rounds", required_argument, NULL, 'r' },
 						 { "ms", required_argument, NULL, 'm' },
 						 { "congestion", required_argument, NULL, 'c' },
+						 { "test", required_argument, NULL, 't' },
 						 { "help", no_argument, NULL, 'h' },
 						 {} };
 	int c;
@@ -707,6 +715,8 @@ static void parse_options(int argc, char **argv)
 			opt.milliseconds = tool_number("--ms", optarg);
 		else if (c == 'c')
 			opt.congestion = optarg;
+		else if (c == 't')
+			opt.test = optarg;
 		else
 			usage(c == 'h' ? EXIT_SUCCESS : EXIT_USAGE);
 	}

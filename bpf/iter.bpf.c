@@ -56,21 +56,6 @@ int sst_list(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* Flows whose reader holds spliced bytes: none means that the sockhash may go. */
-SEC("iter/bpf_sk_storage_map")
-int sst_unread(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	struct sock *sk = ctx->sk;
-	struct sst_flow *flow;
-	struct sst_pair *pair;
-
-	flow = flow_walked(sk, ctx->value);
-	pair = flow ? pair_of(flow) : 0;
-	if (pair && pair->end[flow->role & 1].state >= SST_STATE_ADOPTED && spliced_unread(sk))
-		write_record(ctx->meta->seq, sk, flow);
-	return 0;
-}
-
 /* Connected UDP never passes a hook again, so it would stay with an endpoint that has
  * gone. TCP finds out by itself; resetting it is the service's choice. */
 static __always_inline int must_end(const struct sst_flow *flow, struct sock *sk)
@@ -128,15 +113,19 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+/* The list of members comes first: who is in the sockhash can always be found. */
 static __always_inline void adopt(struct sock *sk, struct tcp_sock *tp, struct sst_pair_end *me)
 {
 	__u64 key = me->cookie;
 
-	if (bpf_map_update_elem(&spliced, &key, sk, BPF_ANY)) {
+	if (!bpf_sk_storage_get(&members, sk, &key, BPF_SK_STORAGE_GET_F_CREATE) ||
+	    bpf_map_update_elem(&spliced, &key, sk, BPF_ANY)) {
 		count(SST_COUNTER_REFUSE_MEMBER);
+		bpf_sk_storage_delete(&members, sk);
 		me->state = SST_STATE_TCP;
 		return;
 	}
+	me->credit = CREDIT_FIRST;
 	/* only now: what is recorded must have been read after the socket went in */
 	me->copied_seq = *(volatile __u32 *)&tp->copied_seq;
 	barrier();
@@ -194,7 +183,8 @@ int sst_adopt(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* After the node's or a service's word has changed: pairs it no longer allows. */
+/* After the node's or a service's word has changed: pairs it no longer allows. Those not
+ * adopted yet are asked when it comes to it. */
 SEC("iter/bpf_sk_storage_map")
 int sst_stop(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -205,7 +195,66 @@ int sst_stop(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	flow = flow_walked(sk, ctx->value);
 	pair = flow ? pair_of(flow) : 0;
-	if (pair && pair->allowed && !splice_allowed(flow->service, &why))
+	if (pair && !splice_allowed(pair->service, &why))
 		pair_stop(pair);
+	return 0;
+}
+
+/* A busy socket is between two calls sooner or later: looks some microseconds for it. */
+#define IDLE_LOOKS 64
+
+/*
+ * Whether no message of this end can still be on its way past TCP: the pair is stopped, and
+ * after that there was a moment without a send(). A send() that began later finds
+ * it stopped.
+ */
+static __always_inline int is_quiet(const struct sk_psock *psock, __u8 *quiet)
+{
+	for (int i = 0; i < IDLE_LOOKS && !*quiet; i++)
+		if (psock_idle(psock))
+			*quiet = 1;
+	return *quiet;
+}
+
+/* 1: this member is done with, taken out or about to close anyway. */
+static __always_inline int release(struct sst_flow *flow, struct sst_pair *pair,
+				   const struct sk_psock *psock)
+{
+	struct sst_pair_end *me = &pair->end[flow->role & 1];
+	__u64 key = me->cookie;
+
+	if (pair->ended)
+		return !psock_unread(psock);
+	is_quiet(psock, &pair->quiet[flow->role & 1]);
+	if (!pair->quiet[!flow->role] || psock_unread(psock))
+		return 0;
+	bpf_map_delete_elem(&spliced, &key);
+	me->state = SST_STATE_RELEASED;
+	count(SST_COUNTER_SPLICE_RELEASED);
+	return 1;
+}
+
+/*
+ * Over `members`: takes the ends of stopped pairs out of the sockhash, which makes
+ * them plain TCP sockets again. Tells of those for which it is too early: a reader holds
+ * spliced bytes, or a call was under way.
+ */
+SEC("iter/bpf_sk_storage_map")
+int sst_release(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sk_psock *psock;
+	struct sst_flow *flow;
+	struct sst_pair *pair;
+
+	flow = flow_walked(sk, ctx->value);
+	pair = flow ? pair_of(flow) : 0;
+	if (!pair || !pair->stopped || pair->service >= SST_SELFTEST_ID)
+		return 0;
+	psock = psock_of(sk);
+	if (!psock || release(flow, pair, psock))
+		bpf_sk_storage_delete(&members, sk);
+	else
+		write_record(ctx->meta->seq, sk, flow);
 	return 0;
 }

@@ -6,4 +6,7 @@
 /* 1: bpf_set_retval() is there (5.18), a refused connect() can say ECONNREFUSED. */
 const volatile __u32 have_set_retval = 0;
 
+/* 1: bpf_rdonly_cast() is there (6.2), another socket is read without a helper's call. */
+const volatile __u32 have_rdonly_cast = 0;
+
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

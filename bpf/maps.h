@@ -114,6 +114,14 @@ SST_MAP struct config_map {
 	__type(value, struct sst_config);
 } config SEC(".maps");
 
+/* What somebody wants to be told of. The daemon writes, K reads. */
+SST_MAP struct interest_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sst_interest);
+} interest SEC(".maps");
+
 /* Who loaded this, ABI version first. U only. */
 SST_MAP struct meta_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -161,6 +169,23 @@ SST_MAP struct candidates_map {
 	__type(value, __u64);
 } candidates SEC(".maps");
 
+/* Adopted sockets until they are released: the list for the walks over members. K only. */
+SST_MAP struct members_map {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u64);
+} members SEC(".maps");
+
+/* What endpoints' connections turned out to be. K writes, U reads; the one that was not
+ * looked at for longest goes first when full. */
+SST_MAP struct habits_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, __u32);
+	__type(value, struct sst_habit);
+} habits SEC(".maps");
+
 /* Adopted sockets by cookie; what the sk_msg program hangs on. K only. */
 SST_MAP struct spliced_map {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);
@@ -184,10 +209,10 @@ SST_MAP struct events_map {
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
 
-/* struct sst_nomination; apart from `events`, since this one wakes at once. */
-SST_MAP struct nominations_map {
+/* struct sst_errand; apart from `events`, since this one wakes at once. */
+SST_MAP struct errands_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 64 * 1024);
-} nominations SEC(".maps");
+} errands SEC(".maps");
 
 #endif

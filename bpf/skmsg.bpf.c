@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Each message of an adopted socket: past TCP into the peer, or by TCP. */
+#define SST_IN_A_HURRY
 #include "maps.h"
 #include "lib/splice.h"
 
@@ -20,6 +21,16 @@ static __always_inline void tcp_message(struct sst_pair_end *me, const struct ss
 	me->seen_turns = peer->turns;
 }
 
+/* It is fast by TCP only: so it goes, and its endpoint's next ones are not adopted. */
+static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained)
+{
+	if (!is_stream(me, gained) || !pair_stop(pair))
+		return;
+	count(SST_COUNTER_REFUSE_STREAMING);
+	habit_strike(pair->endpoint, SST_HABIT_STREAMS);
+	errand(me->cookie, SST_ERRAND_RELEASE);
+}
+
 SEC("sk_msg")
 int sst_skmsg(struct sk_msg_md *msg)
 {
@@ -29,6 +40,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 	struct tcp_sock *tp;
+	int behind = 1;
 	__u64 cookie;
 
 	if (!sk)
@@ -48,7 +60,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;
-	decision = guard(tp, pair, me, peer);
+	decision = guard(tp, pair, me, peer, &behind);
 	cookie = peer->cookie;
 	/* the helper's own SK_DROP would refuse a message that TCP can carry */
 	if (decision == SST_COUNTER_MESSAGE_SPLICED &&
@@ -59,5 +71,6 @@ int sst_skmsg(struct sk_msg_md *msg)
 		spliced_message(me, msg->size);
 	else
 		tcp_message(me, peer);
+	find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
 	return SK_PASS;
 }

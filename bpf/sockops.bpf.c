@@ -9,6 +9,7 @@
 #include "maps.h"
 #include "lib/pair.h"
 #include "lib/record.h"
+#include "lib/splice.h"
 
 /* Data segments each way before a flow counts as request/response, and how many of
  * one way only make it a stream that is not looked at again. */
@@ -49,8 +50,7 @@ static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
 	flow->counted = 1;
 	flow->booked = books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, opened, 1);
-	event_send(tp, flow, 0, SST_RECORD_OPEN, SST_COUNTER_EVENT_OPEN,
-		   SST_COUNTER_EVENT_OPEN_LOST);
+	event_send(tp, flow, 0, SST_RECORD_OPEN);
 }
 
 static __always_inline void client_established(struct bpf_sock_ops *ops)
@@ -71,7 +71,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 	/* not snd_nxt: a Fast Open SYN carried data. bytes_acked counts the SYN. */
 	flow->pair.client_seq = tp->snd_una - (__u32)tp->bytes_acked + 1;
 	flow->pair.server_seq = ops->rcv_nxt;
-	allowed = splice_allowed(flow->service, &why);
+	allowed = splice_permitted(flow->service, flow->splice, &why);
 	if (!allowed)
 		count(why);
 	pair_open(flow, tp, allowed);
@@ -80,37 +80,43 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
 
-static __always_inline void server_open(struct bpf_sock_ops *ops, struct sst_flow *flow,
-					struct tcp_sock *tp)
+/* The end of a connection whose client is elsewhere: it alone can tell of it. */
+static __always_inline void server_alone(struct sst_flow *flow, struct tcp_sock *tp)
 {
-	struct sst_pair *pair;
-
 	flow->state = SST_FLOW_ESTABLISHED;
 	flow->opened_ns = flow->started_ns;
-	pair = pair_join(flow, tp);
-	if (!pair)
-		opened(flow, tp);
-	else if (pair->allowed)
-		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
+	opened(flow, tp);
 }
 
+/* With its client on this node it needs no record before it is nominated, if ever: the
+ * client's end tells of the connection. */
 static __always_inline void server_established(struct bpf_sock_ops *ops)
 {
+	struct sst_pair_key key = { .client_seq = ops->rcv_nxt, .server_seq = ops->snd_nxt };
 	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
+	struct sst_pair *pair = 0;
 	struct sst_flow *flow;
+	__u64 cookie;
 
 	if (!sk || !tp)
 		return;
-	flow = flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_SERVER);
-	if (!flow)
-		return;
-	flow->pair.client_seq = ops->rcv_nxt;
-	flow->pair.server_seq = ops->snd_nxt;
-	callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
+	cookie = bpf_get_socket_cookie(ops);
 	/* Fast Open: here with the SYN, before the client; its ACK is yet to come */
 	if (!tp->fastopen_rsk)
-		server_open(ops, flow, tp);
+		pair = pair_seat(&key, cookie, tp);
+	if (pair) {
+		if (pair->allowed)
+			callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
+		return;
+	}
+	flow = flow_start(sk, cookie, IPPROTO_TCP, SST_ROLE_SERVER);
+	if (!flow)
+		return;
+	flow->pair = key;
+	callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
+	if (!tp->fastopen_rsk)
+		server_alone(flow, tp);
 }
 
 /* The handshake's end of a Fast Open server, which may have answered and closed by then. */
@@ -118,38 +124,73 @@ static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 {
 	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
+	struct sst_pair_key key;
 	struct sst_flow *flow;
+	struct sst_pair *pair;
 
 	if (!sk || !tp)
 		return;
 	flow = flow_of(sk);
-	if (flow && flow->role == SST_ROLE_SERVER && flow->state == SST_FLOW_CONNECTING &&
-	    !tp->fastopen_rsk)
-		server_open(ops, flow, tp);
+	if (!flow || flow->role != SST_ROLE_SERVER || flow->state != SST_FLOW_CONNECTING ||
+	    tp->fastopen_rsk)
+		return;
+	key = flow->pair;
+	pair = pair_seat(&key, flow->cookie, tp);
+	if (!pair || !pair_join(flow, pair)) {
+		server_alone(flow, tp);
+		return;
+	}
+	flow->state = SST_FLOW_ESTABLISHED;
+	flow->opened_ns = flow->started_ns;
+	if (pair->allowed)
+		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
 
-static __always_inline void wake_adopter(__u64 cookie)
+/* A server's end gets the record it did not need so far; 0: its client has left. */
+static __always_inline struct sst_flow *server_join(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+						    struct tcp_sock *tp)
 {
-	struct sst_nomination nomination = { .flow = cookie };
+	struct sst_pair_key key;
+	struct sst_pair *pair = pair_of_seat(tp, &key);
+	struct sst_flow *flow;
 
-	if (bpf_ringbuf_output(&nominations, &nomination, sizeof(nomination), BPF_RB_FORCE_WAKEUP))
-		count(SST_COUNTER_EVENT_NOMINATION_LOST);
+	if (!pair)
+		return 0;
+	flow = flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_SERVER);
+	if (!flow)
+		return 0;
+	flow->pair = key;
+	flow->state = SST_FLOW_ESTABLISHED;
+	flow->opened_ns = flow->started_ns;
+	if (!pair_join(flow, pair)) {
+		bpf_sk_storage_delete(&flows, sk);
+		return 0;
+	}
+	callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
+	return flow;
 }
 
 /* Both ends nominate themselves; the second one wakes the adopter. */
 static __always_inline void nominate(struct bpf_sock_ops *ops)
 {
+	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 	__u64 cookie;
 
-	if (!sk)
+	if (!sk || !tp)
 		return;
 	flow = flow_of(sk);
+	if (!flow)
+		flow = server_join(ops, sk, tp);
 	pair = flow ? pair_of(flow) : 0;
 	if (!pair || !pair->end[!flow->role].cookie) {
 		count(SST_COUNTER_REFUSE_REMOTE);
+		return;
+	}
+	if (habit_forbids(pair->endpoint)) {
+		count(SST_COUNTER_REFUSE_LEARNED);
 		return;
 	}
 	cookie = flow->cookie;
@@ -160,7 +201,7 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 	pair->end[flow->role & 1].state = SST_STATE_NOMINATED;
 	count(SST_COUNTER_SPLICE_NOMINATED);
 	if (pair->end[!flow->role].state == SST_STATE_NOMINATED)
-		wake_adopter(cookie);
+		errand(cookie, SST_ERRAND_ADOPT);
 }
 
 /* Runs for each round-trip sample, about 0.4 us, until the flow's nature is known. */
@@ -184,8 +225,15 @@ static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 
 	books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, failed, 1);
-	event_send(tp, flow, 0, SST_RECORD_FAILED, SST_COUNTER_EVENT_FAILED,
-		   SST_COUNTER_EVENT_FAILED_LOST);
+	event_send(tp, flow, 0, SST_RECORD_FAILED);
+}
+
+/* Fewer messages past TCP prove nothing. */
+#define WORTHWHILE_MESSAGES 64
+
+static __always_inline int was_worth_it(const struct sst_flow *flow, const struct sst_pair *pair)
+{
+	return !pair->stopped && pair->end[flow->role & 1].spliced_messages >= WORTHWHILE_MESSAGES;
 }
 
 static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp)
@@ -196,10 +244,12 @@ static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp)
 	traffic_of(tp, flow, pair, &traffic);
 	account(flow, &traffic, 1);
 	if (flow->counted)
-		event_send(tp, flow, pair, SST_RECORD_CLOSE, SST_COUNTER_EVENT_CLOSE,
-			   SST_COUNTER_EVENT_CLOSE_LOST);
-	if (pair)
-		pair_leave(flow, pair);
+		event_send(tp, flow, pair, SST_RECORD_CLOSE);
+	if (!pair)
+		return;
+	if (was_worth_it(flow, pair))
+		habit_reward(pair->endpoint);
+	pair_leave(flow, pair);
 }
 
 static __always_inline void ended(struct bpf_sock_ops *ops)

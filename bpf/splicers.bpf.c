@@ -13,6 +13,7 @@
  * Optional: not every kernel has these attachments, and without them `auto` stays off.
  */
 #include "maps.h"
+#include "lib/pair.h"
 #include "lib/record.h"
 #include "lib/splice.h"
 
@@ -20,41 +21,54 @@
 
 static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 {
-	struct sst_nomination nomination = { .flow = flow->cookie, .doomed = 1 };
-
 	if (flow->doomed)
 		return;
 	flow->doomed = 1;
 	pair->doomed = 1;
 	count(SST_COUNTER_SPLICE_RESET);
-	/* the daemon ends it, see sst_leavers */
-	if (bpf_ringbuf_output(&nominations, &nomination, sizeof(nomination), BPF_RB_FORCE_WAKEUP))
-		count(SST_COUNTER_EVENT_NOMINATION_LOST);
+	errand(flow->cookie, SST_ERRAND_END); /* the daemon ends it, see sst_leavers */
+}
+
+/* Not adopted yet, or never to be. */
+static __always_inline void exclude(struct sst_pair *pair)
+{
+	if (!pair->allowed)
+		return;
+	pair->allowed = 0;
+	count(SST_COUNTER_REFUSE_SPLICE_READER);
+}
+
+/* Only past the system call does anybody come here with an adopted socket. */
+static __always_inline void let_go_of(struct sock *sk, struct sst_flow *flow, struct sst_pair *pair)
+{
+	/* first of all: what is sent from now on must not overtake what is stuck */
+	if (spliced_unread(sk))
+		reset(flow, pair);
+	if (!pair_stop(pair))
+		return;
+	habit_strike(pair->endpoint, SST_HABIT_SPLICE_READER);
+	errand(flow->cookie, SST_ERRAND_RELEASE);
 }
 
 SEC("fentry/tcp_splice_read")
 int BPF_PROG(sst_splice_read, struct socket *sock)
 {
+	struct sst_pair_key key;
 	struct sock *sk = sock->sk;
 	struct sst_flow *flow;
 	struct sst_pair *pair;
+	struct tcp_sock *tp;
 
-	if (!sk)
+	tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
+	if (!tp)
 		return 0;
 	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	pair = flow ? pair_of(flow) : 0;
+	pair = flow ? pair_of(flow) : pair_of_seat(tp, &key);
 	if (!pair)
 		return 0;
-	if (pair->allowed) {
-		pair->allowed = 0;
-		count(SST_COUNTER_REFUSE_SPLICE_READER);
-	}
-	if (pair->end[flow->role & 1].state < SST_STATE_ADOPTED)
-		return 0;
-	/* first of all: what is sent from now on must not overtake what is stuck */
-	if (spliced_unread(sk))
-		reset(flow, pair);
-	pair_stop(pair);
+	exclude(pair);
+	if (flow && pair->end[flow->role & 1].state >= SST_STATE_ADOPTED)
+		let_go_of(sk, flow, pair);
 	return 0;
 }
 

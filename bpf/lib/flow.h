@@ -14,19 +14,18 @@
 static __always_inline struct sst_flow *flow_start(struct bpf_sock *sk, __u64 cookie, __u8 protocol,
 						   enum sst_role role)
 {
-	struct sst_flow fresh = {}, *flow;
+	struct sst_flow *flow = bpf_sk_storage_get(&flows, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 
-	fresh.cookie = cookie;
-	fresh.started_ns = bpf_ktime_get_boot_ns();
-	fresh.protocol = protocol;
-	fresh.role = role;
-	flow = bpf_sk_storage_get(&flows, sk, &fresh, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!flow) {
 		count(SST_COUNTER_FLOW_NO_RECORD);
 		return 0;
 	}
-	if (flow->started_ns != fresh.started_ns)
-		*flow = fresh;
+	if (flow->cookie)
+		__builtin_memset(flow, 0, sizeof(*flow));
+	flow->cookie = cookie;
+	flow->started_ns = bpf_ktime_get_boot_ns();
+	flow->protocol = protocol;
+	flow->role = role;
 	return flow;
 }
 
@@ -39,6 +38,7 @@ static __always_inline void flow_chose(struct sst_flow *flow, const struct sst_f
 	flow->chosen_port = choice->port;
 	flow->service = choice->service;
 	flow->endpoint = choice->endpoint;
+	flow->splice = choice->splice;
 }
 
 /* Whether the socket still is where the connect hook sent it: a UDP socket may have

@@ -116,6 +116,10 @@ typedef struct {
 	int counter;
 } atomic_t;
 
+typedef struct refcount_struct {
+	atomic_t refs;
+} refcount_t;
+
 struct sock_common {
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
@@ -168,6 +172,7 @@ struct tcp_sock {
 	__u32 data_segs_in;
 	__u32 data_segs_out;
 	__u32 snd_una;
+	__u32 rcv_nxt;
 	struct request_sock *fastopen_rsk;
 	__u64 bytes_acked;
 	__u64 bytes_received;
@@ -181,6 +186,7 @@ struct tcp_sock {
 struct sk_psock {
 	struct list_head ingress_msg;
 	struct list_head link;
+	refcount_t refcnt;
 };
 
 struct bpf_map {

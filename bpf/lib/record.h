@@ -4,22 +4,13 @@
 #define SIDESTEP_BPF_RECORD_H
 
 #include "lib/flow.h"
+#include "lib/psock.h"
 
-/* Whether spliced bytes wait in the socket; only members of our sockhash are asked. */
 static __always_inline __u8 spliced_unread(struct sock *sk)
 {
-	struct list_head *head, *first = 0;
-	struct sk_psock *psock;
-	void *user_data = 0;
+	struct sk_psock *psock = psock_of(sk);
 
-	bpf_core_read(&user_data, sizeof(user_data), &sk->sk_user_data);
-	psock = (struct sk_psock *)((unsigned long)user_data & ~7UL);
-	if (!psock)
-		return 0;
-	head = __builtin_preserve_access_index(&psock->ingress_msg);
-	if (bpf_core_read(&first, sizeof(first), &head->next))
-		return 0;
-	return first != head;
+	return psock && psock_unread(psock);
 }
 
 static __always_inline void record_pair(struct sst_record *record, struct sock *sk,
@@ -33,8 +24,9 @@ static __always_inline void record_pair(struct sst_record *record, struct sock *
 	peer = &pair->end[!flow->role];
 	record->peer_flow = peer->cookie;
 	record->splice = me->state;
-	if (me->state >= SST_STATE_ADOPTED)
-		record->unread = spliced_unread(sk);
+	if (me->state != SST_STATE_ADOPTED && me->state != SST_STATE_REDIRECTING)
+		return;
+	record->unread = spliced_unread(sk);
 	if (pair->stopped)
 		record->splice = SST_STATE_STICKY;
 }
@@ -85,22 +77,41 @@ static __always_inline void record_tcp(struct sst_record *record, struct tcp_soc
  * record would cost more than the record. */
 #define EVENTS_WAKE_BYTES (512 * 1024)
 
-static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,
-				       const struct sst_pair *pair, enum sst_record_type type,
-				       enum sst_counter sent, enum sst_counter lost)
+#define EVENT_COUNTER(name, type) ((enum sst_counter)(SST_COUNTER_EVENT_OPEN##name + (type)-1))
+
+static_assert(EVENT_COUNTER(, SST_RECORD_FAILED) == SST_COUNTER_EVENT_FAILED &&
+		      EVENT_COUNTER(_LOST, SST_RECORD_CLOSE) == SST_COUNTER_EVENT_CLOSE_LOST &&
+		      EVENT_COUNTER(_WITHHELD, SST_RECORD_OPEN) == SST_COUNTER_EVENT_OPEN_WITHHELD,
+	      "counters of events stand in the order of enum sst_record_type");
+
+static __always_inline int somebody_follows(void)
 {
-	struct sst_record *record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
+	__u32 key = 0;
+	struct sst_interest *wanted = bpf_map_lookup_elem(&interest, &key);
+
+	return wanted && wanted->events;
+}
+
+static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,
+				       const struct sst_pair *pair, enum sst_record_type type)
+{
+	struct sst_record *record;
 	__u64 waiting;
 
+	if (!somebody_follows()) {
+		count(EVENT_COUNTER(_WITHHELD, type));
+		return;
+	}
+	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
 	if (!record) {
-		count(lost);
+		count(EVENT_COUNTER(_LOST, type));
 		return;
 	}
 	record_tcp(record, tp, flow, pair, type);
 	waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	bpf_ringbuf_submit(record,
 			   waiting >= EVENTS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-	count(sent);
+	count(EVENT_COUNTER(, type));
 }
 
 #endif

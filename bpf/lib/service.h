@@ -12,6 +12,7 @@ struct choice {
 	__u32 endpoint;
 	struct sst_addr address;
 	__be16 port;
+	__u8 splice; /* enum sst_splice, the service's */
 };
 
 /* The endpoint, if it is this service's and may get new connections. */
@@ -121,30 +122,38 @@ static __always_inline enum sst_counter service_choose(struct bpf_sock_addr *ctx
 			continue;
 		choice->address = endpoint.address;
 		choice->port = endpoint.port;
+		choice->splice = service.splice;
 		return SST_COUNTER_CONNECT_TRANSLATED;
 	}
 	return SST_COUNTER_CONNECT_UNDECIDED;
 }
 
-/* Whether flows of this service (0: none) may be spliced; else *why says why not. */
-static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
+/* Whether flows of a service (0: none) with this word may be spliced; else *why not. */
+static __always_inline int splice_permitted(__u32 id, __u8 mode, enum sst_counter *why)
 {
-	struct sst_service *service = bpf_map_lookup_elem(&services, &id);
 	struct sst_config *node = settings();
-	__u8 mode;
 
 	*why = SST_COUNTER_REFUSE_OFF;
 	if (id >= SST_SELFTEST_ID)
-		return service && service->splice == SST_SPLICE_ON;
+		return mode == SST_SPLICE_ON;
 	if (!node || node->splice == SST_SPLICE_OFF)
 		return 0;
-	mode = service && service->splice != SST_SPLICE_INHERIT ? service->splice : node->splice;
+	if (mode == SST_SPLICE_INHERIT)
+		mode = node->splice;
 	if (mode == SST_SPLICE_OFF)
 		return 0;
 	*why = SST_COUNTER_REFUSE_KERNEL;
 	if (node->splice_broken)
 		return 0;
 	return mode == SST_SPLICE_ON || node->splice_auto;
+}
+
+/* The same, asked of the service as it is now. */
+static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
+{
+	struct sst_service *service = bpf_map_lookup_elem(&services, &id);
+
+	return splice_permitted(id, service ? service->splice : SST_SPLICE_INHERIT, why);
 }
 
 #endif

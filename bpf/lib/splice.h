@@ -8,9 +8,10 @@
  *   NOMINATED    proved it; waits for the adopting iterator.
  *   ADOPTED      in the sockhash; its copied_seq was recorded after it went in.
  *   REDIRECTING  at least one of its messages went past TCP.
- *   STICKY TCP   pair->stopped: a member for good, but every message goes by TCP.
+ *   STICKY TCP   pair->stopped: still a member, but every message goes by TCP.
+ *   RELEASED     out of the sockhash again, and a plain TCP socket for good.
  *
- * Invariants, each of them needed (measured: without one, hangs or reordering):
+ * Invariants, each of them needed (measured: without one, hangs, reordering or loss):
  *
  *   1. Messages of one direction are decided one at a time: sk_msg runs under the
  *      sender's socket lock.
@@ -24,78 +25,93 @@
  *      (the turn rule) before the next one is spliced.
  *   5. What a reader holds unread is bounded by its own receive buffer; past that
  *      TCP, whose window makes the sender wait.
- *   6. A live member is never deleted from the sockhash: its unread bytes would be lost.
+ *   6. Unread bytes die with the entry in the sockhash. So a member is deleted only when
+ *      its pair is stopped, no send() that was decided before is under way at the other
+ *      end, and all that was spliced to it has been read.
  */
 #ifndef SIDESTEP_BPF_SPLICE_H
 #define SIDESTEP_BPF_SPLICE_H
 
+#include "lib/habit.h"
 #include "lib/flow.h"
 
-/* The peer as seen from outside: probed, since its address is all we have of it. */
-struct peer_view {
-	__u64 cookie;
-	__u32 copied_seq;
-	int rmem;
-	int rcvbuf;
-	int rcvlowat;
-	int orphan; /* closed by its program */
-	__u32 file_flags;
-};
+/*
+ * Another socket: its address is all we have of it, so it is read like memory that may be
+ * gone. That takes a helper's call for each field, but where bpf_rdonly_cast() (6.2)
+ * makes loads of it: have_rdonly_cast, for the one file that is in a hurry and defines
+ * SST_IN_A_HURRY (libbpf's linker before 1.5 refuses a kernel function that two files name).
+ */
+#ifdef SST_IN_A_HURRY
+extern const volatile __u32 have_rdonly_cast;
+void *bpf_rdonly_cast(const void *object, __u32 btf_id) __ksym __weak;
+#define CAST(object, type) ((type *)bpf_rdonly_cast(object, bpf_core_type_id_kernel(type)))
+#else
+enum { have_rdonly_cast = 0 };
+#define CAST(object, type) ((type *)0)
+#endif
 
-static __always_inline __u32 file_flags(struct sock *sk)
+#define PEEK(object, type, field) \
+	(have_rdonly_cast ? CAST(object, type)->field : BPF_CORE_READ(object, field))
+
+/* The same for bit fields, and for fields whose size differs between kernels. */
+#define PEEK_BITS(object, type, field)                                           \
+	({                                                                       \
+		type *_object = have_rdonly_cast ? CAST(object, type) : 0;       \
+                                                                                 \
+		have_rdonly_cast ? BPF_CORE_READ_BITFIELD(_object, field)        \
+				 : BPF_CORE_READ_BITFIELD_PROBED(object, field); \
+	})
+
+#define PEEK_SOCK(sk, field) PEEK(sk, struct sock, field)
+#define PEEK_TCP(tp, field)  PEEK(tp, struct tcp_sock, field)
+
+static __always_inline int is_nonblocking(struct sock *sk)
 {
-	return BPF_CORE_READ(sk, sk_socket, file, f_flags);
+	struct socket *socket = PEEK_SOCK(sk, sk_socket);
+	struct file *file = PEEK(socket, struct socket, file);
+
+	return PEEK(file, struct file, f_flags) & O_NONBLOCK;
 }
 
-static __always_inline void peer_look(__u64 address, struct peer_view *view)
+static __always_inline int has_flag(unsigned long flags, enum sock_flags flag)
 {
-	struct tcp_sock *tp = (struct tcp_sock *)address;
-	struct sock *sk = (struct sock *)address;
-
-	view->cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-	view->copied_seq = BPF_CORE_READ(tp, copied_seq);
-	view->rmem = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
-	view->rcvbuf = BPF_CORE_READ(sk, sk_rcvbuf);
-	view->rcvlowat = BPF_CORE_READ(sk, sk_rcvlowat);
-	view->file_flags = file_flags(sk);
-	view->orphan = !BPF_CORE_READ(sk, sk_socket);
+	return flags >> flag & 1;
 }
 
-static __always_inline void pair_stop(struct sst_pair *pair)
-{
-	if (pair->stopped)
-		return;
-	pair->stopped = 1;
-	count(SST_COUNTER_SPLICE_STOPPED);
-}
+#define SOCK_FLAG(name) bpf_core_enum_value(enum sock_flags, name)
 
-/* Why a socket may not be adopted; SPLICE_ADOPTED: it may. Its program asked for
- * something that only TCP's own receive path gives. */
-static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
+/* What its program asked for that only TCP's own receive path gives; SPLICE_ADOPTED:
+ * nothing. Such a socket is not adopted, and let go when it asks later. */
+static __always_inline enum sst_counter socket_obstacle(struct tcp_sock *tp)
 {
-	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
-	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+	struct sock *sk = (struct sock *)tp;
+	unsigned long flags = PEEK_SOCK(sk, __sk_common.skc_flags);
 
-	if (!(file_flags(sk) & O_NONBLOCK))
+	if (!is_nonblocking(sk))
 		return SST_COUNTER_REFUSE_BLOCKING;
-	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
+	if (PEEK_SOCK(sk, sk_rcvlowat) > 1)
 		return SST_COUNTER_REFUSE_LOWAT;
-	if (flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1)
+	if (has_flag(flags, SOCK_FLAG(SOCK_ZEROCOPY)))
 		return SST_COUNTER_REFUSE_ZEROCOPY;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
-		return SST_COUNTER_REFUSE_ULP;
-	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
-		return SST_COUNTER_REFUSE_MPTCP;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
+	if (PEEK_BITS(tp, struct tcp_sock, recvmsg_inq))
 		return SST_COUNTER_REFUSE_INQ;
-	if (BPF_CORE_READ(sk, sk_peek_off) >= 0)
+	if (PEEK_SOCK(sk, sk_peek_off) >= 0)
 		return SST_COUNTER_REFUSE_PEEK_OFF;
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
-	    flags >> bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP) & 1)
+	if (PEEK_BITS(sk, struct sock, sk_tsflags) || has_flag(flags, SOCK_FLAG(SOCK_RCVTSTAMP)))
 		return SST_COUNTER_REFUSE_TIMESTAMPS;
-	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
+	if (PEEK_BITS(tp, struct tcp_sock, repair))
 		return SST_COUNTER_REFUSE_REPAIR;
 	return SST_COUNTER_SPLICE_ADOPTED;
+}
+
+/* And what a member cannot become. */
+static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
+{
+	if (PEEK_TCP(tp, inet_conn.icsk_ulp_ops))
+		return SST_COUNTER_REFUSE_ULP;
+	if (bpf_core_field_exists(tp->is_mptcp) && PEEK_TCP(tp, is_mptcp))
+		return SST_COUNTER_REFUSE_MPTCP;
+	return socket_obstacle(tp);
 }
 
 /* What stands against this pair now; SPLICE_ADOPTED: nothing. */
@@ -109,52 +125,105 @@ static __always_inline enum sst_counter pair_obstacle(const struct sst_pair *pai
 		return SST_COUNTER_REFUSE_PEER;
 	if (pair->ended)
 		return SST_COUNTER_REFUSE_STATE;
+	if (!splice_allowed(pair->service, &obstacle))
+		return obstacle;
 	obstacle = adoption_obstacle((struct tcp_sock *)pair->end[SST_ROLE_CLIENT].sock);
 	if (obstacle != SST_COUNTER_SPLICE_ADOPTED)
 		return obstacle;
 	return adoption_obstacle((struct tcp_sock *)pair->end[SST_ROLE_SERVER].sock);
 }
 
+static __always_inline void errand(__u64 flow, enum sst_errand_kind kind)
+{
+	struct sst_errand errand = { .flow = flow, .kind = kind };
+
+	if (bpf_ringbuf_output(&errands, &errand, sizeof(errand), BPF_RB_FORCE_WAKEUP))
+		count(SST_COUNTER_EVENT_ERRAND_LOST);
+}
+
+/* Back to TCP for good; 1 for who did it. The daemon takes both ends out when told. */
+static __always_inline int pair_stop(struct sst_pair *pair)
+{
+	if (__sync_val_compare_and_swap(&pair->stopped, 0, 1))
+		return 0;
+	count(SST_COUNTER_SPLICE_STOPPED);
+	return 1;
+}
+
+/* A message finds that the pair must be let go; why is counted once. */
+static __always_inline enum sst_counter let_go(struct sst_pair *pair, enum sst_counter why)
+{
+	if (pair_stop(pair)) {
+		count(why);
+		errand(pair->end[SST_ROLE_CLIENT].cookie, SST_ERRAND_RELEASE);
+	}
+	return SST_COUNTER_MESSAGE_STOPPED;
+}
+
 /*
  * May this message go past TCP? MESSAGE_SPLICED if so, else the reason why not.
- * me and peer are the halves of the pair, tp the sender.
+ * me and peer are the halves of the pair, tp the sender; *behind: the reader holds bytes
+ * it has not read.
  */
 static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pair *pair,
 					      struct sst_pair_end *me,
-					      const struct sst_pair_end *peer)
+					      const struct sst_pair_end *peer, int *behind)
 {
+	struct sock *self = &tp->inet_conn.icsk_inet.sk, *sk = (struct sock *)peer->sock;
+	struct tcp_sock *reader = (struct tcp_sock *)peer->sock;
 	struct sst_config *node = settings();
-	struct peer_view view = {};
-	__u32 limit;
+	enum sst_counter obstacle;
+	__u32 copied_seq, limit;
+	int unread;
 
 	if (pair->stopped || !node)
 		return SST_COUNTER_MESSAGE_STOPPED;
 	if (node->splice == SST_SPLICE_OFF && pair->service < SST_SELFTEST_ID)
 		return SST_COUNTER_MESSAGE_STOPPED;
-	if (tp->inet_conn.icsk_inet.sk.sk_shutdown & SEND_SHUTDOWN)
+	if (self->sk_shutdown & SEND_SHUTDOWN)
 		return SST_COUNTER_MESSAGE_SHUTDOWN;
 	if (peer->state < SST_STATE_ADOPTED)
 		return SST_COUNTER_MESSAGE_NO_PEER;
-	peer_look(peer->sock, &view);
-	if (view.cookie != peer->cookie || view.orphan)
+	if (PEEK_SOCK(sk, __sk_common.skc_cookie.counter) != (__s64)peer->cookie ||
+	    !PEEK_SOCK(sk, sk_socket)) /* closed by its program */
 		return SST_COUNTER_MESSAGE_NO_PEER;
-	if (!(view.file_flags & O_NONBLOCK)) {
-		pair_stop(pair);
-		return SST_COUNTER_MESSAGE_STOPPED;
-	}
-	if (me->state != SST_STATE_REDIRECTING &&
-	    (view.copied_seq == peer->copied_seq || !peer->turns))
+	obstacle = socket_obstacle(reader);
+	if (obstacle != SST_COUNTER_SPLICE_ADOPTED)
+		return let_go(pair, obstacle);
+	/* its own completions would never come */
+	if (has_flag(self->__sk_common.skc_flags, SOCK_FLAG(SOCK_ZEROCOPY)))
+		return let_go(pair, SST_COUNTER_REFUSE_ZEROCOPY);
+	copied_seq = PEEK_TCP(reader, copied_seq);
+	unread = PEEK_SOCK(sk, sk_backlog.rmem_alloc.counter);
+	*behind = unread > 0;
+	if (me->state != SST_STATE_REDIRECTING && (copied_seq == peer->copied_seq || !peer->turns))
 		return SST_COUNTER_MESSAGE_UNPROVEN;
-	if (view.copied_seq != tp->write_seq)
+	if (copied_seq != tp->write_seq)
 		return SST_COUNTER_MESSAGE_DRAIN;
 	if (me->seen_turns == peer->turns)
 		return SST_COUNTER_MESSAGE_TURN;
-	limit = node->splice_limit ? node->splice_limit : view.rcvbuf >> 1;
-	if (view.rmem >= (int)limit)
+	limit = node->splice_limit ? node->splice_limit : PEEK_SOCK(sk, sk_rcvbuf) >> 1;
+	if (unread >= (int)limit)
 		return SST_COUNTER_MESSAGE_FULL;
-	if (view.rcvlowat > 1)
-		return SST_COUNTER_MESSAGE_LOWAT;
 	return SST_COUNTER_MESSAGE_SPLICED;
+}
+
+/*
+ * What the splice is worth to one direction. A message that finds its reader waiting
+ * gains some microseconds; one that goes by TCP, or finds the reader behind, is one of
+ * those that TCP puts together and carries faster.
+ */
+#define CREDIT_FIRST 64
+#define CREDIT_MOST  512
+#define CREDIT_GAIN  4
+
+static __always_inline int is_stream(struct sst_pair_end *me, int gained)
+{
+	if (!gained)
+		return --me->credit < 0;
+	if (me->credit < CREDIT_MOST)
+		me->credit += CREDIT_GAIN;
+	return 0;
 }
 
 #endif

@@ -159,6 +159,12 @@ static_assert(sizeof(struct sst_config) == 12, "sst_config");
 enum sst_feature { SST_FEATURES(X) SST_FEATURE_MAX };
 #undef X
 
+/* Map `interest`, one entry: what somebody wants to be told of. U writes, K reads. */
+struct sst_interest {
+	__u32 events; /* 1: somebody follows flows as they open, close and fail */
+};
+static_assert(sizeof(struct sst_interest) == 4, "sst_interest");
+
 /* Map `meta`, one entry: who loaded this and how far it got. */
 #define SST_REASON_MAX 104
 struct sst_meta {
@@ -227,20 +233,24 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
-	/* events: sent + lost = what the statistics say */                                        \
+	/* events: sent + withheld + lost = what the statistics say; by enum sst_record_type */    \
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
+	X(EVENT_OPEN_WITHHELD, event_withheld, "open", "nobody follows")                           \
+	X(EVENT_CLOSE_WITHHELD, event_withheld, "close", "nobody follows")                         \
+	X(EVENT_FAILED_WITHHELD, event_withheld, "failed", "nobody follows")                       \
 	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
 	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
-	X(EVENT_NOMINATION_LOST, event_lost, "nomination",                                         \
-	  "ring buffer full, found by the next pass")                                              \
+	X(EVENT_ERRAND_LOST, event_lost, "errand",                                                 \
+	  "ring buffer full, the daemon's next pass finds the work")                               \
 	/* splice: what became of flows */                                                         \
 	X(SPLICE_NOMINATED, splice_flow, "nominated", "ends that proved to be request/response")   \
 	X(SPLICE_ADOPTED, splice_flow, "adopted", "ends adopted")                                  \
 	X(SPLICE_PROVEN, splice_flow, "proven", "directions that began to redirect")               \
 	X(SPLICE_STOPPED, splice_flow, "stopped", "pairs sent back to TCP for good")               \
+	X(SPLICE_RELEASED, splice_flow, "released", "ends taken out, plain TCP sockets again")     \
 	X(SPLICE_DECLINED, splice_flow, "declined", "calls of splice(2) answered EINVAL")          \
 	X(SPLICE_RESET, splice_flow, "reset",                                                      \
 	  "connections reset: a splice(2) reader had spliced bytes unread")                        \
@@ -248,6 +258,9 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(REFUSE_KERNEL, splice_refused, "kernel", "auto, and this kernel failed the self-test")   \
 	X(REFUSE_REMOTE, splice_refused, "remote", "other end is not on this node")                \
 	X(REFUSE_ONE_WAY, splice_refused, "one-way", "a stream, not request/response")             \
+	X(REFUSE_STREAMING, splice_refused, "streaming", "adopted, then turned into a stream")     \
+	X(REFUSE_LEARNED, splice_refused, "learned",                                               \
+	  "what the endpoint did lately speaks against")                                           \
 	X(REFUSE_STATE, splice_refused, "state", "no longer established when it came to adoption") \
 	X(REFUSE_SPLICE_READER, splice_refused, "splice-reader", "an end reads by splice(2)")      \
 	X(REFUSE_PEER, splice_refused, "peer", "the other end was refused")                        \
@@ -276,7 +289,6 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(MESSAGE_TURN, splice_message, "turn",                                                    \
 	  "by TCP: the reader has not answered since the last TCP message")                        \
 	X(MESSAGE_FULL, splice_message, "full", "by TCP: the reader holds enough unread bytes")    \
-	X(MESSAGE_LOWAT, splice_message, "lowat", "by TCP: the reader has set SO_RCVLOWAT")        \
 	X(MESSAGE_FAILED, splice_message, "failed", "by TCP: the redirect helper declined")        \
 	X(MESSAGE_DOOMED, splice_message, "doomed", "refused: the connection is about to be reset")
 
@@ -298,7 +310,8 @@ enum sst_splice_state {
 	SST_STATE_ADOPTING = 2, /* one walk has it; another leaves it alone */
 	SST_STATE_ADOPTED = 3,
 	SST_STATE_REDIRECTING = 4,
-	SST_STATE_STICKY = 5,
+	SST_STATE_STICKY = 5,   /* in the sockhash, but every message goes by TCP */
+	SST_STATE_RELEASED = 6, /* taken out: a plain TCP socket, for good */
 };
 
 enum sst_record_type {
@@ -363,21 +376,27 @@ struct sst_pair_end {
 	__u32 turns;      /* messages it has sent since it was adopted */
 	__u32 seen_turns; /* the other end's turns when it last sent by TCP */
 	__u32 copied_seq; /* its own, when it was adopted */
-	__u32 state;      /* enum sst_splice_state, TCP to REDIRECTING */
+	__u32 state;      /* enum sst_splice_state, but for STICKY, which is the pair's */
+	__u32 run;        /* messages it has sent since the other end last did */
+	__u32 run_turns;  /* the other end's turns when that run began */
+	__s32 credit;     /* below 0: its runs are so long that it counts as a stream */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_pair_end) == 48, "sst_pair_end");
+static_assert(sizeof(struct sst_pair_end) == 64, "sst_pair_end");
 
 struct sst_pair {
 	struct sst_pair_end end[2]; /* by enum sst_role */
+	__u64 joined;               /* the server's cookie once it has a record of its own */
 	__u32 service;
 	__u32 endpoint;
-	__u32 ended;  /* bit per role; who sets the second one deletes the pair */
-	__u8 allowed; /* 1: the client's service may be spliced */
-	__u8 stopped; /* 1: back to TCP for good */
-	__u8 doomed;  /* 1: about to be reset, carries nothing more */
-	__u8 pad;
+	__u32 ended;   /* bit per role; who sets the second one deletes the pair */
+	__u32 stopped; /* 1: back to TCP for good */
+	__u8 allowed;  /* 1: may be nominated and adopted */
+	__u8 doomed;   /* 1: about to be reset, carries nothing more */
+	__u8 quiet[2]; /* by role; 1: stopped, and no send() from before is under way */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_pair) == 112, "sst_pair");
+static_assert(sizeof(struct sst_pair) == 160, "sst_pair");
 
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
@@ -409,7 +428,8 @@ struct sst_flow {
 	__u8 paired;   /* 1: pair is a key of map `pairs` */
 	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
 	__u8 doomed;   /* 1: must be reset, see splicers.bpf.c */
-	__u8 pad[2];
+	__u8 splice;   /* enum sst_splice, the service's when it was chosen */
+	__u8 pad;
 	__u32 booked; /* the service whose statistics hold it, 0 when there were none */
 };
 static_assert(sizeof(struct sst_flow) == 128, "sst_flow");
@@ -433,12 +453,38 @@ struct sst_udp_peer {
 };
 static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 
-/* Ring `nominations`: a flow waits to be adopted, or to be reset. */
-struct sst_nomination {
+/*
+ * Map `habits`, by endpoint: what its adopted connections turned out to be. After a
+ * disappointment none is adopted for a while, twice as long after each that follows; a
+ * connection that did well halves the count.
+ */
+enum sst_habit_kind {
+	SST_HABIT_STREAMS = 0,       /* adopted, then a stream */
+	SST_HABIT_SPLICE_READER = 1, /* reads by splice(2) */
+};
+
+#define SST_HABIT_FIRST_NS  (10ULL * 1000000000)
+#define SST_HABIT_DOUBLINGS 9 /* at most: an hour and a half */
+
+struct sst_habit {
+	__u64 until_ns; /* CLOCK_BOOTTIME; nothing is adopted before */
+	__u32 strikes;  /* disappointments, less what was made up for */
+	__u32 kind;     /* enum sst_habit_kind, of the last one */
+};
+static_assert(sizeof(struct sst_habit) == 16, "sst_habit");
+
+/* Ring `errands`: what the daemon is asked to do at once. */
+enum sst_errand_kind {
+	SST_ERRAND_ADOPT = 0,   /* both ends of a pair are nominated */
+	SST_ERRAND_END = 1,     /* a flow must be reset */
+	SST_ERRAND_RELEASE = 2, /* a pair was stopped */
+};
+
+struct sst_errand {
 	__u64 flow;
-	__u32 doomed; /* 1: to be reset */
+	__u32 kind; /* enum sst_errand_kind */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_nomination) == 16, "sst_nomination");
+static_assert(sizeof(struct sst_errand) == 16, "sst_errand");
 
 #endif /* SIDESTEP_ABI_H */

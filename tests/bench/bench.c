@@ -83,7 +83,7 @@ static struct {
 	uint64_t rounds;
 	uint64_t milliseconds;  /* each measurement */
 	const char *congestion; /* control of TCP; NULL: the machine's */
-	const char *test;	/* the only one; NULL: all of them */
+	const char *test;       /* the only one; NULL: all of them */
 	struct layout layouts[LAYOUTS_MAX];
 	unsigned n_layouts;
 	struct variant variants[VARIANTS_MAX];

@@ -332,7 +332,7 @@ all_sizes() {
 	spliced on
 	server epoll-et --nonblocking
 	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
-		--one-connection --seconds 0 --bulk 262144
+		--one-connection --seconds 0 --phases pingpong
 	load=$PID
 	wait_until 10 redirecting
 	finish "$DAEMON" KILL

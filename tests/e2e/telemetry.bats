@@ -37,9 +37,10 @@ total() {
 	metric "sidestep_connections_$1_total"
 }
 
-# events TYPE: sent and lost ones
+# events TYPE: sent, withheld and lost ones
 events() {
 	echo $(($(metric sidestep_event_total "reason=$1") +
+		$(metric sidestep_event_withheld_total "reason=$1") +
 		$(metric sidestep_event_lost_total "reason=$1")))
 }
 
@@ -241,10 +242,13 @@ events() {
 	[ -n "$stderr" ]
 }
 
-@test "events and counted loss are the maps' totals" {
+@test "events are the maps' totals, followed or withheld" {
 	nodes
 	daemon_start
-	call node --count 500 --threads 4 10.96.0.10:80
+	call node --count 300 --threads 4 10.96.0.10:80
+	background "$SIDESTEP" flows --follow "${OPTIONS[@]}"
+	wait_until 5 followed
+	call node --count 200 --threads 4 10.96.0.10:80
 	call node --count 20 10.96.0.12:80
 	call node --count 5 127.0.0.1:8080 # to no service
 	wait_until 5 counters_are web '.active == 0'
@@ -254,16 +258,25 @@ events() {
 	[ "$(events close)" -eq "$(total closed)" ]
 	[ "$(events failed)" -eq "$(total failed)" ]
 	[ "$(total failed)" -ge 20 ]
+	[ "$(metric sidestep_event_withheld_total reason=open)" -ge 300 ]
+	[ "$(metric sidestep_event_total reason=open)" -eq 205 ]
+}
+
+followed() {
+	[[ $(bpftool map dump pinned "$PIN/abi1/interest" -j) == *'"0x01"'* ]]
 }
 
 @test "events that nobody reads are counted as lost, and the totals agree" {
 	nodes
-	sidestep load -f "$CONF"
+	daemon_start
+	background "$SIDESTEP" flows --follow "${OPTIONS[@]}"
+	wait_until 5 followed
+	kill -STOP "$DAEMON"
 	# 4 MiB hold some 23,000 records; each call makes two
 	call node --count 15000 --threads 4 10.96.0.10:80
 	check '.ok == 15000'
+	kill -CONT "$DAEMON"
 	wait_until 5 counters_are web '.active == 0'
-	daemon_start # for the stats file only: it finds the ring full
 	stats_fresh
 	[ "$(metric sidestep_event_lost_total)" -gt 0 ]
 	[ "$(events open)" -eq "$(total opened)" ]

@@ -27,8 +27,8 @@
 #define ACK           8u
 #define BURST         16u /* messages sent before the first answer is awaited */
 #define BURSTS_MAX    32u
-#define BULK_MESSAGES 1024u /* of a bulk phase, so that 1-byte messages end some day */
-#define PINGPONG_MIN  16u   /* rounds, however large the message */
+#define BULK_MESSAGES 96u /* of a bulk phase: after more, a splice gives its pair up as a stream */
+#define PINGPONG_MIN  16u /* rounds, however large the message */
 #define SEARCH_WINDOW (16ull << 20)
 
 /* What a stream's end looks like to transfer(); no system call returns it here. */

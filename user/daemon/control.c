@@ -32,9 +32,9 @@ struct client {
 struct control {
 	uv_pipe_t pipe;
 	char *path;
-	control_reload_fn reload;
-	void *arg;
+	struct control_calls calls;
 	struct client *clients;
+	unsigned followers;
 };
 
 struct message {
@@ -47,10 +47,22 @@ static void free_handle(uv_handle_t *handle)
 	free(handle);
 }
 
+static void set_follow(struct client *client, enum follow follow)
+{
+	struct control *control = client->control;
+	unsigned before = control->followers;
+
+	control->followers += (follow != FOLLOW_NOT) - (client->follow != FOLLOW_NOT);
+	client->follow = follow;
+	if (!before != !control->followers)
+		control->calls.followed(control->followers, control->calls.arg);
+}
+
 static void hang_up(struct client *client)
 {
 	if (uv_is_closing((uv_handle_t *)&client->pipe))
 		return;
+	set_follow(client, FOLLOW_NOT);
 	*client->link = client->next;
 	if (client->next)
 		client->next->link = client->link;
@@ -92,7 +104,7 @@ static void client_follow_as(struct client *client, const json_t *request)
 {
 	const char *output = json_string_value(json_object_get(request, "output"));
 
-	client->follow = output && !strcmp(output, "json") ? FOLLOW_JSON : FOLLOW_TEXT;
+	set_follow(client, output && !strcmp(output, "json") ? FOLLOW_JSON : FOLLOW_TEXT);
 }
 
 static void serve(struct client *client)
@@ -104,7 +116,8 @@ static void serve(struct client *client)
 	if (command && !strcmp(command, "ping"))
 		client_say(client, "pong\n");
 	else if (command && !strcmp(command, "reload"))
-		client_say(client, control->reload(control->arg) ? "reloaded\n" : "refused\n");
+		client_say(client,
+			   control->calls.reload(control->calls.arg) ? "reloaded\n" : "refused\n");
 	else if (command && !strcmp(command, "follow"))
 		client_follow_as(client, request);
 	else
@@ -197,7 +210,7 @@ static void free_control(uv_handle_t *handle)
 	free(control);
 }
 
-int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, void *arg,
+int control_open(uv_loop_t *loop, const char *path, const struct control_calls *calls,
 		 struct control **ret)
 {
 	struct control *control = calloc(1, sizeof(*control));
@@ -205,8 +218,7 @@ int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, vo
 
 	if (!control)
 		return -ENOMEM;
-	control->reload = reload;
-	control->arg = arg;
+	control->calls = *calls;
 	control->path = strdup(path);
 	if (!control->path) {
 		free(control);
@@ -221,14 +233,6 @@ int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, vo
 	}
 	*ret = control;
 	return 0;
-}
-
-bool control_followed(const struct control *control)
-{
-	for (const struct client *client = control->clients; client; client = client->next)
-		if (client->follow)
-			return true;
-	return false;
 }
 
 static void tell_loss(struct client *client)

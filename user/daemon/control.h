@@ -21,18 +21,18 @@
 
 struct control;
 
-/* Returns whether the configuration was accepted. */
-typedef bool (*control_reload_fn)(void *arg);
+struct control_calls {
+	bool (*reload)(void *arg);                  /* whether the configuration was accepted */
+	void (*followed)(bool followed, void *arg); /* the first follower has come, the last gone */
+	void *arg;
+};
 
 /*
  * Listens on path; the caller has made sure that no other daemon does
  * (daemon_claim()). A socket file that is there is replaced.
  */
-int control_open(uv_loop_t *loop, const char *path, control_reload_fn reload, void *arg,
+int control_open(uv_loop_t *loop, const char *path, const struct control_calls *calls,
 		 struct control **ret);
-
-/* Whether anybody follows; events need not be put into words otherwise. */
-bool control_followed(const struct control *control);
 
 void control_event(struct control *control, const struct sst_record *record,
 		   const struct record_context *context);

@@ -22,30 +22,36 @@
 #include "export/metrics.h"
 #include "source/yaml.h"
 
-#define STATS_MS  5000
-#define EVENTS_MS 100 /* events that were not worth a wake-up are read this often */
-#define SETTLE_MS 50  /* after a change of the file: editors write in several steps */
+#define STATS_MS        5000
+#define EVENTS_MS       100 /* events that were not worth a wake-up are read this often */
+#define SETTLE_MS       50  /* after a change of the file: editors write in several steps */
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
-#define RETRY_MS  1000
+#define RETRY_MS        1000
+/* After a pair was stopped its sockets are tried to be taken out, less and less often. */
+#define RELEASE_MS      2
+#define RELEASE_MOST_MS 1000
 
 struct daemon {
 	struct datapath *datapath;
 	const struct daemon_options *options;
 	uv_loop_t loop;
-	uv_timer_t stats_timer, events_timer, settle_timer;
-	uv_poll_t events_poll, nominations_poll;
+	uv_timer_t stats_timer, events_timer, settle_timer, release_timer;
+	uv_poll_t events_poll, errands_poll;
 	uv_signal_t hup, term, interrupt;
 	uv_fs_event_t watch;
 	struct control *control;
-	struct ring *events, *nominations;
+	struct ring *events, *errands;
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	struct metrics_daemon self;
 	struct stat read_file; /* the file as it was last read */
 	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
 	bool too_large;    /* the file did not fit beside what is still there */
-	bool doomed;       /* flows wait to be reset */
-	bool stuck;        /* told of sockets that cannot be ended */
+	bool must_adopt;   /* errands that have come in */
+	bool must_end;
+	bool must_release;
+	unsigned release_ms; /* until the next try; doubles while there is something left */
+	bool stuck;          /* told of sockets that cannot be ended */
 	bool lost_datapath;
 };
 
@@ -164,21 +170,62 @@ static void on_event(const void *data, size_t size, void *arg)
 	struct record_context context = { .state = &daemon->state,
 					  .realtime_offset_ns = clock_realtime_offset_ns() };
 
-	if (size < sizeof(*record) || !control_followed(daemon->control))
+	if (size < sizeof(*record))
 		return;
 	if (record->service && !state_service(&daemon->state, record->service))
 		refresh_state(daemon); /* somebody else applied a new one */
 	control_event(daemon->control, record, &context);
 }
 
-/* The walks that follow find it, among the candidates or the leavers. */
-static void on_nomination(const void *data, size_t size, void *arg)
+static void on_followed(bool followed, void *arg)
 {
-	const struct sst_nomination *nomination = data;
 	struct daemon *daemon = arg;
 
-	if (size >= sizeof(*nomination) && nomination->doomed)
-		daemon->doomed = true;
+	datapath_want_events(daemon->datapath, followed);
+}
+
+/* The walks that follow find the flows by themselves. */
+static void on_errand(const void *data, size_t size, void *arg)
+{
+	const struct sst_errand *errand = data;
+	struct daemon *daemon = arg;
+
+	if (size < sizeof(*errand))
+		return;
+	daemon->must_adopt |= errand->kind == SST_ERRAND_ADOPT;
+	daemon->must_end |= errand->kind == SST_ERRAND_END;
+	daemon->must_release |= errand->kind == SST_ERRAND_RELEASE;
+}
+
+static void on_release_due(uv_timer_t *timer);
+
+static void release_after(struct daemon *daemon, unsigned ms)
+{
+	daemon->release_ms = ms;
+	uv_timer_start(&daemon->release_timer, on_release_due, ms, 0);
+}
+
+static int count_member(const struct sst_record *record, void *arg)
+{
+	unsigned *left = arg;
+
+	(void)record;
+	(*left)++;
+	return 0;
+}
+
+static void release(struct daemon *daemon)
+{
+	unsigned left = 0, next = daemon->release_ms * 2;
+
+	datapath_release(daemon->datapath, count_member, &left);
+	if (left)
+		release_after(daemon, next < RELEASE_MOST_MS ? next : RELEASE_MOST_MS);
+}
+
+static void on_release_due(uv_timer_t *timer)
+{
+	release(timer->data);
 }
 
 /* Those that cannot be ended are told of once. */
@@ -186,7 +233,6 @@ static void end_leavers(struct daemon *daemon)
 {
 	_cleanup_problems_ struct problems problems = {};
 
-	daemon->doomed = false;
 	datapath_end_leavers(daemon->datapath, &problems);
 	if (!daemon->stuck)
 		log_problems(&problems);
@@ -209,17 +255,21 @@ static void on_events_due(uv_timer_t *timer)
 	ring_consume(daemon->events);
 }
 
-static void on_nominations_ready(uv_poll_t *poll, int status, int events)
+/* All that has come in first, since a walk serves many errands. */
+static void on_errands_ready(uv_poll_t *poll, int status, int events)
 {
 	struct daemon *daemon = poll->data;
 
 	(void)status;
 	(void)events;
-	if (ring_consume(daemon->nominations) <= 0)
-		return;
-	datapath_adopt(daemon->datapath);
-	if (daemon->doomed) /* a walk over all flows, not over a few candidates */
+	daemon->must_adopt = daemon->must_end = daemon->must_release = false;
+	ring_consume(daemon->errands);
+	if (daemon->must_adopt)
+		datapath_adopt(daemon->datapath);
+	if (daemon->must_end)
 		end_leavers(daemon);
+	if (daemon->must_release)
+		release_after(daemon, RELEASE_MS);
 }
 
 /* ---- statistics ----------------------------------------------------------------- */
@@ -272,8 +322,10 @@ static void on_stats_due(uv_timer_t *timer)
 		return;
 	}
 	look_at_file(daemon);
-	datapath_adopt(daemon->datapath); /* nominations that were lost */
+	/* errands that were lost, or of a time without a daemon */
+	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
+	release(daemon);
 	account(daemon);
 }
 
@@ -388,20 +440,20 @@ static int open_rings(struct daemon *daemon)
 		ring_open(datapath_events_fd(daemon->datapath), on_event, daemon, &daemon->events);
 
 	if (!err)
-		err = ring_open(datapath_nominations_fd(daemon->datapath), on_nomination, daemon,
-				&daemon->nominations);
+		err = ring_open(datapath_errands_fd(daemon->datapath), on_errand, daemon,
+				&daemon->errands);
 	if (!err)
 		err = uv_poll_init(&daemon->loop, &daemon->events_poll,
 				   ring_poll_fd(daemon->events));
 	if (!err)
-		err = uv_poll_init(&daemon->loop, &daemon->nominations_poll,
-				   ring_poll_fd(daemon->nominations));
+		err = uv_poll_init(&daemon->loop, &daemon->errands_poll,
+				   ring_poll_fd(daemon->errands));
 	if (err)
 		return err;
 	daemon->events_poll.data = daemon;
-	daemon->nominations_poll.data = daemon;
+	daemon->errands_poll.data = daemon;
 	uv_poll_start(&daemon->events_poll, UV_READABLE, on_events_ready);
-	uv_poll_start(&daemon->nominations_poll, UV_READABLE, on_nominations_ready);
+	uv_poll_start(&daemon->errands_poll, UV_READABLE, on_errands_ready);
 	return 0;
 }
 
@@ -412,11 +464,13 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_init(loop, &daemon->stats_timer);
 	uv_timer_init(loop, &daemon->events_timer);
 	uv_timer_init(loop, &daemon->settle_timer);
+	uv_timer_init(loop, &daemon->release_timer);
 	uv_signal_init(loop, &daemon->hup);
 	uv_signal_init(loop, &daemon->term);
 	uv_signal_init(loop, &daemon->interrupt);
 	uv_fs_event_init(loop, &daemon->watch);
-	daemon->stats_timer.data = daemon->events_timer.data = daemon->settle_timer.data = daemon;
+	daemon->stats_timer.data = daemon->events_timer.data = daemon;
+	daemon->settle_timer.data = daemon->release_timer.data = daemon;
 	daemon->hup.data = daemon->watch.data = daemon;
 	uv_signal_start(&daemon->hup, on_hup, SIGHUP);
 	uv_signal_start(&daemon->term, on_end, SIGTERM);
@@ -427,8 +481,12 @@ static void start_handles(struct daemon *daemon)
 
 static int start(struct daemon *daemon)
 {
+	const struct control_calls calls = { reload, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
-	int err = control_open(&daemon->loop, options->socket, reload, daemon, &daemon->control);
+	int err;
+
+	datapath_want_events(daemon->datapath, false); /* a daemon that was killed had followers */
+	err = control_open(&daemon->loop, options->socket, &calls, &daemon->control);
 	if (err) {
 		log_line("%s: %s", options->socket, strerror(-err));
 		return err;
@@ -456,7 +514,7 @@ static void end(struct daemon *daemon)
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
 	ring_close(daemon->events);
-	ring_close(daemon->nominations);
+	ring_close(daemon->errands);
 	state_release(&daemon->state);
 }
 

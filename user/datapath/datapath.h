@@ -97,9 +97,12 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret);
  */
 int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems);
 
+/* Whether flows that open, close and fail are told of, or only counted. The daemon's to say. */
+int datapath_want_events(struct datapath *datapath, bool wanted);
+
 /* Fds of the ring buffers, owned by the datapath. */
 int datapath_events_fd(const struct datapath *datapath);
-int datapath_nominations_fd(const struct datapath *datapath);
+int datapath_errands_fd(const struct datapath *datapath);
 
 /* ---- walks over live sockets ----------------------------------------------- */
 
@@ -110,7 +113,6 @@ int datapath_nominations_fd(const struct datapath *datapath);
  */
 typedef int (*flow_fn)(const struct sst_record *record, void *arg);
 int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);   /* all live ones */
-int datapath_unread(struct datapath *datapath, flow_fn fn, void *arg);  /* spliced bytes wait */
 int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg); /* endpoint has gone */
 
 /* Ends all leavers; those that cannot be ended are told. 0 or -errno. */
@@ -119,5 +121,12 @@ int datapath_end_leavers(struct datapath *datapath, struct problems *problems);
 int datapath_sweep(struct datapath *datapath);       /* bytes of live flows into the statistics */
 int datapath_adopt(struct datapath *datapath);       /* nominated ends into the splice */
 int datapath_stop_splice(struct datapath *datapath); /* pairs no longer allowed back to TCP */
+
+/*
+ * Makes the ends of stopped pairs plain TCP sockets again. Calls fn for those for which it
+ * is too early: a reader has not read what was spliced to it (record->unread), or
+ * a call on the socket was under way at that moment.
+ */
+int datapath_release(struct datapath *datapath, flow_fn fn, void *arg);
 
 #endif

@@ -45,11 +45,6 @@ int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg)
 	return walk(datapath, HOOK_LIST, fn, arg);
 }
 
-int datapath_unread(struct datapath *datapath, flow_fn fn, void *arg)
-{
-	return walk(datapath, HOOK_UNREAD, fn, arg);
-}
-
 int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg)
 {
 	return walk(datapath, HOOK_LEAVERS, fn, arg);
@@ -68,4 +63,9 @@ int datapath_adopt(struct datapath *datapath)
 int datapath_stop_splice(struct datapath *datapath)
 {
 	return walk(datapath, HOOK_STOP, NULL, NULL);
+}
+
+int datapath_release(struct datapath *datapath, flow_fn fn, void *arg)
+{
+	return walk(datapath, HOOK_RELEASE, fn, arg);
 }

@@ -25,15 +25,18 @@
 	X(endpoint_stats) \
 	X(counters)       \
 	X(config)         \
+	X(interest)       \
 	X(meta)           \
 	X(flows)          \
 	X(udp_peers)      \
 	X(pairs)          \
 	X(candidates)     \
+	X(members)        \
+	X(habits)         \
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
-	X(nominations)
+	X(errands)
 
 #define X(name) MAP_##name,
 enum map_index { DATAPATH_MAPS(X) MAP_MAX };
@@ -67,11 +70,11 @@ enum hook_index {
 	HOOK_SOCKOPS,
 	HOOK_SKMSG,
 	HOOK_LIST,
-	HOOK_UNREAD,
 	HOOK_LEAVERS,
 	HOOK_SWEEP,
 	HOOK_ADOPT,
 	HOOK_STOP,
+	HOOK_RELEASE,
 	HOOK_END_TCP,
 	HOOK_END_UDP,
 	HOOK_SPLICE_READ,

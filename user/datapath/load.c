@@ -96,6 +96,8 @@ static int try_load_programs(struct load *load, bool with_trace)
 	load->skeleton->rodata->have_set_retval =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
+	load->skeleton->rodata->have_rdonly_cast =
+		libbpf_find_vmlinux_btf_id("bpf_rdonly_cast", BPF_TRACE_FENTRY) > 0;
 	for (int i = 0; i < HOOK_MAX; i++)
 		if (hooks[i].kind == HOOK_TRACE && program_of(load, i))
 			bpf_program__set_autoload(program_of(load, i), with_trace);

@@ -292,14 +292,21 @@ int config_write(const struct datapath *datapath, const struct sst_config *confi
 	return single_write(datapath->map[MAP_config], config);
 }
 
+int datapath_want_events(struct datapath *datapath, bool wanted)
+{
+	struct sst_interest interest = { .events = wanted };
+
+	return single_write(datapath->map[MAP_interest], &interest);
+}
+
 int datapath_events_fd(const struct datapath *datapath)
 {
 	return datapath->map[MAP_events];
 }
 
-int datapath_nominations_fd(const struct datapath *datapath)
+int datapath_errands_fd(const struct datapath *datapath)
 {
-	return datapath->map[MAP_nominations];
+	return datapath->map[MAP_errands];
 }
 
 const char *datapath_libbpf_version(void)

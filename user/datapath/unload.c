@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Taking it out. Spliced bytes live in the sockhash's members: before that map
- * may go, nothing new is spliced and every reader has read what it was given.
+ * may go, nothing new is spliced, every reader has read what it was given, and the
+ * sockets are plain TCP's again.
  */
 #include "datapath/internal.h"
 
@@ -32,12 +33,20 @@ int pins_remove(const char *folder)
 	return err;
 }
 
-static int count_unread(const struct sst_record *record, void *arg)
-{
-	unsigned *unread = arg;
+/* Members that cannot be released yet. */
+struct left {
+	unsigned unread; /* readers hold spliced bytes */
+	unsigned busy;   /* somebody is in the middle of a call */
+};
 
-	(void)record;
-	(*unread)++;
+static int count_left(const struct sst_record *record, void *arg)
+{
+	struct left *left = arg;
+
+	if (record->unread)
+		left->unread++;
+	else
+		left->busy++;
 	return 0;
 }
 
@@ -45,6 +54,8 @@ static int name_unread(const struct sst_record *record, void *arg)
 {
 	char local[ADDRESS_TEXT_MAX], remote[ADDRESS_TEXT_MAX];
 
+	if (!record->unread)
+		return 0;
 	problems_add(arg, "sidestep", (struct place){},
 		     "flow %llu: %s has not read what %s sent it", (unsigned long long)record->flow,
 		     address_port_format(&record->local, record->local_port, local),
@@ -66,26 +77,25 @@ static int splice_off(struct datapath *datapath, const struct sst_config *config
 	return err;
 }
 
-/* A message whose program has already decided may still be on its way into the reader's
- * queue, so nothing must be found for some time. */
-#define QUIET_MS 50
-#define STEP_MS  10
+/* A program that sleeps in recv() may sleep for ever, and holds nothing of ours. */
+#define BUSY_MS 500
+#define STEP_MS 10
 
-static int wait_unread(struct datapath *datapath, unsigned patience_ms)
+static int wait_released(struct datapath *datapath, unsigned patience_ms)
 {
 	const struct timespec pause = { .tv_nsec = STEP_MS * 1000 * 1000 };
-	unsigned quiet = 0;
+	unsigned busy = 0;
 
 	for (unsigned waited = 0;; waited += STEP_MS) {
-		unsigned unread = 0;
-		int err = datapath_unread(datapath, count_unread, &unread);
+		struct left left = {};
+		int err = datapath_release(datapath, count_left, &left);
 
 		if (err)
 			return err;
-		quiet = unread ? 0 : quiet + STEP_MS;
-		if (quiet > QUIET_MS)
+		busy = left.unread ? 0 : busy + STEP_MS;
+		if (!left.unread && (!left.busy || busy > BUSY_MS))
 			return 0;
-		if (unread && waited >= patience_ms)
+		if (left.unread && waited >= patience_ms)
 			return -EBUSY;
 		nanosleep(&pause, NULL);
 	}
@@ -101,11 +111,11 @@ static int drain(struct datapath *datapath, const struct unload_options *options
 		return err;
 	err = splice_off(datapath, &config);
 	if (!err)
-		err = wait_unread(datapath, options->drain_ms);
+		err = wait_released(datapath, options->drain_ms);
 	if (err == -EBUSY && options->force)
 		return 0;
 	if (err == -EBUSY)
-		datapath_unread(datapath, name_unread, problems);
+		datapath_release(datapath, name_unread, problems);
 	if (err)
 		config_write(datapath, &config);
 	return err;

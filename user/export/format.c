@@ -80,6 +80,7 @@ const char *splice_state_name(uint8_t state)
 		[SST_STATE_ADOPTED] = "adopted",
 		[SST_STATE_REDIRECTING] = "redirecting",
 		[SST_STATE_STICKY] = "sticky",
+		[SST_STATE_RELEASED] = "released",
 	};
 
 	return NAME_OF(names, state);

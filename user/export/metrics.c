@@ -291,16 +291,17 @@ static int add_endpoints(struct text *out, const struct state *state)
 /* ---- counters by reason ------------------------------------------------------ */
 
 /* A group that abi.h has and this list lacks does not compile. */
-#define COUNTER_GROUPS(X)                                                           \
-	X(connect, "Destinations of connect() and sendmsg(), by what was decided")  \
-	X(affinity, "Remembered endpoints of clients, by what became of them")      \
-	X(udp, "Replies to unconnected UDP sockets")                                \
-	X(flow, "Flows that could not be counted where they belong")                \
-	X(pair, "Attempts to find both ends of a connection on this node")          \
-	X(event, "Records of flows sent to userspace")                              \
-	X(event_lost, "Records of flows that userspace missed")                     \
-	X(splice_flow, "Steps of flows on their way into the splice and out of it") \
-	X(splice_refused, "Ends that were not spliced")                             \
+#define COUNTER_GROUPS(X)                                                             \
+	X(connect, "Destinations of connect() and sendmsg(), by what was decided")    \
+	X(affinity, "Remembered endpoints of clients, by what became of them")        \
+	X(udp, "Replies to unconnected UDP sockets")                                  \
+	X(flow, "Flows that could not be counted where they belong")                  \
+	X(pair, "Attempts to find both ends of a connection on this node")            \
+	X(event, "Records of flows sent to userspace")                                \
+	X(event_withheld, "Records of flows that were not made since nobody follows") \
+	X(event_lost, "Records of flows that userspace missed")                       \
+	X(splice_flow, "Steps of flows on their way into the splice and out of it")   \
+	X(splice_refused, "Ends that were not spliced")                               \
 	X(splice_message, "Messages of spliced flows, by the way they took")
 
 #define X(group, help) GROUP_##group,

@@ -227,6 +227,75 @@ both_ends_refused() {
 	[ "$(metric sidestep_splice_flow_total reason=stopped)" -eq $((STOPPED + 2)) ]
 }
 
+# ---- and back again --------------------------------------------------------------
+
+# turned_stream: a live connection, spliced first, that has turned into a stream; sets LOAD
+turned_stream() {
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --sizes 256 --rounds 100 --seconds 0 \
+		--phases pingpong,slow --slow-reader-ms 0 --slow-bytes 4194304
+	LOAD=$PID
+	wait_until 20 released
+}
+
+released() {
+	show flows
+	check 'any(.[]; .splice_state == "released" and .spliced_sent_bytes > 0)' >/dev/null
+}
+
+stream_ends_well() {
+	finish "$LOAD"
+	[ "$status" -eq 0 ] || fail "client: $output $stderr"
+	check '.ok and .errors == 0'
+	server_is_content
+}
+
+@test "a spliced connection that turns into a stream is a plain socket again" {
+	local before
+
+	turned_stream
+	stats_fresh
+	[ "$(metric sidestep_splice_refused_total reason=streaming)" -eq 1 ]
+	[ "$(metric sidestep_splice_flow_total reason=released)" -eq 2 ]
+	# in no sockhash, so no message passes the program any more
+	[ "$(bpftool map dump pinned "$PIN/abi1/spliced" -j)" = "[]" ]
+	before=$(metric sidestep_splice_message_total)
+	sleep 0.5
+	stats_fresh
+	[ "$(metric sidestep_splice_message_total)" -eq "$before" ]
+	stream_ends_well
+}
+
+@test "an endpoint whose connections turned into streams is left alone for a while" {
+	turned_stream
+	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
+	stream_ends_well
+	stats_fresh
+	[ "$(metric sidestep_splice_refused_total reason=learned)" -ge 2 ]
+	[ "$(adopted)" -eq $((ADOPTED + 2)) ]
+}
+
+@test "what is switched off, or turns blocking, is a plain socket soon" {
+	spliced on
+	server epoll-et --nonblocking
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--one-connection --sizes 64 --phases pingpong --seconds 0
+	LOAD=$PID
+	wait_until 10 redirecting
+	web off | config
+	wait_until 20 released
+	stream_ends_well
+	web on | config
+	sleep 0.2
+	server epoll-et --nonblocking
+	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong,turn-blocking
+	server_is_content
+	stats_fresh
+	[ "$(metric sidestep_splice_flow_total reason=released)" -eq 4 ]
+}
+
 # ---- every byte, every reader ------------------------------------------------------
 
 # all_sizes CLIENT'S SERVER'S

@@ -271,6 +271,8 @@ stream_ends_well() {
 @test "an endpoint whose connections turned into streams is left alone for a while" {
 	turned_stream
 	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
+	show endpoints
+	check '.[0].learned | .kind == "streams" and .strikes == 1 and .left_alone_s > 0'
 	stream_ends_well
 	stats_fresh
 	[ "$(metric sidestep_splice_refused_total reason=learned)" -ge 2 ]

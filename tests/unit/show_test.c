@@ -66,17 +66,19 @@ static void test_endpoints(void **unused UNUSED)
 	struct fixture f;
 
 	fixture_init(&f);
+	f.endpoints[0].habit = (struct sst_habit){ .strikes = 1, .kind = SST_HABIT_STREAMS };
+	f.endpoints[0].left_alone_s = 8;
 	assert_int_equal(show_endpoints(&f.state, &out), 0);
 	assert_string_equal(
 		out.data,
 		"SERVICE   PROTOCOL  ENDPOINT        STATE     WEIGHT  ACTIVE  OPENED  FAILED    SENT  "
-		"RECEIVED  SPLICED  DATAGRAMS\n"
+		"RECEIVED  SPLICED  DATAGRAMS  LEARNED\n"
 		"web/http  TCP       10.1.0.2:8080   ready          3       3      10       2  1.0TiB  "
-		"  2.0KiB   1.0TiB          -\n"
+		"  2.0KiB   1.0TiB          -  streams, 8 s\n"
 		"web/http  TCP       10.1.0.3:8080   removed        1       0       0       0      0B  "
-		"      0B       0B          -\n"
+		"      0B       0B          -  -\n"
 		"dns/53    UDP       [fd00::2]:5353  draining       1       -       0       -       -  "
-		"       -        -          0\n");
+		"       -        -          0  -\n");
 }
 
 static void test_status(void **unused UNUSED)

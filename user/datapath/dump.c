@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "core/clock.h"
+
 /* A map read whole: n keys beside n values. */
 struct entries {
 	char *keys;
@@ -258,6 +260,33 @@ static int dump_endpoints(struct datapath *datapath, struct state *state)
 	return 0;
 }
 
+static struct state_endpoint *find_endpoint(struct state *state, const void *id)
+{
+	return bsearch(id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
+		       compare_ids);
+}
+
+/* What the kernel half has learned of endpoints; few have anything. */
+static int dump_habits(struct datapath *datapath, struct state *state)
+{
+	_cleanup_entries_ struct entries entries = {};
+	int err = map_read(datapath->map[MAP_habits], &entries);
+	uint64_t now = clock_ns(CLOCK_BOOTTIME);
+
+	for (size_t i = 0; i < entries.n && !err; i++) {
+		struct state_endpoint *endpoint =
+			find_endpoint(state, entries.keys + i * entries.key_size);
+
+		if (!endpoint)
+			continue;
+		memcpy(&endpoint->habit, entries.values + i * entries.value_size,
+		       sizeof(endpoint->habit));
+		if (endpoint->habit.until_ns > now)
+			endpoint->left_alone_s = (endpoint->habit.until_ns - now) / 1000000000 + 1;
+	}
+	return err;
+}
+
 /* Only runs that services refer to are copied; the rest stays zero pages. */
 static int dump_slots(struct datapath *datapath, struct state *state)
 {
@@ -362,7 +391,7 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
 		err = dump_counters(datapath, &state);
 	if (!err && what & DUMP_TABLES)
 		err = dump_frontends(datapath, &state) ?: dump_services(datapath, &state) ?:
-		      dump_endpoints(datapath, &state);
+		      dump_endpoints(datapath, &state) ?: dump_habits(datapath, &state);
 	if (!err && what & DUMP_SLOTS)
 		err = dump_slots(datapath, &state);
 	if (!err)

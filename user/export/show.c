@@ -141,6 +141,7 @@ static const struct table_column endpoint_columns[] = {
 	{ "STATE", TABLE_LEFT },     { "WEIGHT", TABLE_RIGHT },  { "ACTIVE", TABLE_RIGHT },
 	{ "OPENED", TABLE_RIGHT },   { "FAILED", TABLE_RIGHT },  { "SENT", TABLE_RIGHT },
 	{ "RECEIVED", TABLE_RIGHT }, { "SPLICED", TABLE_RIGHT }, { "DATAGRAMS", TABLE_RIGHT },
+	{ "LEARNED", TABLE_LEFT },
 };
 
 /* "10.96.0.10:80,10.96.0.11:80" */
@@ -237,6 +238,16 @@ static void add_service_row(struct table *table, const struct service_view *view
 	add_traffic(table, service->info.protocol, &service->stats, true);
 }
 
+/* "streams, 8 s": why and how long its connections will not be adopted */
+static void add_learned(struct table *table, const struct state_endpoint *endpoint)
+{
+	if (endpoint->left_alone_s)
+		table_add(table, "%s, %u s", habit_name(endpoint->habit.kind),
+			  endpoint->left_alone_s);
+	else
+		table_add(table, "-");
+}
+
 static void add_endpoint_row(struct table *table, const struct state_service *service,
 			     const struct state_endpoint *endpoint)
 {
@@ -249,6 +260,7 @@ static void add_endpoint_row(struct table *table, const struct state_service *se
 	table_add(table, "%s", endpoint_state_name(endpoint->value.state));
 	table_add(table, "%u", endpoint->value.weight);
 	add_traffic(table, service->info.protocol, &endpoint->stats, false);
+	add_learned(table, endpoint);
 }
 
 static void add_endpoint_rows(struct table *table, const struct service_view *view)
@@ -346,6 +358,11 @@ static json_t *endpoint_to_json(const struct state_service *service,
 	json_set(&object, "state", json_string(endpoint_state_name(value->state)));
 	json_set(&object, "weight", json_integer(value->weight));
 	json_set(&object, "counters", stats_to_json(&endpoint->stats));
+	if (endpoint->habit.strikes)
+		json_set(&object, "learned",
+			 json_pack("{sssisi}", "kind", habit_name(endpoint->habit.kind), "strikes",
+				   (int)endpoint->habit.strikes, "left_alone_s",
+				   (int)endpoint->left_alone_s));
 	return object;
 }
 

@@ -28,6 +28,8 @@ struct state_endpoint {
 	uint32_t id;
 	struct sst_endpoint value;
 	struct sst_stats stats;
+	struct sst_habit habit; /* zero: nothing is known against it */
+	uint32_t left_alone_s;  /* so long nothing of it will be adopted */
 };
 
 enum state_map {

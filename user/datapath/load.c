@@ -16,6 +16,7 @@
 #include "datapath/host.h"
 #include "datapath/orphans.h"
 #include "datapath/selftest.h"
+#include "sidestep/kernels.h"
 #include "sidestep.skel.h"
 
 struct load {
@@ -371,6 +372,11 @@ static int prove(struct load *load)
 	err = config_read(load->datapath, &config);
 	if (err)
 		return err;
+	if (!sst_release_is_safe(load->skeleton->kconfig->LINUX_KERNEL_VERSION))
+		feature_off(
+			meta, SST_FEATURE_SPLICE_AUTO,
+			"a socket cannot be taken out again (kernel bug, mended in 6.1.142, 6.6.95, "
+			"6.12.35, 6.16)");
 	config.splice_auto = !meta->feature_off[SST_FEATURE_SPLICE_AUTO][0];
 	config.splice_broken = meta->feature_off[SST_FEATURE_SPLICE][0] != 0;
 	return config_write(load->datapath, &config);

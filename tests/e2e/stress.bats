@@ -172,7 +172,7 @@ kernel_bytes() {
 
 # SEED=N repeats a run's scripts.
 @test "promotion races: closed, reset, killed, passed on, forked, changed meanwhile" {
-	local seed=${SEED:-$SRANDOM} theirs
+	local seed=${SEED:-$SRANDOM} mine theirs
 
 	spliced
 	pod_bg a "$TOOLS/racer" server "$(ip4 a):8080"
@@ -180,18 +180,19 @@ kernel_bytes() {
 	echo "seed $seed"
 	try pod client "$TOOLS/racer" client --seed "$seed" --count 2000 10.96.0.10:80
 	[ "$status" -eq 0 ] || fail "$output $stderr"
-	SENT=$(value .sent)
-	theirs=$(value .received)
+	mine=$output
 	finish "$SERVER"
 	[ "$status" -eq 0 ]
-	SERVER=$(value .sent)
+	theirs=$output
 	all_gone
-	# what a reset overtook was sent and counted, but never read
-	check --argjson sent "$SENT" --argjson read "$theirs" --argjson theirs "$SERVER" '
-		.[0].counters | .opened == 2000 and .spliced_sent_bytes > 0
-		and .sent_bytes + .spliced_sent_bytes == $sent
-		and .received_bytes + .spliced_received_bytes >= $read
-		and .received_bytes + .spliced_received_bytes <= $theirs'
+	# A message whose reader went away just then may be counted although send() failed.
+	# What a reset overtook was sent and counted, but never read.
+	check --argjson mine "$mine" --argjson theirs "$theirs" '.[0].counters
+		| (.sent_bytes + .spliced_sent_bytes) as $sent
+		| (.received_bytes + .spliced_received_bytes) as $received
+		| .opened == 2000 and .spliced_sent_bytes > 0
+		  and $sent >= $mine.sent and $sent <= $mine.sent + $mine.failed
+		  and $received >= $mine.received and $received <= $theirs.sent + $theirs.failed'
 }
 
 # ---- what goes away under flows ---------------------------------------------------------
@@ -237,6 +238,57 @@ kernel_bytes() {
 	finish "$SERVER" KILL
 	ip netns del "${NS##*/}a"
 	all_gone 30
+}
+
+# ---- little memory ----------------------------------------------------------------------
+
+# small_memory BYTES: a limit on whatever the test's pods take, sockets included where
+# the kernel counts those (v2); sets MEMORY, the folder of the limit.
+small_memory() {
+	MEMORY=$CG
+	if [[ -e $CG/memory.max ]]; then
+		echo "$1" >"$CG/memory.max"
+		return
+	fi
+	MEMORY=/sys/fs/cgroup/memory/${CG##*/}
+	mkdir "$MEMORY" 2>/dev/null || skip_for memory-cgroup "no memory controller for cgroups"
+	echo "$1" >"$MEMORY/memory.limit_in_bytes"
+}
+
+# pod_small NAMESPACE COMMAND...: a pod below that limit; sets PID.
+pod_small() {
+	local COMMAND
+
+	pod_of "$1"
+	# the shell's own variables
+	background sh -c 'echo 0 >"$0/cgroup.procs" && exec "$@"' "$MEMORY" "${COMMAND[@]}" "${@:2}"
+}
+
+teardown() {
+	local status=0
+
+	harness_teardown || status=1
+	[[ ! ${MEMORY:-} || ! -e $MEMORY ]] || wait_until 5 rmdir "$MEMORY" || status=1
+	return $status
+}
+
+@test "a small memory cgroup, small buffers, slow readers: spliced, bounded, nothing lost" {
+	spliced
+	small_memory $((64 << 20))
+	pod_small a "$TOOLS/spliceload" server "$(ip4 a):8080" --reader epoll-et --nonblocking \
+		--rcvbuf 2304
+	SERVER=$PID
+	wait_until 10 is_ready "$SERVER"
+	pod_small client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-lt --nonblocking \
+		--rcvbuf 2304 --connections 4 --rounds 200 --sizes 64,20000 --bulk 131072 \
+		--phases pingpong,slow,both,burst,close --slow-reader-ms 1 --slow-bytes 1048576
+	await_end "$PID"
+	[ "$status" -eq 0 ] || fail "$output $stderr"
+	check '.ok and .max_unread < 1000000'
+	finish "$SERVER"
+	[ "$status" -eq 0 ] || fail "$output $stderr"
+	all_gone
+	check '.[0].counters.spliced_sent_bytes > 0'
 }
 
 # ---- switching, restarting, removing ----------------------------------------------------

@@ -82,6 +82,7 @@ static struct {
 /* Of all processes. */
 static struct shared {
 	atomic_uint_fast64_t begun, connections, sent, received, errors, spurious;
+	atomic_uint_fast64_t failed; /* bytes of messages that were refused: nobody is there */
 	atomic_uint_fast64_t by_action[ACTION_MAX];
 } * shared;
 
@@ -253,8 +254,10 @@ static int send_all(struct end *end, size_t len)
 
 		fill(end, true, buffer, len);
 		n = send(end->fd, buffer, len, 0);
-		if (n < 0 && errno != EAGAIN && errno != EINTR)
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			atomic_fetch_add(&shared->failed, len);
 			return -errno;
+		}
 		if (n < 0) {
 			await(end, POLLOUT, 0);
 			continue;
@@ -748,11 +751,11 @@ static void run_server(void)
 static void report(void)
 {
 	printf("{\"ok\":%s,\"seed\":%llu,\"connections\":%llu,\"sent\":%llu,\"received\":%llu,"
-	       "\"errors\":%llu,\"spurious\":%llu",
+	       "\"failed\":%llu,\"errors\":%llu,\"spurious\":%llu",
 	       shared->errors ? "false" : "true", (unsigned long long)opt.seed,
 	       (unsigned long long)shared->connections, (unsigned long long)shared->sent,
-	       (unsigned long long)shared->received, (unsigned long long)shared->errors,
-	       (unsigned long long)shared->spurious);
+	       (unsigned long long)shared->received, (unsigned long long)shared->failed,
+	       (unsigned long long)shared->errors, (unsigned long long)shared->spurious);
 	for (int i = 0; i < ACTION_MAX; i++)
 		printf(",\"%s\":%llu", action_names[i], (unsigned long long)shared->by_action[i]);
 	puts("}");

@@ -48,7 +48,7 @@ crowd_start() {
 # crowd_hold OPTIONS...: the same, when all its flows have done their rounds.
 crowd_hold() {
 	crowd_start --hold "$@"
-	wait_until 60 is_ready "$CROWD" || fail "no crowd: $(cat "${OUT[$CROWD]}.err")"
+	wait_until 120 is_ready "$CROWD" || fail "no crowd: $(cat "${OUT[$CROWD]}.err")"
 }
 
 # crowd_end PID: must have found every byte right; adds to SENT and OPENED.
@@ -113,7 +113,7 @@ redirecting() { # COUNT
 	# many reads of the iterator, while flows speak
 	crowd_shown
 	check '.flows == 10000'
-	wait_until 60 redirecting 10000
+	wait_until 120 redirecting 10000
 	crowd_end "$CROWD"
 	[ "$OPENED" -eq 10000 ]
 	balance

@@ -20,8 +20,9 @@
 #define HELLO       0x7261636572212121ull
 #define MESSAGE_MAX 9000u
 #define TAIL        20000u /* bytes sent by whoever has seen the other's half-close */
-#define BUFFER      (TAIL + MESSAGE_MAX)
-#define HANG_S      15
+#define BURST_MAX   4u
+#define BUFFER      (TAIL + BURST_MAX * MESSAGE_MAX)
+#define HANG_S      30
 #define WORKERS_MAX 64
 
 enum role { ROLE_CLIENT, ROLE_SERVER };
@@ -111,6 +112,7 @@ struct script {
 	uint32_t at; /* the actor's step, counted from the first round on */
 	uint32_t rounds;
 	uint32_t size;
+	uint32_t burst; /* messages sent at once, each round */
 	uint32_t pause_us;
 	uint32_t option;
 	bool edges; /* readers are edge-triggered */
@@ -129,6 +131,7 @@ static struct script script_make(uint64_t seed, uint32_t actions)
 	while (!(actions >> script.action & 1));
 	script.actor = (enum role)draw(&state, 2);
 	script.size = sizes[draw(&state, ARRAY_SIZE(sizes))];
+	script.burst = draw(&state, 2) ? 1 : 2 + (uint32_t)draw(&state, BURST_MAX - 1);
 	/* nominated after 8 data segments each way, adopted a moment later */
 	round = 7 + (uint32_t)draw(&state, 14);
 	act = script.actor == ROLE_CLIENT ? (uint32_t)draw(&state, 2) * 2
@@ -147,10 +150,16 @@ static bool acts_after_sending(const struct script *script)
 	return script->at % STEPS > (script->actor == ROLE_SERVER ? 2 : 1);
 }
 
-/* Messages that the actor has sent by then: all that the other end gets. */
+/* What a round carries, either way. */
+static uint32_t round_size(const struct script *script)
+{
+	return script->burst * script->size;
+}
+
+/* What the actor has sent by then: all that the other end gets. */
 static uint64_t sent_before_action(const struct script *script)
 {
-	return script->at / STEPS + acts_after_sending(script);
+	return (uint64_t)(script->at / STEPS + acts_after_sending(script)) * round_size(script);
 }
 
 /* ---- one end --------------------------------------------------------------------------- */
@@ -178,10 +187,11 @@ static void describe(const struct end *end)
 	const struct script *script = &end->script;
 
 	snprintf(description, sizeof(description),
-		 "racer: %s, seed %llu: %s by the %s at step %u, size %u, pause %u us, %s",
+		 "racer: %s, seed %llu: %s by the %s at step %u, size %u by %u, pause %u us, %s",
 		 end->role == ROLE_CLIENT ? "client" : "server", (unsigned long long)script->seed,
 		 action_names[script->action], script->actor == ROLE_CLIENT ? "client" : "server",
-		 script->at, script->size, script->pause_us, script->edges ? "edges" : "levels");
+		 script->at, script->size, script->burst, script->pause_us,
+		 script->edges ? "edges" : "levels");
 }
 
 __attribute__((format(printf, 2, 3))) static int complain(const struct end *end, const char *format,
@@ -336,7 +346,7 @@ static void reset(struct end *end)
  * tail. */
 static int half_close(struct end *end)
 {
-	size_t due = TAIL + (acts_after_sending(&end->script) ? end->script.size : 0);
+	size_t due = TAIL + (acts_after_sending(&end->script) ? round_size(&end->script) : 0);
 	int r;
 
 	if (shutdown(end->fd, SHUT_WR))
@@ -356,12 +366,12 @@ static void set_option(struct end *end)
 	static const struct {
 		int level, name, value;
 	} options[] = {
-		{ SOL_SOCKET, SO_RCVBUF, 2304 },  { SOL_SOCKET, SO_SNDBUF, 4608 },
+		{ SOL_SOCKET, SO_RCVBUF, 16384 }, { SOL_SOCKET, SO_SNDBUF, 4608 },
 		{ SOL_SOCKET, SO_TIMESTAMP, 1 },  { SOL_SOCKET, SO_ZEROCOPY, 1 },
 		{ SOL_SOCKET, SO_KEEPALIVE, 1 },  { SOL_SOCKET, SO_BUSY_POLL, 50 },
 		{ IPPROTO_TCP, TCP_INQ, 1 },      { IPPROTO_TCP, TCP_NODELAY, 0 },
 		{ IPPROTO_TCP, TCP_QUICKACK, 0 }, { IPPROTO_TCP, TCP_NOTSENT_LOWAT, 1024 },
-		{ SOL_SOCKET, SO_RCVTIMEO, 0 },   { IPPROTO_TCP, TCP_WINDOW_CLAMP, 4096 },
+		{ SOL_SOCKET, SO_RCVTIMEO, 0 },   { SOL_SOCKET, SO_OOBINLINE, 1 },
 	};
 	size_t i = end->script.option % ARRAY_SIZE(options);
 	struct timeval patience = { .tv_sec = 60 };
@@ -565,7 +575,7 @@ static int send_tail(struct end *end)
 static int judge(struct end *end, int error)
 {
 	const struct script *script = &end->script;
-	uint64_t due = sent_before_action(script) * script->size;
+	uint64_t due = sent_before_action(script);
 	bool orderly = error == END_OF_STREAM;
 
 	if (error == -EBADMSG)
@@ -595,10 +605,11 @@ static int step(struct end *end)
 
 	switch (steps[end->role][end->position % STEPS]) {
 	case STEP_SEND:
-		r = send_all(end, script->size);
+		for (uint32_t i = 0; i < script->burst && !r; i++)
+			r = send_all(end, script->size);
 		break;
 	case STEP_RECEIVE:
-		r = receive_all(end, script->size);
+		r = receive_all(end, round_size(script));
 		break;
 	case STEP_ACT:
 		if (script->actor == end->role && script->at == end->position)

@@ -32,8 +32,8 @@ harness_and_folder() {
 	# not below bats' own folder, into which only root can look
 	DATA=$(mktemp -d "/tmp/sidestep-programs.XXXXXX")
 	chmod 0755 "$DATA"
-	SPLICED=()         # services of which bytes must have been spliced, where that may be
-	STEPS=()           # their names, in order
+	SPLICED=()          # services of which bytes must have been spliced, where that may be
+	STEPS=()            # their names, in order
 	declare -gA TOOK=() # milliseconds by "step/mode"
 }
 
@@ -154,7 +154,7 @@ step() {
 
 # took STEP MICROSECONDS: since that time
 took() {
-	[[ " ${STEPS[*]/%/;} " == *" $1; "* ]] || STEPS+=("$1")
+	printf '%s\n' "${STEPS[@]}" | grep -qxF -- "$1" || STEPS+=("$1")
 	TOOK[$1/$MODE]=$(((${EPOCHREALTIME/./} - $2) / 1000))
 }
 

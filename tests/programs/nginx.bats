@@ -142,7 +142,7 @@ proxied() {
 	curl_all "proxy" http://10.96.0.10 8
 	curl_put "proxy" http://10.96.0.10
 	curl_put "direct" http://10.96.0.11
-	step "four at once" client curl -sS -f -Z --parallel-max 4 \
+	step "four at once" client curl -sS -f -Z --no-progress-meter --parallel-max 4 \
 		-o "$DIR/many.#1" "http://10.96.0.10/10000000?[1-20]"
 	sums "$DIR"/many.* | uniq -c
 	rm "$DIR"/many.*

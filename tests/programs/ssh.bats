@@ -57,7 +57,7 @@ sessions() {
 		for i in {1..30}; do ssh -F "$0" -S "$1" host "echo said $i"; done
 		ssh -F "$0" -S "$1" host "exit 7"
 		echo "exit code $?"
-		kill $master; wait $master; true' "$DATA/ssh_config" "$DIR/control"
+		ssh -F "$0" -S "$1" -O exit host 2>&1; wait $master; true' "$DATA/ssh_config" "$DIR/control"
 	step "100 MB there" client bash -c 'ssh -F "$0" host sha256sum <"$1"' \
 		"$DATA/ssh_config" "$DATA/large"
 	step "100 MB back" client bash -c 'ssh -F "$0" host cat "$1" | sha256sum' \

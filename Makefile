@@ -56,7 +56,8 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all install demo soak test test-kernels unit tools lint format compdb bench verifier clean
+.PHONY: all install demo test test-kernels test-programs soak unit tools lint format compdb bench \
+        verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -128,6 +129,9 @@ test-kernels:
 # Mixed traffic and all that may happen to it: make soak MINUTES=5
 soak:
 	@scripts/soak $(MINUTES)
+# real servers and clients, with and without the splice
+test-programs:
+	@scripts/test-programs
 
 demo:
 	@scripts/demo

@@ -56,7 +56,7 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all install demo test test-kernels unit tools lint format compdb bench verifier clean
+.PHONY: all install demo test test-kernels mutants unit tools lint format compdb bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -124,6 +124,10 @@ test:
 # Debian's 6.1 and 6.12 in a virtual machine
 test-kernels:
 	@scripts/test-kernels
+
+# Each rule of the splice taken out once: a test must fail.
+mutants:
+	@scripts/mutants
 
 demo:
 	@scripts/demo

@@ -4,7 +4,9 @@
  * send() for a while, long enough to be adopted, and then moves what comes into a pipe
  * with splice(). Says what became of the bytes.
  *
- *   splicereader SERVICE:PORT LISTEN:PORT [--from-start]
+ *   splicereader SERVICE:PORT LISTEN:PORT [--from-start | --behind]
+ *
+ * --behind: the first bytes wait when it begins to read so, the others are yet to come.
  *
  * Prints {"result":R} with R "whole", "whole, by recv" (splice() was declined), "reset",
  * "wrong" or "stuck"; exits with 0 but for the last two.
@@ -22,6 +24,7 @@
 #define PAUSE_MS 100
 
 static bool from_start;
+static bool behind;
 
 struct server {
 	int listener;
@@ -139,6 +142,8 @@ static void *serve(void *arg)
 	for (int i = 0; i < ROUNDS && !from_start; i++)
 		if (!exchange(fd, false))
 			return NULL;
+	if (behind)
+		tool_sleep_ms(PAUSE_MS);
 	server->result = read_by_splice(fd);
 	send(fd, "d", 1, MSG_NOSIGNAL);
 	return NULL;
@@ -161,6 +166,8 @@ static void pour(int fd)
 		if (n < 0 && !wait_for(fd, POLLOUT))
 			return;
 		sent += n > 0 ? (size_t)n : 0;
+		if (behind && sent == CHUNK)
+			tool_sleep_ms(3 * PAUSE_MS);
 	}
 }
 
@@ -193,8 +200,9 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		tool_exit(EXIT_USAGE,
-			  "usage: splicereader SERVICE:PORT LISTEN:PORT [--from-start]");
+			  "usage: splicereader SERVICE:PORT LISTEN:PORT [--from-start | --behind]");
 	from_start = argc > 3 && !strcmp(argv[3], "--from-start");
+	behind = argc > 3 && !strcmp(argv[3], "--behind");
 	alarm(4 * WAIT_MS / 1000);
 	service = tool_address(argv[1]);
 	listen_at = tool_address(argv[2]);

@@ -6,7 +6,7 @@
  *
  *   splicereader SERVICE:PORT LISTEN:PORT [--from-start | --behind]
  *
- * --behind: the first bytes wait when it begins to read so, the others are yet to come.
+ * --behind: some bytes wait when it begins to read so, the others come one by one.
  *
  * Prints {"result":R} with R "whole", "whole, by recv" (splice() was declined), "reset",
  * "wrong" or "stuck"; exits with 0 but for the last two.
@@ -22,6 +22,8 @@
 #define CHUNK    20000
 #define WAIT_MS  5000
 #define PAUSE_MS 100
+
+#define SMALL_CHUNK 400
 
 static bool from_start;
 static bool behind;
@@ -152,10 +154,11 @@ static void *serve(void *arg)
 /* Chunk by chunk, each its own message; a reset ends it. */
 static void pour(int fd)
 {
+	size_t chunk = behind ? SMALL_CHUNK : CHUNK;
 	uint8_t buf[CHUNK];
 
 	for (size_t sent = 0; sent < TOTAL;) {
-		size_t want = TOTAL - sent < CHUNK ? TOTAL - sent : CHUNK;
+		size_t want = TOTAL - sent < chunk ? TOTAL - sent : chunk;
 		ssize_t n;
 
 		for (size_t i = 0; i < want; i++)
@@ -166,8 +169,8 @@ static void pour(int fd)
 		if (n < 0 && !wait_for(fd, POLLOUT))
 			return;
 		sent += n > 0 ? (size_t)n : 0;
-		if (behind && sent == CHUNK)
-			tool_sleep_ms(3 * PAUSE_MS);
+		if (behind)
+			tool_sleep_ms(1);
 	}
 }
 

@@ -380,21 +380,23 @@ walk() {
 }
 
 @test "hazard: two walks adopt at the same time" {
-	local adopted walks=() _
+	local adopted walks=() round _
 
 	node node
 	adopted=$(counter splice_flow adopted)
 	daemon_sleeps
-	for _ in {1..5}; do
+	for round in {1..8}; do
 		steps_start node --connections 200 10.96.0.10:80 127.0.0.1:8080 exchange:32 pause
-		walk sst_adopt & walks+=($!)
-		walk sst_adopt & walks+=($!)
+		# more than processors, so that two of them run side by side on a busy machine
+		for _ in {1..4}; do
+			walk sst_adopt & walks+=($!)
+		done
 		wait "${walks[@]}"
 		walks=()
 		finished "$PID"
 	done
 	kill -CONT "$DAEMON"
-	[ "$(counter splice_flow adopted)" -eq $((adopted + 5 * 200 * 2)) ]
+	[ "$(counter splice_flow adopted)" -eq $((adopted + round * 200 * 2)) ]
 }
 
 @test "hazard: two walks count at the same time" {
@@ -406,7 +408,6 @@ walk() {
 	steps_start node --connections 500 10.96.0.10:80 127.0.0.1:8080 "${REPEATED[@]}"
 	for round in {1..10}; do
 		paused "$PID" "$round"
-		# more than processors, so that two of them run side by side on a busy machine
 		for _ in {1..4}; do
 			walk sst_sweep 2 & walks+=($!)
 		done

@@ -15,8 +15,8 @@
 
 #include "tool.h"
 
-#define WAIT_MS         2000
-#define ADOPTION_MS     10000
+#define WAIT_MS         10000
+#define ADOPTION_MS     20000
 #define CONNECTIONS_MAX 1024
 #define CHUNK           65536u
 #define ROUND_PAUSE_MS  1

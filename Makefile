@@ -56,8 +56,8 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%)
 
-.PHONY: all install demo test test-kernels test-programs soak unit tools lint format compdb bench \
-        verifier clean
+.PHONY: all install demo test test-kernels test-programs mutants soak unit tools lint format compdb \
+        bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -126,12 +126,17 @@ test:
 test-kernels:
 	@scripts/test-kernels
 
+# Real servers and clients, with and without the splice.
+test-programs:
+	@scripts/test-programs
+
+# Each rule of the splice taken out once: a test must fail.
+mutants:
+	@scripts/mutants
+
 # Mixed traffic and all that may happen to it: make soak MINUTES=5
 soak:
 	@scripts/soak $(MINUTES)
-# real servers and clients, with and without the splice
-test-programs:
-	@scripts/test-programs
 
 demo:
 	@scripts/demo

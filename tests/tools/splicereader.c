@@ -4,7 +4,9 @@
  * send() for a while, long enough to be adopted, and then moves what comes into a pipe
  * with splice(). Says what became of the bytes.
  *
- *   splicereader SERVICE:PORT LISTEN:PORT [--from-start]
+ *   splicereader SERVICE:PORT LISTEN:PORT [--from-start | --behind]
+ *
+ * --behind: some bytes wait when it begins to read so, the others come one by one.
  *
  * Prints {"result":R} with R "whole", "whole, by recv" (splice() was declined), "reset",
  * "wrong" or "stuck"; exits with 0 but for the last two.
@@ -21,7 +23,10 @@
 #define WAIT_MS  5000
 #define PAUSE_MS 100
 
+#define SMALL_CHUNK 400
+
 static bool from_start;
+static bool behind;
 
 struct server {
 	int listener;
@@ -139,6 +144,8 @@ static void *serve(void *arg)
 	for (int i = 0; i < ROUNDS && !from_start; i++)
 		if (!exchange(fd, false))
 			return NULL;
+	if (behind)
+		tool_sleep_ms(PAUSE_MS);
 	server->result = read_by_splice(fd);
 	send(fd, "d", 1, MSG_NOSIGNAL);
 	return NULL;
@@ -147,10 +154,11 @@ static void *serve(void *arg)
 /* Chunk by chunk, each its own message; a reset ends it. */
 static void pour(int fd)
 {
+	size_t chunk = behind ? SMALL_CHUNK : CHUNK;
 	uint8_t buf[CHUNK];
 
 	for (size_t sent = 0; sent < TOTAL;) {
-		size_t want = TOTAL - sent < CHUNK ? TOTAL - sent : CHUNK;
+		size_t want = TOTAL - sent < chunk ? TOTAL - sent : chunk;
 		ssize_t n;
 
 		for (size_t i = 0; i < want; i++)
@@ -161,6 +169,8 @@ static void pour(int fd)
 		if (n < 0 && !wait_for(fd, POLLOUT))
 			return;
 		sent += n > 0 ? (size_t)n : 0;
+		if (behind)
+			tool_sleep_ms(1);
 	}
 }
 
@@ -193,8 +203,9 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		tool_exit(EXIT_USAGE,
-			  "usage: splicereader SERVICE:PORT LISTEN:PORT [--from-start]");
+			  "usage: splicereader SERVICE:PORT LISTEN:PORT [--from-start | --behind]");
 	from_start = argc > 3 && !strcmp(argv[3], "--from-start");
+	behind = argc > 3 && !strcmp(argv[3], "--behind");
 	alarm(4 * WAIT_MS / 1000);
 	service = tool_address(argv[1]);
 	listen_at = tool_address(argv[2]);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Each message of an adopted socket: past TCP into the peer, or by TCP. */
 #include "maps.h"
+#include "lib/capture.h"
 #include "lib/splice.h"
 
 static __always_inline void spliced_message(struct sst_pair_end *me, __u32 size)
@@ -55,6 +56,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	    bpf_msg_redirect_hash(msg, &spliced, &cookie, BPF_F_INGRESS) != SK_PASS)
 		decision = SST_COUNTER_MESSAGE_FAILED;
 	count(decision);
+	capture_message(msg, decision);
 	if (decision == SST_COUNTER_MESSAGE_SPLICED)
 		spliced_message(me, msg->size);
 	else

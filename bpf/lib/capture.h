@@ -5,7 +5,7 @@
  *
  * Payload is read where it lies: the helpers that would make all of a message readable
  * change it. So what can be recorded is its first piece, which is nearly always
- * all of a small message, and nothing of what sendfile() or splice() sends.
+ * all of a small message, and before 6.5 nothing of what sendfile() or splice() sends.
  */
 #ifndef SIDESTEP_BPF_CAPTURE_H
 #define SIDESTEP_BPF_CAPTURE_H
@@ -52,9 +52,18 @@ static __always_inline struct sst_message *message_reserve(__u32 payload)
 		return bpf_ringbuf_reserve(&messages, head, 0);
 	if (payload <= 256)
 		return bpf_ringbuf_reserve(&messages, head + 256, 0);
-	if (payload <= 2048)
-		return bpf_ringbuf_reserve(&messages, head + 2048, 0);
+	if (payload <= 1024)
+		return bpf_ringbuf_reserve(&messages, head + 1024, 0);
+	if (payload <= 4096)
+		return bpf_ringbuf_reserve(&messages, head + 4096, 0);
 	return bpf_ringbuf_reserve(&messages, head + SST_PAYLOAD_MAX, 0);
+}
+
+/* Sequence numbers are the lower half of a place in a stream; TCP's own counters give the
+ * rest, but count a SYN or a FIN here and there. */
+static __always_inline __u64 widen(__u64 about, __u32 exact)
+{
+	return about + (__s32)(exact - (__u32)about);
 }
 
 /* Before the message is counted in me->spliced_bytes. */
@@ -64,10 +73,11 @@ static __always_inline void message_tell(struct sst_message *message, struct tcp
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	const struct sst_pair_end *me = &pair->end[flow->role & 1];
 	__u32 first = flow->role == SST_ROLE_CLIENT ? flow->pair.client_seq : flow->pair.server_seq;
+	__u64 queued = tp->bytes_acked + (__u32)(tp->write_seq - tp->snd_una);
 
 	message->flow = flow->cookie;
 	message->peer_flow = pair->end[!flow->role].cookie;
-	message->offset = (__u32)(tp->write_seq - first) + me->spliced_bytes;
+	message->offset = widen(queued, tp->write_seq - first) + me->spliced_bytes;
 	address_of_socket(sk, &message->local, &message->remote);
 	message->asked = flow->asked;
 	message->local_port = bpf_htons(sk->__sk_common.skc_num);
@@ -86,7 +96,8 @@ static __always_inline __u64 acknowledged(struct tcp_sock *tp, const struct sst_
 	const struct sst_pair_end *peer = &pair->end[!flow->role];
 	__u32 first = flow->role == SST_ROLE_CLIENT ? flow->pair.server_seq : flow->pair.client_seq;
 
-	return (__u32)(tp->rcv_nxt - first) + *(volatile __u64 *)&peer->spliced_bytes;
+	return widen(tp->bytes_received, tp->rcv_nxt - first) +
+	       *(volatile __u64 *)&peer->spliced_bytes;
 }
 
 /* A function of its own for the verifier, too, which would else walk through it once for

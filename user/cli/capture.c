@@ -104,24 +104,34 @@ static uint64_t flow_id(const char *text)
 	return *text < '0' || *text > '9' || *end || errno ? 0 : id;
 }
 
+/* -EPROTONOSUPPORT: no port of it is TCP. */
 static int find_services(const struct state *state, struct target *target)
 {
+	int err = -ENOENT;
+
 	target->services = calloc(state->n_services + 1, sizeof(*target->services));
 	if (!target->services)
 		return -ENOMEM;
-	for (size_t i = 0; i < state->n_services; i++)
-		if (!strcmp(state->services[i].info.name, target->name))
+	for (size_t i = 0; i < state->n_services; i++) {
+		if (strcmp(state->services[i].info.name, target->name))
+			continue;
+		err = -EPROTONOSUPPORT;
+		if (state->services[i].info.protocol == IPPROTO_TCP)
 			target->services[target->n_services++] = state->services[i].id;
-	return target->n_services ? 0 : -ENOENT;
+	}
+	return target->n_services ? 0 : err;
+}
+
+static int not_tcp(const struct target *target)
+{
+	cli_error("'%s' is UDP: only TCP is spliced, tcpdump sees all of it", target->name);
+	return CLI_FAILED;
 }
 
 static int flow_found(const struct target *target, const struct sst_record *record)
 {
-	if (record->protocol != IPPROTO_TCP) {
-		cli_error("flow %s is UDP: only TCP is spliced, tcpdump sees all of it",
-			  target->name);
-		return CLI_FAILED;
-	}
+	if (record->protocol != IPPROTO_TCP)
+		return not_tcp(target);
 	if (!is_member(record))
 		cli_error("flow %s is not spliced: until it is, tcpdump sees all of it",
 			  target->name);
@@ -137,9 +147,12 @@ static int service_found(struct datapath *datapath, const struct target *target)
 		cli_error("flows cannot be listed: %s", strerror(-err));
 		return CLI_FAILED;
 	}
-	if (search.spliced < search.flows || !search.flows)
-		cli_error("%u of the service's %u live flows are spliced; tcpdump sees the others",
-			  search.spliced, search.flows);
+	if (!search.flows)
+		cli_error("service '%s' has no live flow yet", target->name);
+	else if (search.spliced < search.flows)
+		cli_error(
+			"%u of %u live flows of service '%s' are spliced; tcpdump sees the others",
+			search.spliced, search.flows, target->name);
 	return CLI_DONE;
 }
 
@@ -159,6 +172,8 @@ static int find_target(struct session *session)
 		err = find_services(session->context.state, target);
 	if (!err)
 		return service_found(session->datapath, target);
+	if (err == -EPROTONOSUPPORT)
+		return not_tcp(target);
 	if (err == -ENOENT)
 		cli_error("there is no live flow and no service '%s'", target->name);
 	else

@@ -382,7 +382,7 @@ capture_is_over() {
 	[[ $stderr == *"service 'web' has no live flow yet"* ]]
 
 	# a blocking client is never adopted
-	pod_start client "$TOOLS/caller" --hold-ms 20000 10.96.0.10:80
+	pod_start client "$TOOLS/caller" --hold-ms 60000 10.96.0.10:80
 	wait_until 5 has_flow
 	show flows
 	try sidestep capture "$(value '.[0].flow')" --seconds 1

@@ -20,9 +20,9 @@
 #include "export/message.h"
 #include "export/pcap.h"
 
-#define FILE_MAX   (256ull << 20)
-#define POLL_MS    50
-#define LOOK_EVERY 20 /* polls: whether the flow still lives */
+#define FILE_MAX (256ull << 20)
+#define POLL_MS  50
+#define LOOK_NS  1000000000ull /* how often to see whether the flow still lives */
 
 /* What the command line asks for. */
 struct target {
@@ -44,6 +44,7 @@ struct session {
 	uint64_t tcp_bytes;
 	uint64_t written;
 	uint64_t lost;
+	uint64_t looked_ns;
 	bool full;
 	const char *ended; /* why, in words; NULL: it goes on */
 };
@@ -296,10 +297,14 @@ static int start(struct session *session, struct capture **ret)
 	return err ? CLI_FAILED : CLI_DONE;
 }
 
-static const char *why_over(const struct session *session)
+static const char *why_over(struct session *session)
 {
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
 	struct sst_record record;
 
+	if (now - session->looked_ns < LOOK_NS)
+		return NULL;
+	session->looked_ns = now;
 	if (!datapath_present(session->datapath))
 		return "the data plane was unloaded";
 	if (session->target.flow &&
@@ -313,23 +318,22 @@ static int follow(struct session *session, struct capture *capture, int signals)
 {
 	struct pollfd fds[] = { { .fd = signals, .events = POLLIN },
 				{ .fd = capture_poll_fd(capture), .events = POLLIN } };
-	int err = 0;
+	int state = CAPTURE_GOES_ON, err = 0;
 
-	for (unsigned i = 1; !session->ended && err >= 0; i++) {
-		poll(fds, ARRAY_SIZE(fds), POLL_MS);
-		err = capture_read(capture);
+	while (!session->ended && !err) {
+		poll(fds, ARRAY_SIZE(fds), state == CAPTURE_HAS_MORE ? 0 : POLL_MS);
+		state = capture_read(capture);
 		if (session->full)
 			session->ended = "the file is full";
 		else if (fds[0].revents)
 			session->ended = "ended by a signal";
-		else if (!err)
+		else if (state == CAPTURE_ENDED)
 			session->ended = "its time or number is up";
-		else if (i % LOOK_EVERY == 0)
+		else
 			session->ended = why_over(session);
-		if (err >= 0)
-			err = flush(session) ?: err;
+		err = state < 0 ? state : flush(session);
 	}
-	return err < 0 ? err : 0;
+	return err;
 }
 
 static int run(struct session *session, struct capture *capture, int signals)

@@ -8,6 +8,7 @@
 #include "datapath/ring.h"
 
 #define NS_PER_S 1000000000ull
+#define READ_MAX 512 /* messages at a time */
 
 struct capture {
 	struct datapath *datapath;
@@ -141,11 +142,13 @@ int capture_poll_fd(const struct capture *capture)
 int capture_read(struct capture *capture)
 {
 	__u64 deadline = __atomic_load_n(&capture->shared->deadline_ns, __ATOMIC_SEQ_CST);
-	int err = ring_consume(capture->ring);
+	int n = ring_consume_some(capture->ring, READ_MAX);
 
-	if (err < 0)
-		return err;
-	return clock_ns(CLOCK_BOOTTIME) < deadline;
+	if (n < 0)
+		return n;
+	if (clock_ns(CLOCK_BOOTTIME) >= deadline)
+		return CAPTURE_ENDED;
+	return n == READ_MAX ? CAPTURE_HAS_MORE : CAPTURE_GOES_ON;
 }
 
 int capture_stop(struct capture *capture, uint64_t *ret_lost)

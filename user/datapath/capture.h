@@ -31,10 +31,15 @@ int capture_owner(struct datapath *datapath, uint32_t *ret_pid);
 /* Becomes readable when much waits to be read; look every now and then all the same. */
 int capture_poll_fd(const struct capture *capture);
 
-/* Calls fn for all that is there. 1: go on, 0: the capture has ended, or -errno. */
-int capture_read(struct capture *capture);
+/* Calls fn for some hundred messages at most. */
+enum capture_state {
+	CAPTURE_ENDED, /* at its deadline or limit; there may be more to read */
+	CAPTURE_GOES_ON,
+	CAPTURE_HAS_MORE, /* to read at once */
+};
+int capture_read(struct capture *capture); /* or -errno */
 
-/* Ends it and calls fn for the rest. *ret_lost: messages that were not told of. */
+/* Ends it and calls fn for all the rest. *ret_lost: messages that were not told of. */
 int capture_stop(struct capture *capture, uint64_t *ret_lost);
 
 /* Ends it if need be. Usable as a cleanup. */

@@ -196,6 +196,7 @@ lengths() {
 	require_command tcpdump
 	require_command tshark
 	spliced
+	install -m 644 /dev/null "$PCAP"
 	capture_start web -w "$PCAP"
 	calls --sizes 64,1024 --rounds 1000
 	capture_ended

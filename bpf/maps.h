@@ -215,4 +215,29 @@ SST_MAP struct errands_map {
 	__uint(max_entries, 64 * 1024);
 } errands SEC(".maps");
 
+/* The capture that runs. U writes through a mapping; K reads, counts and ends it. */
+SST_MAP struct capture_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct sst_capture);
+} capture SEC(".maps");
+
+/* Ids of the services to be captured. U writes and empties, K reads. */
+SST_MAP struct captured_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, __u8);
+} captured SEC(".maps");
+
+/* struct sst_message and payload; room for a capture of usual length, read or not.
+ * K writes, the capturing process reads. */
+SST_MAP struct messages_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 2 * 1024 * 1024);
+} messages SEC(".maps");
+
 #endif

@@ -2,6 +2,7 @@
 /* Each message of an adopted socket: past TCP into the peer, or by TCP. */
 #define SST_IN_A_HURRY
 #include "maps.h"
+#include "lib/capture.h"
 #include "lib/splice.h"
 
 static __always_inline void spliced_message(struct sst_pair_end *me, __u32 size)
@@ -67,6 +68,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	    bpf_msg_redirect_hash(msg, &spliced, &cookie, BPF_F_INGRESS) != SK_PASS)
 		decision = SST_COUNTER_MESSAGE_FAILED;
 	count(decision);
+	capture_message(msg, decision);
 	if (decision == SST_COUNTER_MESSAGE_SPLICED)
 		spliced_message(me, msg->size);
 	else

@@ -9,7 +9,7 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints flows check version --help --version" -- "$word")
+			endpoints flows capture check version --help --version" -- "$word")
 		return
 	fi
 
@@ -20,7 +20,7 @@ _sidestep() {
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $previous in
-	-f | --file | --socket | --stats)
+	-f | --file | -w | --write | --socket | --stats)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
@@ -43,6 +43,7 @@ _sidestep() {
 	run) options+=" --file --unload-on-exit" ;;
 	status | services | endpoints) options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
+	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac
 	if [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")

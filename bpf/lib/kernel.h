@@ -167,12 +167,12 @@ struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 write_seq;
 	__u32 copied_seq;
+	__u32 rcv_nxt;
 	__u32 srtt_us;
 	__u32 total_retrans;
 	__u32 data_segs_in;
 	__u32 data_segs_out;
 	__u32 snd_una;
-	__u32 rcv_nxt;
 	struct request_sock *fastopen_rsk;
 	__u64 bytes_acked;
 	__u64 bytes_received;

@@ -245,6 +245,7 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
 	X(EVENT_ERRAND_LOST, event_lost, "errand",                                                 \
 	  "ring buffer full, the daemon's next pass finds the work")                               \
+	X(EVENT_MESSAGE_LOST, event_lost, "message", "ring buffer full: not in the capture")       \
 	/* splice: what became of flows */                                                         \
 	X(SPLICE_NOMINATED, splice_flow, "nominated", "ends that proved to be request/response")   \
 	X(SPLICE_ADOPTED, splice_flow, "adopted", "ends adopted")                                  \
@@ -486,5 +487,54 @@ struct sst_errand {
 	__u32 pad;
 };
 static_assert(sizeof(struct sst_errand) == 16, "sst_errand");
+
+/* ---- captures ----------------------------------------------------------------- */
+
+/*
+ * Map `capture`, one entry: which messages of adopted sockets are told of in ring
+ * `messages`. A capture of services has their ids in map `captured` and flow = 0.
+ * It ends at its deadline or limit, whatever became of the process that began it.
+ */
+struct sst_capture {
+	__u64 deadline_ns; /* CLOCK_BOOTTIME; 0: none runs. The kernel half puts 0 at the end */
+	__u64 flow;        /* the cookie of either end; 0: by service */
+	__u64 limit;       /* messages */
+	__u64 taken;       /* messages that were asked for, the lost ones included; K adds */
+	__u64 lost;        /* of these: ring full; K adds */
+	__u32 payload;     /* bytes of each message to record, at most SST_PAYLOAD_MAX */
+	__u32 owner;       /* pid */
+};
+static_assert(sizeof(struct sst_capture) == 48, "sst_capture");
+
+/* A message's first piece, the only one to be seen, is never longer: the kernel copies
+ * what is sent into areas of this size. */
+#define SST_PAYLOAD_MAX 32768
+
+/*
+ * One message as its sender gave it to the kernel. Offsets count the bytes of one direction
+ * from the first one, by TCP and past it; with `first` they are sequence numbers that
+ * go on where the handshake, which is TCP's, left off.
+ */
+struct sst_message {
+	__u64 time_ns; /* CLOCK_BOOTTIME */
+	__u64 flow;    /* the sender's cookie */
+	__u64 peer_flow;
+	__u64 offset; /* of the message's first byte */
+	__u64 acked;  /* bytes of the other direction that have reached the sender */
+	struct sst_addr local;
+	struct sst_addr remote;
+	struct sst_addr asked; /* what the sender asked for; zero for a server's end */
+	__be16 local_port;
+	__be16 remote_port;
+	__be16 asked_port;
+	__u8 role; /* enum sst_role of the sender */
+	__u8 pad;
+	struct sst_pair_key first;
+	__u32 service;
+	__u32 decision; /* enum sst_counter: MESSAGE_SPLICED, or why it went by TCP */
+	__u32 size;
+	__u32 captured; /* bytes that follow: the message's begin */
+};
+static_assert(sizeof(struct sst_message) == 120, "sst_message");
 
 #endif /* SIDESTEP_ABI_H */

@@ -390,7 +390,7 @@ load_start() {
 	local command
 
 	web 8080 | config
-	for command in status services endpoints flows "apply -f $CONF"; do
+	for command in status services endpoints flows "capture web" "apply -f $CONF"; do
 		# shellcheck disable=SC2086 # a command and its options
 		try sidestep $command
 		[ "$status" -eq 3 ] || fail "$command: exit code $status"
@@ -403,7 +403,8 @@ load_start() {
 @test "usage errors exit 2, help exits 0" {
 	local command
 
-	for command in load unload apply run status services endpoints flows check version; do
+	for command in load unload apply run status services endpoints flows capture check \
+		version; do
 		run -0 "$SIDESTEP" "$command" --help
 		[[ $output == Usage:* ]]
 		run -2 "$SIDESTEP" "$command" --no-such-option

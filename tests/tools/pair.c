@@ -6,7 +6,8 @@
  *
  * The client opens one connection a size and says the size first (4 bytes, network
  * order). From then on the server answers each whole request of that size with as
- * many bytes. Contents are not checked: spliceload does that.
+ * many bytes: the alphabet, again and again. Contents are not checked: spliceload does
+ * that.
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -305,6 +306,8 @@ static void parse_options(int argc, char **argv)
 int main(int argc, char **argv)
 {
 	parse_options(argc, argv);
+	for (size_t i = 0; i < sizeof(buffer); i++)
+		buffer[i] = (char)('a' + i % 26);
 	signal(SIGPIPE, SIG_IGN);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (epoll_fd < 0)

@@ -248,9 +248,9 @@ static void test_table(void **unused UNUSED)
 	assert_int_equal(table_print(&table, &out), 0);
 	assert_string_equal(
 		out.data,
-		"SERVICE   SOURCE          ASKED          DESTINATION    ROLE    STATE        "
+		"FLOW  SERVICE   SOURCE          ASKED          DESTINATION    ROLE    STATE        "
 		"SPLICE          SENT  RECEIVED   SPLICED     AGE      RTT  RETRANS\n"
-		"web/http  10.1.0.9:41000  10.96.0.10:80  10.1.0.2:8080  server  established  "
+		"42    web/http  10.1.0.9:41000  10.96.0.10:80  10.1.0.2:8080  server  established  "
 		"redirecting  29.4KiB  392.6KiB  419.9KiB  1.500s  0.045ms        6\n");
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "sidestep/abi.h"
 
 /* ---- what there is ----------------------------------------------------------- */
 
@@ -20,11 +21,12 @@ enum {
 	TAKES_FOLLOW = 1 << 3,
 	TAKES_UNLOAD = 1 << 4,
 	TAKES_FORCE = 1 << 5,
+	TAKES_CAPTURE = 1 << 6,
 };
 
 struct command {
 	const char *name;
-	const char *argument; /* the one it may have; NULL: none */
+	const char *argument; /* the one it needs, in [] may have; NULL: none */
 	unsigned takes;
 	const char *summary;
 	int (*run)(const struct cli_options *options, int argc, char **argv);
@@ -64,6 +66,11 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "capture",
+	  .argument = "FLOW|SERVICE",
+	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
+	  .summary = "follow the messages of spliced flows, as tcpdump would",
+	  .run = cmd_capture },
 	{ .name = "check",
 	  .takes = TAKES_FILE,
 	  .summary = "check that FILE is a valid configuration",
@@ -82,6 +89,9 @@ enum {
 	LONG_FOLLOW,
 	LONG_UNLOAD,
 	LONG_FORCE,
+	LONG_SECONDS,
+	LONG_COUNT,
+	LONG_PAYLOAD,
 };
 
 struct option_row {
@@ -99,6 +109,11 @@ static const struct option_row option_rows[] = {
 	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
 	{ LONG_UNLOAD, "unload-on-exit", NULL, "remove the data plane at the end", TAKES_UNLOAD },
 	{ LONG_FORCE, "force", NULL, "lose spliced bytes that nobody reads", TAKES_FORCE },
+	{ 'w', "write", "FILE", "write a pcap file, - for stdout", TAKES_CAPTURE },
+	{ LONG_SECONDS, "seconds", "N", "end after so long (60)", TAKES_CAPTURE },
+	{ LONG_COUNT, "count", "N", "end after so many messages (10000)", TAKES_CAPTURE },
+	{ LONG_PAYLOAD, "payload", "BYTES", "write so much of what each message says (0)",
+	  TAKES_CAPTURE },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -264,6 +279,22 @@ static int set_output(struct cli_options *options, const char *format)
 	return 0;
 }
 
+static int set_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
+{
+	unsigned long number;
+	char *end;
+
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	/* strtoul() takes signs and blanks, too */
+	if (*text < '0' || *text > '9' || *end || errno || number < min || number > max) {
+		cli_error("--%s is '%s', expected a number from %u to %u", name, text, min, max);
+		return -EINVAL;
+	}
+	*ret = number;
+	return 0;
+}
+
 static int set_option(struct cli_options *options, int value, const char *argument)
 {
 	if (argument && !*argument) {
@@ -303,6 +334,15 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_FORCE:
 		options->force = true;
 		break;
+	case 'w':
+		options->write = argument;
+		break;
+	case LONG_SECONDS:
+		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
+	case LONG_COUNT:
+		return set_number("count", argument, 1, CLI_MAX_COUNT, &options->count);
+	case LONG_PAYLOAD:
+		return set_number("payload", argument, 0, SST_PAYLOAD_MAX, &options->payload);
 	}
 	return 0;
 }
@@ -361,6 +401,10 @@ static int check_usage(const struct command *command, const struct cli_options *
 		cli_error("unexpected argument '%s'", arguments[max]);
 		return -EINVAL;
 	}
+	if (command->argument && command->argument[0] != '[' && !n_arguments) {
+		cli_error("%s needs %s", command->name, command->argument);
+		return -EINVAL;
+	}
 	if (command->takes & TAKES_FILE && !options->file) {
 		cli_error("%s needs -f FILE", command->name);
 		return -EINVAL;
@@ -376,6 +420,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.pin = CLI_DEFAULT_PIN,
 		.socket = CLI_DEFAULT_SOCKET,
 		.stats = CLI_DEFAULT_STATS,
+		.seconds = CLI_DEFAULT_SECONDS,
+		.count = CLI_DEFAULT_COUNT,
 	};
 	int r = parse_options(command, argc, argv, &options);
 

@@ -25,6 +25,12 @@ enum cli_exit {
 #define CLI_DEFAULT_SOCKET "/run/sidestep/sidestep.sock"
 #define CLI_DEFAULT_STATS  "/run/sidestep/sidestep.prom"
 
+/* Of a capture. */
+#define CLI_DEFAULT_SECONDS 60
+#define CLI_MAX_SECONDS     3600
+#define CLI_DEFAULT_COUNT   10000
+#define CLI_MAX_COUNT       10000000
+
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
@@ -37,6 +43,10 @@ struct cli_options {
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
 	bool force;          /* unload */
+	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
+	unsigned seconds;
+	unsigned count;
+	unsigned payload; /* bytes of each message */
 };
 
 /*
@@ -44,6 +54,7 @@ struct cli_options {
  * return an enum cli_exit.
  */
 int cmd_apply(const struct cli_options *options, int argc, char **argv);
+int cmd_capture(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);

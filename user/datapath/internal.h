@@ -36,7 +36,10 @@
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
-	X(errands)
+	X(errands)        \
+	X(capture)        \
+	X(captured)       \
+	X(messages)
 
 #define X(name) MAP_##name,
 enum map_index { DATAPATH_MAPS(X) MAP_MAX };
@@ -107,6 +110,9 @@ int pin_path(const struct datapath *datapath, const char *name, char path[PATH_M
 /* A program's pin stands beside its link's. The fd is the caller's. */
 int program_pin_path(const struct datapath *datapath, enum hook_index hook, char path[PATH_MAX]);
 int program_pin_open(const struct datapath *datapath, enum hook_index hook);
+
+/* Locks a map's pin, without waiting: the fd is the claim as long as it is open. */
+int pin_claim(const struct datapath *datapath, enum map_index map);
 
 /* Opens maps and links below datapath->folder. */
 int datapath_attach_pins(struct datapath *datapath);

@@ -179,16 +179,12 @@ int datapath_open(const char *pin, struct datapath **ret)
 	return 0;
 }
 
-int datapath_claim(const char *pin)
+int pin_claim(const struct datapath *datapath, enum map_index map)
 {
-	_cleanup_datapath_ struct datapath *datapath = datapath_new(pin);
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
-	int err;
+	int err = pin_path(datapath, map_names[map], path);
 
-	if (!datapath)
-		return -ENOMEM;
-	err = pin_path(datapath, map_names[MAP_meta], path);
 	if (err)
 		return err;
 	/* as a file, not as a map: bpffs lets one read it, and so lock it */
@@ -198,6 +194,13 @@ int datapath_claim(const char *pin)
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	return TAKE_FD(fd);
+}
+
+int datapath_claim(const char *pin)
+{
+	_cleanup_datapath_ struct datapath *datapath = datapath_new(pin);
+
+	return datapath ? pin_claim(datapath, MAP_meta) : -ENOMEM;
 }
 
 bool datapath_present(const struct datapath *datapath)

@@ -7,6 +7,7 @@ struct ring {
 	struct ring_buffer *buffer;
 	ring_fn fn;
 	void *arg;
+	unsigned left; /* records that ring_consume_some() may still read; 0: no bound */
 };
 
 static int on_sample(void *arg, void *data, size_t size)
@@ -14,7 +15,9 @@ static int on_sample(void *arg, void *data, size_t size)
 	struct ring *ring = arg;
 
 	ring->fn(data, size, ring->arg);
-	return 0;
+	if (!ring->left)
+		return 0;
+	return --ring->left ? 0 : -ECANCELED;
 }
 
 int ring_open(int map_fd, ring_fn fn, void *arg, struct ring **ret)
@@ -44,6 +47,16 @@ int ring_poll_fd(const struct ring *ring)
 int ring_consume(struct ring *ring)
 {
 	return ring_buffer__consume(ring->buffer);
+}
+
+int ring_consume_some(struct ring *ring, unsigned max)
+{
+	int n;
+
+	ring->left = max;
+	n = ring_buffer__consume(ring->buffer);
+	ring->left = 0;
+	return n == -ECANCELED ? (int)max : n;
 }
 
 void ring_close(struct ring *ring)

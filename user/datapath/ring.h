@@ -18,6 +18,9 @@ int ring_poll_fd(const struct ring *ring);
 /* Calls fn for all that is there; returns how many, or -errno. */
 int ring_consume(struct ring *ring);
 
+/* The same for at most max: a reader slower than the writers comes up for air. */
+int ring_consume_some(struct ring *ring, unsigned max);
+
 void ring_close(struct ring *ring);
 
 #endif

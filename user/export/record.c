@@ -216,13 +216,13 @@ void record_to_line(const struct sst_record *record, const struct record_context
 struct table record_table(void)
 {
 	static const struct table_column columns[] = {
-		{ "SERVICE", TABLE_LEFT },   { "SOURCE", TABLE_LEFT },
-		{ "ASKED", TABLE_LEFT },     { "DESTINATION", TABLE_LEFT },
-		{ "ROLE", TABLE_LEFT },      { "STATE", TABLE_LEFT },
-		{ "SPLICE", TABLE_LEFT },    { "SENT", TABLE_RIGHT },
-		{ "RECEIVED", TABLE_RIGHT }, { "SPLICED", TABLE_RIGHT },
-		{ "AGE", TABLE_RIGHT },      { "RTT", TABLE_RIGHT },
-		{ "RETRANS", TABLE_RIGHT },
+		{ "FLOW", TABLE_LEFT },        { "SERVICE", TABLE_LEFT },
+		{ "SOURCE", TABLE_LEFT },      { "ASKED", TABLE_LEFT },
+		{ "DESTINATION", TABLE_LEFT }, { "ROLE", TABLE_LEFT },
+		{ "STATE", TABLE_LEFT },       { "SPLICE", TABLE_LEFT },
+		{ "SENT", TABLE_RIGHT },       { "RECEIVED", TABLE_RIGHT },
+		{ "SPLICED", TABLE_RIGHT },    { "AGE", TABLE_RIGHT },
+		{ "RTT", TABLE_RIGHT },        { "RETRANS", TABLE_RIGHT },
 	};
 
 	return (struct table)TABLE_INIT(columns);
@@ -234,6 +234,7 @@ void record_add_row(const struct sst_record *record, const struct record_context
 	struct view view = view_of(record, context);
 	char text[SERVICE_LABEL_MAX];
 
+	table_add(table, "%" PRIu64, (uint64_t)record->flow);
 	table_add(table, "%s", service_text(record, &view, text));
 	table_add(table, "%s", side_text(&view.source, text));
 	table_add(table, "%s", asked_text(&view, text));

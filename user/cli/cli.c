@@ -64,6 +64,10 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "doctor",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "try on this kernel all that Sidestep does, and tell what is wrong",
+	  .run = cmd_doctor },
 	{ .name = "check",
 	  .takes = TAKES_FILE,
 	  .summary = "check that FILE is a valid configuration",
@@ -78,6 +82,7 @@ enum {
 	LONG_PIN,
 	LONG_SOCKET,
 	LONG_STATS,
+	LONG_CACHE,
 	LONG_DRY_RUN,
 	LONG_FOLLOW,
 	LONG_UNLOAD,
@@ -103,6 +108,7 @@ static const struct option_row option_rows[] = {
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
 	{ LONG_STATS, "stats", "FILE", "the stats file (" CLI_DEFAULT_STATS ")", 0 },
+	{ LONG_CACHE, "cache", "FILE", "what the self-test found (" CLI_DEFAULT_CACHE ")", 0 },
 	{ 'v', "verbose", NULL, "print libbpf's messages, too", 0 },
 	{ 'h', "help", NULL, "print this help", 0 },
 };
@@ -291,6 +297,9 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_STATS:
 		options->stats = argument;
 		break;
+	case LONG_CACHE:
+		options->cache = argument;
+		break;
 	case LONG_DRY_RUN:
 		options->dry_run = true;
 		break;
@@ -376,6 +385,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.pin = CLI_DEFAULT_PIN,
 		.socket = CLI_DEFAULT_SOCKET,
 		.stats = CLI_DEFAULT_STATS,
+		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r = parse_options(command, argc, argv, &options);
 

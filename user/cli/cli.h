@@ -24,12 +24,14 @@ enum cli_exit {
 #define CLI_DEFAULT_PIN    "/sys/fs/bpf/sidestep"
 #define CLI_DEFAULT_SOCKET "/run/sidestep/sidestep.sock"
 #define CLI_DEFAULT_STATS  "/run/sidestep/sidestep.prom"
+#define CLI_DEFAULT_CACHE  "/run/sidestep/selftest"
 
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
 	const char *socket;
 	const char *stats;
+	const char *cache;
 	const char *file; /* set for every command that takes -f */
 	bool json;
 	bool verbose;
@@ -45,6 +47,7 @@ struct cli_options {
  */
 int cmd_apply(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
+int cmd_doctor(const struct cli_options *options, int argc, char **argv);
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);
 int cmd_load(const struct cli_options *options, int argc, char **argv);

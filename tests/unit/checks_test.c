@@ -373,6 +373,41 @@ static void test_shown_unloaded(void **unused UNUSED)
 	assert_null(strstr(out.data, "\nsplice-auto: "));
 }
 
+/* ---- docs/doctor.md ------------------------------------------------------------------------ */
+
+static void read_documentation(struct text *ret)
+{
+	const char *root = getenv("SIDESTEP_ROOT");
+	_cleanup_free_ char *path = NULL;
+	_cleanup_fclose_ FILE *file = NULL;
+	char buf[4096];
+	size_t n;
+
+	assert_true(asprintf(&path, "%s/docs/doctor.md", root ? root : ".") > 0);
+	file = fopen(path, "r");
+	if (!file)
+		fail_msg("cannot open %s: run from the repository's root, or set SIDESTEP_ROOT",
+			 path);
+	while ((n = fread(buf, 1, sizeof(buf), file)))
+		text_add_bytes(ret, buf, n);
+}
+
+/* Every check has its row, in the order they are tried, and there is no row more. */
+static void test_checks_are_documented(void **unused UNUSED)
+{
+	static const char *const tried_by[] = { "each load", "kernel", "doctor" };
+	_cleanup_text_ struct text found = {}, expected = {};
+
+	read_documentation(&found);
+	text_add(&expected, "|---|---|---|---|\n");
+	for (int i = 0; i < CHECK_MAX; i++)
+		text_add(&expected, "| `%s` | %s | %s | %s |\n", check_infos[i].name,
+			 feature_name(check_infos[i].feature), tried_by[check_infos[i].part],
+			 check_infos[i].proves);
+	text_add(&expected, "\n");
+	assert_contains(&found, text_string(&expected));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -393,6 +428,7 @@ int main(void)
 		cmocka_unit_test(test_shown),
 		cmocka_unit_test(test_shown_json),
 		cmocka_unit_test(test_shown_unloaded),
+		cmocka_unit_test(test_checks_are_documented),
 	};
 
 	return cmocka_run_group_tests_name("checks", tests, NULL, NULL);

@@ -135,6 +135,10 @@ static void test_degraded(void **unused UNUSED)
 	assert_string_equal(features[SST_FEATURE_FLOWS].reason, "3 opened, expected 4");
 	checks_judge(&checks, false, features);
 	assert_int_equal(features[SST_FEATURE_FLOWS].state, FEATURE_OK);
+	/* nor does it when it was not tried, which another check tells of */
+	checks.result[CHECK_EVENTS] = (struct check_result){ .reason = "not tried" };
+	checks_judge(&checks, true, features);
+	assert_int_equal(features[SST_FEATURE_FLOWS].state, FEATURE_OK);
 	/* and weighs less than what does */
 	check_fail(&checks, CHECK_UNLOAD, "pins stay");
 	checks.result[CHECK_GETPEERNAME4].verdict = VERDICT_FAILED;

@@ -176,7 +176,6 @@ static void take_out(struct examination *it)
 	if (err)
 		check_fail(checks, CHECK_UNLOAD, "%.60s stays: %s", it->cgroup_name,
 			   strerror(-err));
-	checks->result[CHECK_UNLOAD].reason[0] = '\0';
 	check_pass(checks, CHECK_UNLOAD);
 }
 

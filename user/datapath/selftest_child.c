@@ -50,7 +50,7 @@ struct pair {
 
 struct child {
 	struct selftest_child how;
-	int listener, udp_server;
+	int listener, udp_server, udp6_server;
 	int doomed; /* a connected UDP socket */
 	struct pair main, brief, reader, refusals[REPORT_REFUSALS];
 	struct report report;
@@ -145,17 +145,20 @@ static int loopback_up(void)
 	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) ? -1 : 0;
 }
 
-static int bind_loopback(int type, int *port)
+static int bind_loopback(int family, int type, int *port)
 {
-	struct sockaddr_in address = { .sin_family = AF_INET,
-				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	_cleanup_close_ int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-	socklen_t size = sizeof(address);
+	struct sockaddr_storage address;
+	_cleanup_close_ int fd = socket(family, type | SOCK_CLOEXEC, 0);
+	struct sst_addr loopback;
+	socklen_t size;
 
-	if (fd < 0 || bind(fd, (void *)&address, sizeof(address)) ||
-	    (type == SOCK_STREAM && listen(fd, 16)) || getsockname(fd, (void *)&address, &size))
+	address_parse(family == AF_INET ? "127.0.0.1" : "::1", &loopback);
+	size = address_to_sockaddr(&loopback, 0, &address);
+	if (fd < 0 || bind(fd, (void *)&address, size) || (type == SOCK_STREAM && listen(fd, 16)) ||
+	    getsockname(fd, (void *)&address, &size))
 		return -1;
-	*port = ntohs(address.sin_port);
+	/* it lies at the same place in v4 and v6 */
+	*port = ntohs(((struct sockaddr_in *)&address)->sin_port);
 	return TAKE_FD(fd);
 }
 
@@ -164,13 +167,15 @@ static int phase_listen(struct child *child)
 	/* apart from everybody else, where we may: it needs CAP_SYS_ADMIN */
 	if (!unshare(CLONE_NEWNET) && loopback_up())
 		return broken(child, "loopback");
-	child->listener = bind_loopback(SOCK_STREAM, &child->report.tcp_port);
-	child->udp_server = bind_loopback(SOCK_DGRAM, &child->report.udp_port);
+	child->listener = bind_loopback(AF_INET, SOCK_STREAM, &child->report.tcp_port);
+	child->udp_server = bind_loopback(AF_INET, SOCK_DGRAM, &child->report.udp_port);
+	child->udp6_server = bind_loopback(AF_INET6, SOCK_DGRAM, &child->report.udp6_port);
 	if (child->listener < 0 || child->udp_server < 0)
 		return broken(child, "listen");
 	return sync_with_parent(child, PHASE_LISTEN);
 }
 
+/* The service as a socket of this family asks for it: v6 by the v4-mapped address. */
 static void service_sockaddr(int family, struct sockaddr_storage *ret, socklen_t *size)
 {
 	struct sockaddr_in6 *v6 = (void *)ret;
@@ -180,12 +185,23 @@ static void service_sockaddr(int family, struct sockaddr_storage *ret, socklen_t
 	*size = address_to_sockaddr(&address, htons(SELFTEST_PORT), ret);
 	if (family == AF_INET)
 		return;
-	/* the same address, as a v6 socket would ask for it */
 	memset(ret, 0, sizeof(*ret));
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons(SELFTEST_PORT);
 	memcpy(&v6->sin6_addr, &address, sizeof(address));
 	*size = sizeof(*v6);
+}
+
+static bool is_same(const struct sockaddr_storage *got, const struct sockaddr_storage *want)
+{
+	const struct sockaddr_in6 *a6 = (const void *)got, *b6 = (const void *)want;
+	const struct sockaddr_in *a = (const void *)got, *b = (const void *)want;
+
+	if (got->ss_family != want->ss_family || a->sin_port != b->sin_port)
+		return false;
+	if (got->ss_family == AF_INET)
+		return a->sin_addr.s_addr == b->sin_addr.s_addr;
+	return !memcmp(&a6->sin6_addr, &b6->sin6_addr, sizeof(a6->sin6_addr));
 }
 
 static bool is_service(const struct sockaddr_storage *got, int family)
@@ -194,14 +210,7 @@ static bool is_service(const struct sockaddr_storage *got, int family)
 	socklen_t size;
 
 	service_sockaddr(family, &want, &size);
-	if (family == AF_INET) {
-		const struct sockaddr_in *a = (const void *)got, *b = (const void *)&want;
-
-		return a->sin_addr.s_addr == b->sin_addr.s_addr && a->sin_port == b->sin_port;
-	}
-	return !memcmp(&((const struct sockaddr_in6 *)got)->sin6_addr,
-		       &((const struct sockaddr_in6 *)&want)->sin6_addr, 16) &&
-	       ((const struct sockaddr_in6 *)got)->sin6_port == htons(SELFTEST_PORT);
+	return is_same(got, &want);
 }
 
 static int call(int family, int type)
@@ -282,42 +291,34 @@ static int open_pair(struct child *child, int family, enum check check, struct p
 static_assert(CHECK_GETPEERNAME4 == CHECK_CONNECT4 + 1, "see open_pair()");
 static_assert(CHECK_GETPEERNAME6 == CHECK_CONNECT6 + 1, "see open_pair()");
 
-static int datagram(struct child *child, int family, enum check send_check, enum check reply_check)
+/* A datagram to service, which arrives at server, and its reply. */
+static int datagram(struct child *child, const struct sockaddr_storage *service, socklen_t size,
+		    int server, enum check check)
 {
-	_cleanup_close_ int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage address;
-	socklen_t size;
+	_cleanup_close_ int fd = socket(service->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct sockaddr_storage from;
 	char byte = 'u';
 
-	service_sockaddr(family, &address, &size);
-	if (fd < 0 || sendto(fd, &byte, 1, 0, (void *)&address, size) != 1)
-		return wrong(child, send_check, "sendto() was refused: %s", strerror(errno));
-	size = sizeof(address);
-	if (!is_ready(child->udp_server, POLLIN, SELFTEST_WAIT_MS) ||
-	    recvfrom(child->udp_server, &byte, 1, 0, (void *)&address, &size) != 1)
-		return wrong(child, send_check, "the datagram did not arrive at the endpoint");
-	pass(child, send_check);
-	sendto(child->udp_server, &byte, 1, 0, (void *)&address, size);
-	size = sizeof(address);
+	if (fd < 0 || sendto(fd, &byte, 1, 0, (void *)service, size) != 1)
+		return wrong(child, check, "sendto() was refused: %s", strerror(errno));
+	size = sizeof(from);
+	if (!is_ready(server, POLLIN, SELFTEST_WAIT_MS) ||
+	    recvfrom(server, &byte, 1, 0, (void *)&from, &size) != 1)
+		return wrong(child, check, "the datagram did not arrive at the endpoint");
+	pass(child, check);
+	sendto(server, &byte, 1, 0, (void *)&from, size);
+	size = sizeof(from);
 	if (!is_ready(fd, POLLIN, SELFTEST_WAIT_MS) ||
-	    recvfrom(fd, &byte, 1, 0, (void *)&address, &size) != 1 ||
-	    !is_service(&address, family))
-		return wrong(child, reply_check, "the reply does not come from the service");
-	pass(child, reply_check);
+	    recvfrom(fd, &byte, 1, 0, (void *)&from, &size) != 1 || !is_same(&from, service))
+		return wrong(child, check + 1, "the reply does not come from the service");
+	pass(child, check + 1);
 	return 0;
 }
+static_assert(CHECK_RECVMSG4 == CHECK_SENDMSG4 + 1, "see datagram()");
+static_assert(CHECK_RECVMSG6 == CHECK_SENDMSG6 + 1, "see datagram()");
 
-static int phase_hooks(struct child *child)
+static void connected_datagram(struct child *child)
 {
-	struct pair v6 = { -1, -1 };
-
-	if (!open_pair(child, AF_INET, CHECK_CONNECT4, &child->main))
-		child->report.main = (struct report_pair){ cookie_of(child->main.client),
-							   cookie_of(child->main.server) };
-	open_pair(child, AF_INET6, CHECK_CONNECT6, &v6);
-	close_pair(&v6);
-	datagram(child, AF_INET, CHECK_SENDMSG4, CHECK_RECVMSG4);
-	datagram(child, AF_INET6, CHECK_SENDMSG6, CHECK_RECVMSG6);
 	child->doomed = call(AF_INET, SOCK_DGRAM);
 	if (child->doomed < 0)
 		wrong(child, CHECK_CONNECT_UDP, "connect() was refused: %s",
@@ -326,7 +327,40 @@ static int phase_hooks(struct child *child)
 		 !is_ready(child->udp_server, POLLIN, SELFTEST_WAIT_MS))
 		wrong(child, CHECK_CONNECT_UDP, "the datagram did not arrive at the endpoint");
 	pass(child, CHECK_CONNECT_UDP);
+}
+
+static int phase_hooks(struct child *child)
+{
+	struct sockaddr_storage service;
+	struct pair v6 = { -1, -1 };
+	socklen_t size;
+
+	if (!open_pair(child, AF_INET, CHECK_CONNECT4, &child->main))
+		child->report.main = (struct report_pair){ cookie_of(child->main.client),
+							   cookie_of(child->main.server) };
+	open_pair(child, AF_INET6, CHECK_CONNECT6, &v6);
+	close_pair(&v6);
+	service_sockaddr(AF_INET, &service, &size);
+	datagram(child, &service, size, child->udp_server, CHECK_SENDMSG4);
+	connected_datagram(child);
 	return sync_with_parent(child, PHASE_HOOKS);
+}
+
+/* To an address of IPv6's own: the kernel treats a datagram to a v4-mapped one as IPv4's until
+ * its reply is received. That must do where there is no IPv6. */
+static int phase_v6(struct child *child)
+{
+	struct sockaddr_storage service;
+	struct sst_addr address;
+	socklen_t size;
+
+	address_parse(SELFTEST_ADDRESS6, &address);
+	size = address_to_sockaddr(&address, htons(SELFTEST_PORT), &service);
+	if (!child->report.udp6_port)
+		service_sockaddr(AF_INET6, &service, &size);
+	datagram(child, &service, size,
+		 child->report.udp6_port ? child->udp6_server : child->udp_server, CHECK_SENDMSG6);
+	return sync_with_parent(child, PHASE_V6);
 }
 
 /* A socket that was ended has no peer any more. */
@@ -389,27 +423,30 @@ static const char *read_pattern(struct pair *pair, size_t n)
 	return NULL;
 }
 
+/* One byte back. */
+static const char *answer(struct pair *pair)
+{
+	char byte;
+
+	if (send(pair->server, "r", 1, MSG_NOSIGNAL) != 1)
+		return "send() failed";
+	if (!is_ready(pair->client, POLLIN, SELFTEST_WAIT_MS))
+		return "a reader was not woken";
+	return recv(pair->client, &byte, 1, 0) == 1 && byte == 'r' ? NULL : "bytes were lost";
+}
+
 /* Two bytes there, for SO_RCVLOWAT's sake, one back, as often as rounds says; what is wrong,
  * NULL: nothing. */
 static const char *talk(struct child *child, struct pair *pair, int rounds)
 {
-	while (rounds--) {
-		const char *what;
-		char byte;
+	const char *what = NULL;
 
+	while (rounds-- && !what) {
 		if (send_pattern(child, pair, 2))
 			return "send() failed";
-		what = read_pattern(pair, 2);
-		if (what)
-			return what;
-		if (send(pair->server, "r", 1, MSG_NOSIGNAL) != 1)
-			return "send() failed";
-		if (!is_ready(pair->client, POLLIN, SELFTEST_WAIT_MS))
-			return "a reader was not woken";
-		if (recv(pair->client, &byte, 1, 0) != 1 || byte != 'r')
-			return "bytes were lost";
+		what = read_pattern(pair, 2) ?: answer(pair);
 	}
-	return NULL;
+	return what;
 }
 
 static uint64_t received_by_tcp(const struct pair *pair)
@@ -678,7 +715,12 @@ static int phase_full(struct child *child)
 		wrong(child, CHECK_BOUNDS,
 		      "%zu bytes were taken from a sender, expected at most %zu", sent, bound);
 	pass(child, CHECK_BOUNDS);
-	what = read_pattern(pair, sent);
+	/* an answer while bytes by TCP are unread: what is sent now must not overtake them */
+	what = sent < BY_TCP ? "nothing to read" : read_pattern(pair, sent - BY_TCP);
+	what = what ?: answer(pair);
+	if (!what && send_pattern(child, pair, 1))
+		what = "send() failed";
+	what = what ?: read_pattern(pair, BY_TCP + 1);
 	if (what)
 		return wrong(child, CHECK_ORDER, "past TCP and by TCP: %s", what);
 	return sync_with_parent(child, PHASE_FULL);
@@ -739,30 +781,31 @@ static int phase_stopped(struct child *child)
 }
 
 /* There is nothing to read: EAGAIN means that the call went through. */
-static void try_declined(struct child *child)
+static int phase_declined(struct child *child)
 {
 	int ends[2];
 	ssize_t n;
 
-	if (!child->how.readers || pipe2(ends, O_CLOEXEC))
-		return;
+	if (!child->how.readers)
+		return 0;
+	if (pipe2(ends, O_CLOEXEC))
+		return broken(child, "pipe");
 	n = splice(child->main.server, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK);
 	if (n >= 0 || errno != EINVAL)
 		wrong(child, CHECK_READER_DECLINED, "splice(2) on an adopted socket goes through");
 	pass(child, CHECK_READER_DECLINED);
 	close(ends[0]);
 	close(ends[1]);
+	return 0;
 }
 
-static int phase_closed(struct child *child)
+static void close_all(struct child *child)
 {
-	try_declined(child);
 	close_pair(&child->main);
 	close_pair(&child->brief);
 	close_pair(&child->reader);
 	for (int i = 0; i < REPORT_REFUSALS; i++)
 		close_pair(&child->refusals[i]);
-	return sync_with_parent(child, PHASE_CLOSED);
 }
 
 /* ---- the way through ------------------------------------------------------------------------ */
@@ -770,8 +813,9 @@ static int phase_closed(struct child *child)
 static int phases(struct child *child)
 {
 	static int (*const all[])(struct child * child) = {
-		phase_listen, phase_refused, phase_hooks, phase_ended,   phase_talk,   phase_proven,
-		phase_unread, phase_full,    phase_split, phase_stopped, phase_closed,
+		phase_listen, phase_refused, phase_hooks,   phase_v6,
+		phase_ended,  phase_talk,    phase_proven,  phase_unread,
+		phase_full,   phase_split,   phase_stopped, phase_declined,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
@@ -782,14 +826,19 @@ static int phases(struct child *child)
 
 void selftest_child(const struct selftest_child *how)
 {
-	struct child child = { .how = *how };
+	struct child child = {
+		.how = *how, .main = { -1, -1 }, .brief = { -1, -1 }, .reader = { -1, -1 }
+	};
 	_cleanup_close_ int procs = openat(how->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 
+	for (int i = 0; i < REPORT_REFUSALS; i++)
+		child.refusals[i] = (struct pair){ -1, -1 };
 	alarm(SELFTEST_SECONDS);
 	if (procs < 0 || write(procs, "0", 1) != 1)
 		broken(&child, "cgroup.procs");
 	else
 		phases(&child);
+	close_all(&child);
 	sync_with_parent(&child, PHASE_DONE);
 	_exit(0);
 }

@@ -8,8 +8,9 @@
 #include "model/checks.h"
 
 /* Nobody listens there, and what goes there by mistake never leaves the machine. */
-#define SELFTEST_ADDRESS "127.83.84.1"
-#define SELFTEST_PORT    7
+#define SELFTEST_ADDRESS  "127.83.84.1"
+#define SELFTEST_ADDRESS6 "100::5354" /* RFC 6666: routers discard it */
+#define SELFTEST_PORT     7
 
 /* No phase takes so long, unless the kernel has lost a wake-up. */
 #define SELFTEST_SECONDS 20
@@ -24,7 +25,8 @@
 enum phase {
 	PHASE_LISTEN,  /* sockets listen; the parent makes the service, without endpoints */
 	PHASE_REFUSED, /* called in vain; the parent gives it its endpoint */
-	PHASE_HOOKS,   /* called; the parent looks for the flows and ends the UDP socket */
+	PHASE_HOOKS,   /* called; the parent gives the UDP service an IPv6 address and endpoint */
+	PHASE_V6,      /* called; the parent looks for the flows and ends the UDP socket */
 	PHASE_ENDED,   /* looked at that one */
 	PHASE_TALK,    /* request/response done; the parent adopts */
 	PHASE_PROVEN,  /* the splice should run */
@@ -32,8 +34,7 @@ enum phase {
 	PHASE_FULL,    /* a reader that never read has read all now */
 	PHASE_SPLIT,   /* spliced bytes are unread again; the parent sends the pair back to TCP */
 	PHASE_STOPPED, /* the pair goes by TCP */
-	PHASE_CLOSED,  /* all sockets are closed */
-	PHASE_DONE,    /* also sent where an earlier phase was the last */
+	PHASE_DONE,    /* all sockets are closed; also sent where an earlier phase was the last */
 };
 
 /* The socket's cookies of a pair. */
@@ -45,10 +46,10 @@ struct report_pair {
 
 struct report {
 	enum phase phase;
-	int tcp_port, udp_port;                       /* PHASE_LISTEN */
-	struct report_pair main;                      /* PHASE_TALK: the one that is looked at */
-	struct report_pair brief;                     /* closed early */
-	struct report_pair reader;                    /* read by splice(2) */
+	int tcp_port, udp_port, udp6_port; /* PHASE_LISTEN; udp6_port 0: there is no IPv6 here */
+	struct report_pair main;           /* PHASE_TALK: the one that is looked at */
+	struct report_pair brief;          /* closed early */
+	struct report_pair reader;         /* read by splice(2) */
 	struct report_pair refusals[REPORT_REFUSALS]; /* asked for what only TCP gives */
 	char refusal_names[REPORT_REFUSALS][16];
 	uint64_t opened; /* TCP connections */

@@ -132,6 +132,15 @@ static void depends(struct feature_verdict *features_, enum sst_feature feature,
 	snprintf(verdict->reason, sizeof(verdict->reason), "%s", reason);
 }
 
+/* What only doctor tries must have failed: that it was not tried follows from a check that
+ * is told of itself. */
+static bool speaks_against(const struct checks *checks, enum check check, bool doctor)
+{
+	if (check_infos[check].part != PART_DOCTOR)
+		return !check_passed(checks, check);
+	return doctor && checks->result[check].verdict == VERDICT_FAILED;
+}
+
 /* The first check that did not pass decides, one that failed rather than one that was
  * not tried. */
 static bool outweighs(const struct checks *checks, const struct feature_verdict *now,
@@ -150,11 +159,10 @@ void checks_judge(const struct checks *checks, bool doctor,
 		ret[i] = (struct feature_verdict){ .state = FEATURE_OK, .check = CHECK_NOTHING };
 	for (int i = 0; i < CHECK_MAX; i++) {
 		struct feature_verdict *verdict = &ret[check_infos[i].feature];
-		bool late = check_infos[i].part == PART_DOCTOR;
-		enum feature_state state = late ? FEATURE_DEGRADED : FEATURE_OFF;
+		enum feature_state state =
+			check_infos[i].part == PART_DOCTOR ? FEATURE_DEGRADED : FEATURE_OFF;
 
-		if (check_passed(checks, i) || (late && !doctor) ||
-		    !outweighs(checks, verdict, state, i))
+		if (!speaks_against(checks, i, doctor) || !outweighs(checks, verdict, state, i))
 			continue;
 		verdict->state = state;
 		verdict->check = i;

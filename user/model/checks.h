@@ -35,8 +35,7 @@ enum check_part {
 	X(SENDMSG4, "sendmsg4", UDP, HOOKS, NOTHING,                                            \
 	  "a datagram to a service reaches its endpoint")                                       \
 	X(RECVMSG4, "recvmsg4", UDP, HOOKS, SENDMSG4, "its reply comes from the service")       \
-	X(SENDMSG6, "sendmsg6", UDP, HOOKS, NOTHING,                                            \
-	  "the same for an IPv6 socket that sends to the v4-mapped address")                    \
+	X(SENDMSG6, "sendmsg6", UDP, HOOKS, NOTHING, "the same for IPv6")                       \
 	X(RECVMSG6, "recvmsg6", UDP, HOOKS, SENDMSG6, "its reply comes from the service")       \
 	X(CONNECT_UDP, "connect-udp", UDP, HOOKS, NOTHING,                                      \
 	  "connect() of a UDP socket reaches the endpoint")                                     \
@@ -134,7 +133,7 @@ void checks_explain(struct checks *checks, const char *why);
 
 enum feature_state {
 	FEATURE_OK,
-	FEATURE_DEGRADED, /* a check of PART_DOCTOR does not pass: a load does not know */
+	FEATURE_DEGRADED, /* a check of PART_DOCTOR failed: a load does not know */
 	FEATURE_OFF,
 };
 

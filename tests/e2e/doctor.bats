@@ -295,6 +295,8 @@ restore_cache() {
 	local pattern
 
 	with_cache
+	grep -qF "$(uname -r) " "$(cache)"
+	grep -qF "boot $(</proc/sys/kernel/random/boot_id) " "$(cache)"
 	for pattern in "2s/^[^ ]*/6.1.0-other/" "2s/boot [^ ]*/boot other/" \
 		"2s/version [^ ]*/version 0.0.0/" "2s/ABI [0-9]*/ABI 0/" \
 		"2s/programs [^ ]*/programs 0/" "2s/ [^ ]*readers$/ other/" "1s/1$/0/"; do

@@ -60,14 +60,15 @@ static void remove_pins(const char *pin)
 static void remove_stale_pins(const char *pin)
 {
 	char folder[PATH_MAX], base[PATH_MAX], path[PATH_MAX + 256];
+	const char *name, *parent;
 	struct dirent *entry;
-	char *name;
 	DIR *dir;
 
 	snprintf(folder, sizeof(folder), "%s", pin);
 	snprintf(base, sizeof(base), "%s", pin);
 	name = basename(base);
-	dir = opendir(dirname(folder));
+	parent = dirname(folder);
+	dir = opendir(parent);
 	while (dir && (entry = readdir(dir))) {
 		size_t length = strlen(name);
 		int pid;
@@ -75,7 +76,7 @@ static void remove_stale_pins(const char *pin)
 		if (strncmp(entry->d_name, name, length) ||
 		    sscanf(entry->d_name + length, PIN_SUFFIX "%d", &pid) != 1)
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+		snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name);
 		if (is_abandoned(path, pid))
 			remove_pins(path);
 	}
@@ -85,39 +86,30 @@ static void remove_stale_pins(const char *pin)
 
 /* ---- what was loaded, and whether it has gone --------------------------------------------- */
 
-static __u32 map_id_of(int fd)
+/* Of a map, a program or a link: what the kernel tells of them begins alike. */
+static __u32 id_of(int fd)
 {
-	struct bpf_map_info info = {};
+	union {
+		struct bpf_map_info map;
+		struct bpf_prog_info program;
+		struct bpf_link_info link;
+	} info = {};
 	__u32 size = sizeof(info);
 
-	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.map.id;
 }
-
-static __u32 program_id_of(int fd)
-{
-	struct bpf_prog_info info = {};
-	__u32 size = sizeof(info);
-
-	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
-}
-
-static __u32 link_id_of(int fd)
-{
-	struct bpf_link_info info = {};
-	__u32 size = sizeof(info);
-
-	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
-}
+static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_prog_info, id), "id_of()");
+static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_link_info, id), "id_of()");
 
 static void remember_ids(struct examination *it, const struct datapath *datapath)
 {
 	for (int i = 0; i < MAP_MAX; i++)
-		it->maps[i] = map_id_of(datapath->map[i]);
+		it->maps[i] = id_of(datapath->map[i]);
 	for (int i = 0; i < HOOK_MAX; i++) {
 		_cleanup_close_ int program = program_pin_open(datapath, i);
 
-		it->programs[i] = program_id_of(program);
-		it->links[i] = link_id_of(datapath->link[i]);
+		it->programs[i] = id_of(program);
+		it->links[i] = id_of(datapath->link[i]);
 	}
 }
 

@@ -238,10 +238,20 @@ static __always_inline int release(struct sst_flow *flow, struct sst_pair *pair,
 	return 1;
 }
 
+/* The self-test's pairs are its own as long as its service is there: no daemon's walk takes
+ * a socket from it before. */
+static __always_inline int may_release(const struct sst_pair *pair)
+{
+	__u32 service = pair->service;
+
+	return pair->stopped &&
+	       (service < SST_SELFTEST_ID || !bpf_map_lookup_elem(&services, &service));
+}
+
 /*
  * Over `members`: takes the ends of stopped pairs out of the sockhash, which makes
- * them plain TCP sockets again. Tells of those for which it is too early: a reader holds
- * spliced bytes, or a call was under way.
+ * them plain TCP sockets again. Tells of those for which it is too early, since a call
+ * was under way, and of all whose reader holds spliced bytes.
  */
 SEC("iter/bpf_sk_storage_map")
 int sst_release(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -253,12 +263,12 @@ int sst_release(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	flow = flow_walked(sk, ctx->value);
 	pair = flow ? pair_of(flow) : 0;
-	if (!pair || !pair->stopped || pair->service >= SST_SELFTEST_ID)
+	psock = pair ? psock_of(sk) : 0;
+	if (!psock)
 		return 0;
-	psock = psock_of(sk);
-	if (!psock || release(flow, pair, psock))
+	if (may_release(pair) && release(flow, pair, psock))
 		bpf_sk_storage_delete(&members, sk);
-	else
+	else if (pair->stopped || psock_unread(psock))
 		write_record(ctx->meta->seq, sk, flow);
 	return 0;
 }

@@ -4,12 +4,12 @@
 
 _sidestep() {
 	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local options="--cgroup --pin --socket --stats --verbose --help"
+	local options="--cgroup --pin --socket --stats --cache --verbose --help"
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints flows capture check version --help --version" -- "$word")
+			endpoints flows capture doctor check version --help --version" -- "$word")
 		return
 	fi
 
@@ -20,7 +20,7 @@ _sidestep() {
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $previous in
-	-f | --file | -w | --write | --socket | --stats)
+	-f | --file | -w | --write | --socket | --stats | --cache)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
@@ -41,7 +41,7 @@ _sidestep() {
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints) options+=" --output" ;;
+	status | services | endpoints | doctor) options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac

@@ -75,7 +75,8 @@ instance_create() { # NAME
 	PIN=/sys/fs/bpf/$INSTANCE
 	DIR=$(mktemp -d "/tmp/$INSTANCE.XXXXXX")
 	STATS=$DIR/sidestep.prom
-	OPTIONS=(--cgroup "$CGROUP" --pin "$PIN" --socket "$DIR/socket" --stats "$STATS")
+	OPTIONS=(--cgroup "$CGROUP" --pin "$PIN" --socket "$DIR/socket" --stats "$STATS"
+		--cache "$DIR/selftest")
 	mkdir "$CGROUP"
 }
 

@@ -64,7 +64,7 @@ harness_setup() {
 	CONF=$BATS_TEST_TMPDIR/sidestep.yaml
 	STATS=$BATS_TEST_TMPDIR/sidestep.prom
 	OPTIONS=(--cgroup "$CG" --pin "$PIN" --socket "$BATS_TEST_TMPDIR/socket"
-		--stats "$STATS")
+		--stats "$STATS" --cache "$BATS_TEST_TMPDIR/cache")
 	PIDS=() # of what runs in the background
 	STARTED=0
 	DAEMON=

@@ -200,7 +200,7 @@ nothing_is_left() {
 	nodes
 	web 8080 | load_config
 	mkdir "$CG/other"
-	other=(--cgroup "$CG/other" --pin "$PIN-other")
+	other=(--cgroup "$CG/other" --pin "$PIN-other" --cache "$BATS_TEST_TMPDIR/cache")
 	web 8081 >"$CONF.other"
 	"$SIDESTEP" load "${other[@]}" -f "$CONF.other"
 
@@ -403,7 +403,7 @@ load_start() {
 @test "usage errors exit 2, help exits 0" {
 	local command
 
-	for command in load unload apply run status services endpoints flows capture check \
+	for command in load unload apply run status services endpoints flows capture doctor check \
 		version; do
 		run -0 "$SIDESTEP" "$command" --help
 		[[ $output == Usage:* ]]

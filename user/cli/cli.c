@@ -71,6 +71,10 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
 	  .summary = "follow the messages of spliced flows, as tcpdump would",
 	  .run = cmd_capture },
+	{ .name = "doctor",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "try on this kernel all that Sidestep does, and tell what is wrong",
+	  .run = cmd_doctor },
 	{ .name = "check",
 	  .takes = TAKES_FILE,
 	  .summary = "check that FILE is a valid configuration",
@@ -85,6 +89,7 @@ enum {
 	LONG_PIN,
 	LONG_SOCKET,
 	LONG_STATS,
+	LONG_CACHE,
 	LONG_DRY_RUN,
 	LONG_FOLLOW,
 	LONG_UNLOAD,
@@ -118,6 +123,7 @@ static const struct option_row option_rows[] = {
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
 	{ LONG_STATS, "stats", "FILE", "the stats file (" CLI_DEFAULT_STATS ")", 0 },
+	{ LONG_CACHE, "cache", "FILE", "what the self-test found (" CLI_DEFAULT_CACHE ")", 0 },
 	{ 'v', "verbose", NULL, "print libbpf's messages, too", 0 },
 	{ 'h', "help", NULL, "print this help", 0 },
 };
@@ -322,6 +328,9 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_STATS:
 		options->stats = argument;
 		break;
+	case LONG_CACHE:
+		options->cache = argument;
+		break;
 	case LONG_DRY_RUN:
 		options->dry_run = true;
 		break;
@@ -422,6 +431,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.stats = CLI_DEFAULT_STATS,
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
+		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r = parse_options(command, argc, argv, &options);
 

@@ -24,6 +24,7 @@ enum cli_exit {
 #define CLI_DEFAULT_PIN    "/sys/fs/bpf/sidestep"
 #define CLI_DEFAULT_SOCKET "/run/sidestep/sidestep.sock"
 #define CLI_DEFAULT_STATS  "/run/sidestep/sidestep.prom"
+#define CLI_DEFAULT_CACHE  "/run/sidestep/selftest"
 
 /* Of a capture. */
 #define CLI_DEFAULT_SECONDS 60
@@ -36,6 +37,7 @@ struct cli_options {
 	const char *pin;
 	const char *socket;
 	const char *stats;
+	const char *cache;
 	const char *file; /* set for every command that takes -f */
 	bool json;
 	bool verbose;
@@ -56,6 +58,7 @@ struct cli_options {
 int cmd_apply(const struct cli_options *options, int argc, char **argv);
 int cmd_capture(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
+int cmd_doctor(const struct cli_options *options, int argc, char **argv);
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);
 int cmd_load(const struct cli_options *options, int argc, char **argv);

@@ -2,7 +2,6 @@
 #include "cli/common.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -64,6 +63,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 {
 	const struct datapath_options how = { .pin = options->pin,
 					      .cgroup = options->cgroup,
+					      .cache = options->cache,
 					      .verbose = options->verbose };
 	const struct unload_options at_once = { .force = true };
 	_cleanup_problems_ struct problems problems = {};
@@ -88,9 +88,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 	return CLI_DONE;
 }
 
-/* Ctrl-C in the middle would leave a test process, half a load, or a load without what
- * its file says. It is delivered when all is in force, or rolled back. */
-static void block_signals(sigset_t *before)
+void cli_block_signals(sigset_t *before)
 {
 	sigset_t ends;
 
@@ -107,7 +105,7 @@ int cli_load(const struct cli_options *options, const struct model *model, struc
 	sigset_t before;
 	int status;
 
-	block_signals(&before);
+	cli_block_signals(&before);
 	status = load_and_apply(options, model, plan, ret);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;

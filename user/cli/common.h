@@ -3,6 +3,8 @@
 #ifndef SIDESTEP_CLI_COMMON_H
 #define SIDESTEP_CLI_COMMON_H
 
+#include <signal.h>
+
 #include "cli/cli.h"
 #include "datapath/datapath.h"
 #include "model/model.h"
@@ -20,6 +22,10 @@ int cli_dump(const struct cli_options *options, unsigned what, struct state *ret
  * The datapath returned holds the lock. */
 int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
 	     struct datapath **ret);
+
+/* Ctrl-C in the middle would leave a test process, half a load, or a load without what
+ * its file says. It is delivered when all is in force, or rolled back: when *before is set again. */
+void cli_block_signals(sigset_t *before);
 
 void cli_print_changes(const struct plan *plan);
 

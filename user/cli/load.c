@@ -2,15 +2,22 @@
 #include <stdio.h>
 
 #include "cli/common.h"
+#include "model/checks.h"
 
 /* Features that are off deserve a line: nobody should find out by surprise. */
 static void print_features_off(const struct state *state)
 {
-#define X(symbol, name, help)                                 \
-	if (state->meta.feature_off[SST_FEATURE_##symbol][0]) \
-		printf("%s is off: %s\n", name, state->meta.feature_off[SST_FEATURE_##symbol]);
-	SST_FEATURES(X)
-#undef X
+	bool any = false;
+
+	for (int i = 0; i < SST_FEATURE_MAX; i++) {
+		const char *why = state->meta.feature_off[i];
+
+		if (*why)
+			printf("%s is off: %s\n", feature_name(i), why);
+		any |= *why != '\0';
+	}
+	if (any)
+		puts("'sidestep doctor' tells what helps");
 }
 
 int cmd_load(const struct cli_options *options, int argc, char **argv)

@@ -104,6 +104,7 @@ static int reload_file(struct daemon *daemon, struct problems *problems)
 }
 
 static void on_settled(uv_timer_t *timer);
+static void release_after(struct daemon *daemon, unsigned ms);
 
 static bool reload(void *arg)
 {
@@ -124,6 +125,7 @@ static bool reload(void *arg)
 			 daemon->options->file, strerror(-err));
 	else
 		refresh_state(daemon);
+	release_after(daemon, RELEASE_MS); /* what it may have stopped */
 	daemon->too_large = err == -E2BIG;
 	return !err;
 }
@@ -209,8 +211,7 @@ static int count_member(const struct sst_record *record, void *arg)
 {
 	unsigned *left = arg;
 
-	(void)record;
-	(*left)++;
+	*left += record->splice == SST_STATE_STICKY;
 	return 0;
 }
 

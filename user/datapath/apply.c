@@ -128,7 +128,9 @@ static int step_do(struct apply *apply, const struct step *step)
 	case STEP_DELETE_SERVICE:
 		return delete_service(apply, step->id);
 	case STEP_STOP_SPLICE:
-		return datapath_stop_splice(apply->datapath);
+		/* most are ready to be taken out at once; a daemon sees to the rest */
+		return datapath_stop_splice(apply->datapath)
+			       ?: datapath_release(apply->datapath, NULL, NULL);
 	}
 	return -EINVAL;
 }

@@ -17,6 +17,7 @@
 
 #include "core/problems.h"
 #include "model/state.h"
+#include "model/survey.h"
 #include "plan/plan.h"
 
 struct datapath;
@@ -25,6 +26,7 @@ struct datapath_options {
 	const char *pin;    /* a folder on bpffs, made if missing */
 	const char *cgroup; /* NULL: the root, or where it is loaded already; else a folder of
 			     * cgroup2, or a path below its root */
+	const char *cache;  /* what is known of this kernel, see cache.h; NULL: nothing */
 	bool verbose;       /* libbpf's own log goes to stderr */
 };
 
@@ -36,6 +38,13 @@ struct datapath_options {
  */
 int datapath_load(const struct datapath_options *options, struct problems *problems,
 		  struct datapath **ret);
+
+/*
+ * Looks at the host and tries everything, on a data plane of its own: pinned beside
+ * options->pin, on a cgroup below options->cgroup that is made for it. Nothing of it
+ * remains, nor of an earlier one that was killed; the cache is renewed.
+ */
+void datapath_examine(const struct datapath_options *options, struct survey *ret);
 
 /*
  * Finds what is loaded. -ENOENT: nothing is; -EPROTO: by a version with another
@@ -123,9 +132,9 @@ int datapath_adopt(struct datapath *datapath);       /* nominated ends into the 
 int datapath_stop_splice(struct datapath *datapath); /* pairs no longer allowed back to TCP */
 
 /*
- * Makes the ends of stopped pairs plain TCP sockets again. Calls fn for those for which it
- * is too early: a reader has not read what was spliced to it (record->unread), or
- * a call on the socket was under way at that moment.
+ * Makes the ends of stopped pairs plain TCP sockets again. Calls fn for each member whose
+ * reader has not read what was spliced to it (record->unread), and for those of
+ * stopped pairs where a call was under way at that moment.
  */
 int datapath_release(struct datapath *datapath, flow_fn fn, void *arg);
 

@@ -18,6 +18,7 @@
 #include "datapath/internal.h"
 
 #define BPFFS       "/sys/fs/bpf"
+#define BTF         "/sys/kernel/btf/vmlinux"
 #define MIN_KERNEL  6
 #define MIN_RELEASE 1
 
@@ -32,16 +33,17 @@ static int effective_capabilities(uint64_t *ret)
 	return 0;
 }
 
+static const struct {
+	int number;
+	const char *name;
+} needed[] = {
+	{ CAP_BPF, "CAP_BPF" },
+	{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
+	{ CAP_PERFMON, "CAP_PERFMON" },
+};
+
 static int check_capabilities(struct problems *problems)
 {
-	static const struct {
-		int number;
-		const char *name;
-	} needed[] = {
-		{ CAP_BPF, "CAP_BPF" },
-		{ CAP_NET_ADMIN, "CAP_NET_ADMIN" },
-		{ CAP_PERFMON, "CAP_PERFMON" },
-	};
 	uint64_t have = 0;
 	int err = 0;
 
@@ -55,14 +57,20 @@ static int check_capabilities(struct problems *problems)
 	return err;
 }
 
-static int check_kernel(struct problems *problems)
+static bool kernel_is_too_old(struct utsname *name)
 {
 	unsigned major = 0, minor = 0;
+
+	if (uname(name) || sscanf(name->release, "%u.%u", &major, &minor) != 2)
+		return false;
+	return major < MIN_KERNEL || (major == MIN_KERNEL && minor < MIN_RELEASE);
+}
+
+static int check_kernel(struct problems *problems)
+{
 	struct utsname name;
 
-	if (uname(&name) || sscanf(name.release, "%u.%u", &major, &minor) != 2)
-		return 0;
-	if (major > MIN_KERNEL || (major == MIN_KERNEL && minor >= MIN_RELEASE))
+	if (!kernel_is_too_old(&name))
 		return 0;
 	return fail(problems, -EOPNOTSUPP, "kernel %s is too old: %d.%d or later is needed",
 		    name.release, MIN_KERNEL, MIN_RELEASE);
@@ -77,10 +85,9 @@ int host_check(struct problems *problems)
 		err = -EOPNOTSUPP;
 	if (check_capabilities(problems))
 		err = -EOPNOTSUPP;
-	if (access("/sys/kernel/btf/vmlinux", R_OK))
+	if (access(BTF, R_OK))
 		err = fail(problems, -EOPNOTSUPP,
-			   "/sys/kernel/btf/vmlinux cannot be read (%s): the kernel needs "
-			   "CONFIG_DEBUG_INFO_BTF=y",
+			   BTF " cannot be read (%s): the kernel needs CONFIG_DEBUG_INFO_BTF=y",
 			   strerror(errno));
 	if (host_cgroup_root(root))
 		err = fail(
@@ -193,4 +200,117 @@ int host_bpffs_folder(const char *folder, struct problems *problems)
 	if (mkdir(folder, 0700) && errno != EEXIST)
 		return fail(problems, -errno, "%s cannot be made: %s", folder, strerror(errno));
 	return 0;
+}
+
+/* ---- for people ------------------------------------------------------------------ */
+
+static void tell(struct host_fact *fact, const char *value, const char *remedy)
+{
+	snprintf(fact->value, sizeof(fact->value), "%s", value);
+	snprintf(fact->remedy, sizeof(fact->remedy), "%s", remedy);
+}
+
+static void survey_kernel(struct survey *survey)
+{
+	struct utsname name = {};
+	bool old = kernel_is_too_old(&name);
+
+	snprintf(survey->release, sizeof(survey->release), "%s", name.release);
+	tell(&survey->host[HOST_KERNEL], name.release, old ? "6.1 or later is needed" : "");
+	tell(&survey->host[HOST_ARCHITECTURE], name.machine, "");
+}
+
+static void survey_capabilities(struct host_fact *fact)
+{
+	_cleanup_text_ struct text missing = {};
+	uint64_t have = 0;
+
+	effective_capabilities(&have);
+	for (size_t i = 0; i < ARRAY_SIZE(needed); i++)
+		if (!(have >> needed[i].number & 1))
+			text_add(&missing, "%s%s", missing.length ? ", " : "", needed[i].name);
+	if (missing.length) {
+		tell(fact, "", "run as root or grant the capabilities");
+		snprintf(fact->value, sizeof(fact->value), "missing: %s", text_string(&missing));
+		return;
+	}
+	tell(fact,
+	     have >> CAP_SYS_ADMIN & 1
+		     ? "all that are needed"
+		     : "all that are needed; without CAP_SYS_ADMIN the test shares this network "
+		       "namespace, and sockets in those of pods are not ended",
+	     "");
+}
+
+/* Whether cgroup v1 is mounted, too. */
+static bool is_hybrid(void)
+{
+	_cleanup_fclose_ FILE *f = fopen("/proc/self/mountinfo", "re");
+	_cleanup_free_ char *line = NULL;
+	bool hybrid = false;
+	size_t size = 0;
+
+	while (f && !hybrid && getline(&line, &size, f) > 0)
+		hybrid = strstr(line, " - cgroup ") != NULL;
+	return hybrid;
+}
+
+static void survey_cgroup(struct host_fact *fact)
+{
+	char root[PATH_MAX];
+
+	if (host_cgroup_root(root)) {
+		tell(fact, "not mounted", "mount -t cgroup2 none /sys/fs/cgroup/unified");
+		return;
+	}
+	tell(fact, "", "");
+	snprintf(fact->value, sizeof(fact->value), "%.200s%s", root,
+		 is_hybrid() ? ", beside cgroup v1" : "");
+}
+
+/* The word in brackets. */
+static void survey_lockdown(struct host_fact *fact)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lockdown", "re");
+	char line[128] = "", word[32] = "";
+	char *bracket;
+
+	if (f && fgets(line, sizeof(line), f)) {
+		bracket = strchr(line, '[');
+		if (bracket)
+			sscanf(bracket, "[%31[a-z]", word);
+	}
+	tell(fact, *word ? word : "not known",
+	     !strcmp(word, "confidentiality")
+		     ? "boot without lockdown=confidentiality: BPF programs may not read kernel memory"
+		     : "");
+}
+
+static void survey_lsm(struct host_fact *fact)
+{
+	_cleanup_fclose_ FILE *f = fopen("/sys/kernel/security/lsm", "re");
+	char line[200] = "";
+
+	if (f && fgets(line, sizeof(line), f))
+		line[strcspn(line, "\n")] = '\0';
+	tell(fact, *line ? line : "not known", "");
+}
+
+void host_survey(struct survey *survey)
+{
+	struct host_fact *host = survey->host;
+
+	survey_kernel(survey);
+	survey_capabilities(&host[HOST_CAPABILITIES]);
+	survey_cgroup(&host[HOST_CGROUP]);
+	if (is_bpffs(BPFFS))
+		tell(&host[HOST_BPFFS], BPFFS, "");
+	else
+		tell(&host[HOST_BPFFS], "not mounted at " BPFFS, "mount -t bpf bpf " BPFFS);
+	if (access(BTF, R_OK))
+		tell(&host[HOST_BTF], strerror(errno), "the kernel needs CONFIG_DEBUG_INFO_BTF=y");
+	else
+		tell(&host[HOST_BTF], BTF, "");
+	survey_lockdown(&host[HOST_LOCKDOWN]);
+	survey_lsm(&host[HOST_LSM]);
 }

@@ -7,9 +7,13 @@
 #include <stdint.h>
 
 #include "core/problems.h"
+#include "model/survey.h"
 
 /* Each thing that is missing gets a sentence that says what to do. 0 or -EOPNOTSUPP. */
 int host_check(struct problems *problems);
+
+/* The same and more, for people: what there is, and what to do where that will not do. */
+void host_survey(struct survey *survey);
 
 /*
  * Where cgroup2 is mounted, from /proc/self/mountinfo; hybrid hosts have it beside

@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "datapath/datapath.h"
+#include "model/checks.h"
 
 /* Every pinned map by its name in bpf/maps.h. */
 #define DATAPATH_MAPS(X)  \
@@ -125,6 +126,15 @@ int meta_read(const struct datapath *datapath, struct sst_meta *ret);
 int meta_write(const struct datapath *datapath, const struct sst_meta *meta);
 int config_read(const struct datapath *datapath, struct sst_config *ret);
 int config_write(const struct datapath *datapath, const struct sst_config *config);
+
+/* As datapath_load(), for doctor: tries all checks afresh, tells them in *examined, and loads
+ * whatever they say. */
+int load_examining(const struct datapath_options *options, struct checks *examined,
+		   struct problems *problems, struct datapath **ret);
+
+/* Switches the splice off and waits until all spliced bytes are read; -EBUSY: they are not.
+ * *before is what to write back. */
+int datapath_drain(struct datapath *datapath, unsigned patience_ms, struct sst_config *before);
 
 /* Waits until no program runs that began before. */
 int grace_wait(void);

@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 
 #include "core/clock.h"
+#include "datapath/cache.h"
 #include "datapath/host.h"
 #include "datapath/orphans.h"
 #include "datapath/selftest.h"
@@ -27,6 +28,10 @@ struct load {
 	int cgroup_fd;
 	int old_program[HOOK_MAX]; /* what an upgrade replaced, -1: nothing yet */
 	int trace[HOOK_MAX];       /* new links on kernel functions, -1: none */
+	int trace_err;             /* why there are none */
+	const char *cache;
+	struct checks checks;
+	bool examining; /* try everything, and go on whatever fails */
 	struct sst_meta meta;
 };
 
@@ -80,11 +85,6 @@ static int set_pin_paths(struct load *load)
 	return 0;
 }
 
-static void feature_off(struct sst_meta *meta, enum sst_feature feature, const char *why)
-{
-	snprintf(meta->feature_off[feature], SST_REASON_MAX, "%s", why);
-}
-
 /* Programs onto maps; maps that are pinned already are taken over as they are. Without
  * the kernel function's programs where the kernel does not have such. */
 static int try_load_programs(struct load *load, bool with_trace)
@@ -116,6 +116,7 @@ static int load_programs(struct load *load)
 {
 	int err = try_load_programs(load, true);
 
+	load->trace_err = err;
 	if (err)
 		err = try_load_programs(load, false);
 	if (err)
@@ -134,13 +135,11 @@ static void trace_attach(struct load *load, enum hook_index hook)
 {
 	struct bpf_program *program = program_of(load, hook);
 
-	if (program && bpf_program__fd(program) >= 0)
-		load->trace[hook] =
-			bpf_link_create(bpf_program__fd(program), 0, hooks[hook].type, NULL);
+	if (!program || bpf_program__fd(program) < 0)
+		return;
+	load->trace[hook] = bpf_link_create(bpf_program__fd(program), 0, hooks[hook].type, NULL);
 	if (load->trace[hook] < 0)
-		feature_off(
-			&load->meta, SST_FEATURE_SPLICE_READERS,
-			"no fentry or fmod_ret on this kernel: such readers are not recognised");
+		load->trace_err = -errno;
 }
 
 static int link_make(struct load *load, enum hook_index hook)
@@ -242,7 +241,6 @@ static int sk_msg_attach(struct load *load, enum hook_index hook)
 
 static int attach_all(struct load *load, bool upgrade)
 {
-	memset(load->meta.feature_off, 0, sizeof(load->meta.feature_off));
 	for (int i = 0; i < HOOK_MAX; i++) {
 		int err = 0;
 
@@ -353,30 +351,81 @@ static int tell_map_id(struct load *load)
 	return config_write(load->datapath, &config);
 }
 
+/* Whether the programs that watch splice(2) are attached. */
+static bool readers_watched(struct load *load)
+{
+	bool watched = true;
+
+	for (int i = 0; i < HOOK_MAX; i++)
+		if (hooks[i].kind == HOOK_TRACE)
+			watched &= load->trace[i] >= 0;
+	if (watched)
+		return true;
+	check_skip(&load->checks, CHECK_READER_SEEN,
+		   "no fentry or fmod_ret on this kernel (%s): such readers are not recognised",
+		   strerror(-load->trace_err));
+	check_skip(&load->checks, CHECK_READER_DECLINED, "%s",
+		   load->checks.result[CHECK_READER_SEEN].reason);
+	return false;
+}
+
+/* Tries what the kernel has not been tried for since it was booted. */
+static int run_checks(struct load *load)
+{
+	struct selftest_how how = { .kernel = true,
+				    .alone = load->examining,
+				    .readers = readers_watched(load) };
+	char key[CACHE_KEY_MAX];
+	int err;
+
+	if (!sst_release_is_safe(load->skeleton->kconfig->LINUX_KERNEL_VERSION))
+		check_fail(&load->checks, CHECK_RELEASE,
+			   "this kernel's poll() may not survive it: no socket is taken out");
+
+	cache_key(load->skeleton->skeleton->data, load->skeleton->skeleton->data_sz, how.readers,
+		  key);
+	if (load->cache && !load->examining)
+		how.kernel = !cache_read(load->cache, key, &load->checks);
+	err = selftest_run(load->datapath, load->cgroup_fd, &how, &load->checks, load->problems);
+	if (!err && load->cache && how.kernel)
+		cache_write(load->cache, key, &load->checks);
+	return err;
+}
+
+/* Writes down which features are off; without an essential one nothing is loaded. */
+static int judge(struct load *load)
+{
+	struct feature_verdict features[SST_FEATURE_MAX];
+	int err = 0;
+
+	checks_judge(&load->checks, false, features);
+	for (int i = 0; i < SST_FEATURE_MAX; i++) {
+		char *why = load->meta.feature_off[i];
+
+		memcpy(why, features[i].reason, SST_REASON_MAX);
+		if (*why && feature_is_essential(i) && !load->examining)
+			err = fail(load->problems, -EIO, "self-test: %s in %s: %s",
+				   check_infos[features[i].check].name, load->cgroup, why);
+	}
+	return err;
+}
+
 /* Runs the self-test and writes down what it found. */
 static int prove(struct load *load)
 {
-	struct sst_meta *meta = &load->meta;
+	const struct sst_meta *meta = &load->meta;
 	struct sst_config config;
-	int err;
+	int err = tell_map_id(load);
 
-	if (!load->skeleton->rodata->have_set_retval)
-		feature_off(meta, SST_FEATURE_SET_RETVAL,
-			    "no bpf_set_retval() before 5.18: a refused connect() says EPERM");
-	err = tell_map_id(load);
-	if (err)
-		return err;
-	err = selftest_run(load->datapath, load->cgroup_fd, meta, load->problems);
+	if (!err)
+		err = run_checks(load);
+	if (!err)
+		err = judge(load);
 	if (err)
 		return err;
 	err = config_read(load->datapath, &config);
 	if (err)
 		return err;
-	if (!sst_release_is_safe(load->skeleton->kconfig->LINUX_KERNEL_VERSION))
-		feature_off(
-			meta, SST_FEATURE_SPLICE_AUTO,
-			"a socket cannot be taken out again (kernel bug, mended in 6.1.142, 6.6.95, "
-			"6.12.35, 6.16)");
 	config.splice_auto = !meta->feature_off[SST_FEATURE_SPLICE_AUTO][0];
 	config.splice_broken = meta->feature_off[SST_FEATURE_SPLICE][0] != 0;
 	return config_write(load->datapath, &config);
@@ -502,12 +551,16 @@ static int pin_folder(struct datapath *datapath, struct problems *problems)
 	return 0;
 }
 
-int datapath_load(const struct datapath_options *options, struct problems *problems,
-		  struct datapath **ret)
+static int load_or_examine(const struct datapath_options *options, struct checks *examined,
+			   struct problems *problems, struct datapath **ret)
 {
 	_cleanup_datapath_ struct datapath *datapath = datapath_new(options->pin);
 	struct datapath *existing = NULL;
-	struct load load = { .datapath = datapath, .problems = problems, .cgroup_fd = -1 };
+	struct load load = { .datapath = datapath,
+			     .problems = problems,
+			     .cgroup_fd = -1,
+			     .cache = options->cache,
+			     .examining = examined != NULL };
 	int err;
 
 	if (!datapath)
@@ -529,10 +582,24 @@ int datapath_load(const struct datapath_options *options, struct problems *probl
 	else
 		err = err ? first_load(&load, options) : upgrade(&load, options);
 	load_release(&load);
+	if (examined)
+		*examined = load.checks;
 	if (err) {
 		rmdir(options->pin);
 		return err;
 	}
 	*ret = TAKE_PTR(datapath);
 	return 0;
+}
+
+int datapath_load(const struct datapath_options *options, struct problems *problems,
+		  struct datapath **ret)
+{
+	return load_or_examine(options, NULL, problems, ret);
+}
+
+int load_examining(const struct datapath_options *options, struct checks *examined,
+		   struct problems *problems, struct datapath **ret)
+{
+	return load_or_examine(options, examined, problems, ret);
 }

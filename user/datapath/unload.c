@@ -101,23 +101,28 @@ static int wait_released(struct datapath *datapath, unsigned patience_ms)
 	}
 }
 
-static int drain(struct datapath *datapath, const struct unload_options *options,
-		 struct problems *problems)
+int datapath_drain(struct datapath *datapath, unsigned patience_ms, struct sst_config *before)
 {
-	struct sst_config config;
-	int err = config_read(datapath, &config);
+	int err = config_read(datapath, before);
 
 	if (err)
 		return err;
-	err = splice_off(datapath, &config);
-	if (!err)
-		err = wait_released(datapath, options->drain_ms);
+	err = splice_off(datapath, before);
+	return err ?: wait_released(datapath, patience_ms);
+}
+
+static int drain(struct datapath *datapath, const struct unload_options *options,
+		 struct problems *problems)
+{
+	struct sst_config before = {};
+	int err = datapath_drain(datapath, options->drain_ms, &before);
+
 	if (err == -EBUSY && options->force)
 		return 0;
 	if (err == -EBUSY)
 		datapath_release(datapath, name_unread, problems);
-	if (err)
-		config_write(datapath, &config);
+	if (err && before.splice)
+		config_write(datapath, &before);
 	return err;
 }
 

@@ -13,6 +13,7 @@
 #include "core/table.h"
 #include "export/format.h"
 #include "export/json.h"
+#include "model/checks.h"
 
 static uint64_t active(const struct sst_stats *stats)
 {
@@ -440,15 +441,6 @@ json_t *show_endpoints_json(const struct state *state)
 
 /* ---- status --------------------------------------------------------------------- */
 
-static const struct {
-	const char *name;
-	const char *help;
-} features[] = {
-#define X(symbol, name, help) [SST_FEATURE_##symbol] = { name, help },
-	SST_FEATURES(X)
-#undef X
-};
-
 static void add_summary(struct text *out, const struct state *state)
 {
 	const struct sst_meta *meta = &state->meta;
@@ -477,9 +469,9 @@ static int add_feature_table(struct text *out, const struct sst_meta *meta)
 	for (size_t i = 0; i < SST_FEATURE_MAX; i++) {
 		const char *reason = meta->feature_off[i];
 
-		table_add(&table, "%s", features[i].name);
+		table_add(&table, "%s", feature_name(i));
 		table_add(&table, "%s", *reason ? "off" : "on");
-		table_add(&table, "%s", *reason ? reason : features[i].help);
+		table_add(&table, "%s", *reason ? reason : feature_help(i));
 	}
 	return table_print(&table, out);
 }
@@ -528,7 +520,7 @@ static json_t *features_to_json(const struct sst_meta *meta)
 		const char *reason = meta->feature_off[i];
 		json_t *feature = json_object();
 
-		json_set(&feature, "name", json_string(features[i].name));
+		json_set(&feature, "name", json_string(feature_name(i)));
 		json_set(&feature, "enabled", json_boolean(!*reason));
 		json_set(&feature, "reason", json_text(*reason ? reason : NULL));
 		json_add(&array, feature);

@@ -329,6 +329,7 @@ asked_for() {
 		server:catch-up:0 exchange:2 both:send:10:tcp both:recv:10
 	web off | config
 	wait_until 10 states_are 'length > 0 and all(. == "sticky")'
+	sleep 1 # the daemon tries to release both ends, which must wait for the reader
 	finished "$PID"
 }
 

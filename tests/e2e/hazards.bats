@@ -146,12 +146,14 @@ repeat() {
 }
 
 @test "hazard: a stream that is answered now and then" {
-	local REPEATED
+	local REPEATED nominated
 
 	node node
+	nominated=$(counter splice_flow nominated)
 	repeat 8 client:send:1000
 	repeat 20 "${REPEATED[@]}" server:catch-up:0 server:send:1 client:recv:1
 	steps "${REPEATED[@]}" wait:100 "${REPEATED[@]}" client:send:1:tcp server:send:1:tcp
+	[ "$(counter splice_flow nominated)" -eq "$nominated" ]
 }
 
 @test "hazard: a stream that becomes request/response" {

@@ -293,7 +293,7 @@ stream_ends_well() {
 	web on | config
 	sleep 0.2
 	server epoll-et --nonblocking
-	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong,turn-blocking
+	client epoll-et --nonblocking --sizes 64 --rounds 5000 --phases pingpong,turn-blocking,pingpong
 	server_is_content
 	stats_fresh
 	[ "$(metric sidestep_splice_flow_total reason=released)" -eq $((RELEASED + 4)) ]

@@ -48,7 +48,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;
-	decision = guard(tp, pair, me, peer);
+	decision = guard(tp, pair, me, peer, msg->size);
 	cookie = peer->cookie;
 	/* the helper's own SK_DROP would refuse a message that TCP can carry */
 	if (decision == SST_COUNTER_MESSAGE_SPLICED &&

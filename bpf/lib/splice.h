@@ -23,7 +23,8 @@
  *   4. After any message by TCP the reader must have read all and then sent
  *      (the turn rule) before the next one is spliced.
  *   5. What a reader holds unread is bounded by its own receive buffer; past that
- *      TCP, whose window makes the sender wait.
+ *      TCP, whose window makes the sender wait. Each message costs the kernel a
+ *      kilobyte that no buffer accounts for, so small ones are bounded in number, too.
  *   6. A live member is never deleted from the sockhash: its unread bytes would be lost.
  */
 #ifndef SIDESTEP_BPF_SPLICE_H
@@ -37,7 +38,6 @@ struct peer_view {
 	__u32 copied_seq;
 	int rmem;
 	int rcvbuf;
-	int rcvlowat;
 	int orphan; /* closed by its program */
 	__u32 file_flags;
 };
@@ -56,7 +56,6 @@ static __always_inline void peer_look(__u64 address, struct peer_view *view)
 	view->copied_seq = BPF_CORE_READ(tp, copied_seq);
 	view->rmem = BPF_CORE_READ(sk, sk_backlog.rmem_alloc.counter);
 	view->rcvbuf = BPF_CORE_READ(sk, sk_rcvbuf);
-	view->rcvlowat = BPF_CORE_READ(sk, sk_rcvlowat);
 	view->file_flags = file_flags(sk);
 	view->orphan = !BPF_CORE_READ(sk, sk_socket);
 }
@@ -69,23 +68,15 @@ static __always_inline void pair_stop(struct sst_pair *pair)
 	count(SST_COUNTER_SPLICE_STOPPED);
 }
 
-/* Why a socket may not be adopted; SPLICE_ADOPTED: it may. Its program asked for
- * something that only TCP's own receive path gives. */
-static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
+/* What its program asked for that only TCP's own receive path gives; SPLICE_ADOPTED:
+ * nothing. It may ask later than it was adopted, and is given it from then on. */
+static __always_inline enum sst_counter reading_obstacle(struct tcp_sock *tp)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
 
-	if (!(file_flags(sk) & O_NONBLOCK))
-		return SST_COUNTER_REFUSE_BLOCKING;
 	if (BPF_CORE_READ(sk, sk_rcvlowat) > 1)
 		return SST_COUNTER_REFUSE_LOWAT;
-	if (flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1)
-		return SST_COUNTER_REFUSE_ZEROCOPY;
-	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
-		return SST_COUNTER_REFUSE_ULP;
-	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
-		return SST_COUNTER_REFUSE_MPTCP;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, recvmsg_inq))
 		return SST_COUNTER_REFUSE_INQ;
 	if (BPF_CORE_READ(sk, sk_peek_off) >= 0)
@@ -93,9 +84,26 @@ static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
 	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_tsflags) ||
 	    flags >> bpf_core_enum_value(enum sock_flags, SOCK_RCVTSTAMP) & 1)
 		return SST_COUNTER_REFUSE_TIMESTAMPS;
+	return SST_COUNTER_SPLICE_ADOPTED;
+}
+
+/* Why a socket may not be adopted; SPLICE_ADOPTED: it may. */
+static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	unsigned long flags = BPF_CORE_READ(sk, __sk_common.skc_flags);
+
+	if (!(file_flags(sk) & O_NONBLOCK))
+		return SST_COUNTER_REFUSE_BLOCKING;
+	if (flags >> bpf_core_enum_value(enum sock_flags, SOCK_ZEROCOPY) & 1)
+		return SST_COUNTER_REFUSE_ZEROCOPY;
+	if (BPF_CORE_READ(tp, inet_conn.icsk_ulp_ops))
+		return SST_COUNTER_REFUSE_ULP;
+	if (bpf_core_field_exists(tp->is_mptcp) && BPF_CORE_READ(tp, is_mptcp))
+		return SST_COUNTER_REFUSE_MPTCP;
 	if (BPF_CORE_READ_BITFIELD_PROBED(tp, repair))
 		return SST_COUNTER_REFUSE_REPAIR;
-	return SST_COUNTER_SPLICE_ADOPTED;
+	return reading_obstacle(tp);
 }
 
 /* What stands against this pair now; SPLICE_ADOPTED: nothing. */
@@ -115,13 +123,17 @@ static __always_inline enum sst_counter pair_obstacle(const struct sst_pair *pai
 	return adoption_obstacle((struct tcp_sock *)pair->end[SST_ROLE_SERVER].sock);
 }
 
+/* A message goes past TCP only if it is more than this part of what the reader holds
+ * unread: no more than a thousand or so of any sizes can wait. */
+#define UNREAD_RATIO 64
+
 /*
  * May this message go past TCP? MESSAGE_SPLICED if so, else the reason why not.
- * me and peer are the halves of the pair, tp the sender.
+ * me and peer are the halves of the pair, tp the sender, size the message's.
  */
 static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pair *pair,
 					      struct sst_pair_end *me,
-					      const struct sst_pair_end *peer)
+					      const struct sst_pair_end *peer, __u32 size)
 {
 	struct sst_config *node = settings();
 	struct peer_view view = {};
@@ -150,10 +162,10 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 	if (me->seen_turns == peer->turns)
 		return SST_COUNTER_MESSAGE_TURN;
 	limit = node->splice_limit ? node->splice_limit : view.rcvbuf >> 1;
-	if (view.rmem >= (int)limit)
+	if (view.rmem >= (int)limit || (__u32)view.rmem / UNREAD_RATIO >= size)
 		return SST_COUNTER_MESSAGE_FULL;
-	if (view.rcvlowat > 1)
-		return SST_COUNTER_MESSAGE_LOWAT;
+	if (reading_obstacle((struct tcp_sock *)peer->sock) != SST_COUNTER_SPLICE_ADOPTED)
+		return SST_COUNTER_MESSAGE_OPTION;
 	return SST_COUNTER_MESSAGE_SPLICED;
 }
 

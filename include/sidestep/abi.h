@@ -276,7 +276,8 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(MESSAGE_TURN, splice_message, "turn",                                                    \
 	  "by TCP: the reader has not answered since the last TCP message")                        \
 	X(MESSAGE_FULL, splice_message, "full", "by TCP: the reader holds enough unread bytes")    \
-	X(MESSAGE_LOWAT, splice_message, "lowat", "by TCP: the reader has set SO_RCVLOWAT")        \
+	X(MESSAGE_OPTION, splice_message, "option",                                                \
+	  "by TCP: the reader has set SO_RCVLOWAT, TCP_INQ or another option of TCP's own")        \
 	X(MESSAGE_FAILED, splice_message, "failed", "by TCP: the redirect helper declined")        \
 	X(MESSAGE_DOOMED, splice_message, "doomed", "refused: the connection is about to be reset")
 

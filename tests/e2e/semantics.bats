@@ -63,8 +63,16 @@ across() {
 }
 
 @test "the same on loopback: v4" {
+	local reason
+
 	start
 	equal 10.96.0.10:80 127.0.0.1:8080 127.0.0.1:8080
+	# those that had to stay TCP were refused for what they had asked for
+	stats_fresh
+	for reason in blocking inq lowat peek-off timestamps zerocopy; do
+		echo "refused: $reason"
+		[ "$(metric sidestep_splice_refused_total "reason=$reason")" -gt 0 ]
+	done
 }
 
 @test "the same on loopback: v6" {

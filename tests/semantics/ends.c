@@ -11,9 +11,10 @@
 #include "semantics.h"
 
 /* Rounds before a check: as many as adoption takes, several times over. */
-#define ROUNDS     24
-#define ROUNDS_MAX 20000
-#define PING       64
+#define ROUNDS             24
+#define ROUNDS_TO_NOMINATE 9 /* of a message each way, with one to spare */
+#define ROUNDS_MAX         20000
+#define PING               64
 
 static const struct ends_options *options;
 static int listener;
@@ -136,7 +137,9 @@ void ends_make(struct pair *pair, enum stage stage, prepare_fn *prepare)
 
 	ends_connect(pair);
 	awaited = !(prepare && prepare(pair)) && options->spliced;
-	if (stage == BEFORE)
+	if (stage == RACING)
+		talk(pair, stage, false, ROUNDS_TO_NOMINATE);
+	if (stage == BEFORE || stage == RACING)
 		return;
 	if (awaited && !talk(pair, stage, true, ROUNDS_MAX))
 		tool_exit(EXIT_FAILURE, "was not spliced");
@@ -145,7 +148,8 @@ void ends_make(struct pair *pair, enum stage stage, prepare_fn *prepare)
 	talk(pair, stage, false, ROUNDS);
 	if (!options->spliced)
 		return;
-	pause_ms(A_WHILE_MS);
+	/* time enough to be looked at and refused */
+	pause_ms(5 * A_WHILE_MS);
 	if (talk(pair, stage, true, 4))
 		tool_exit(EXIT_FAILURE, "was spliced");
 }

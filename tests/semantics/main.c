@@ -25,10 +25,10 @@ static const struct family *const families[] = {
 	&family_reading, &family_waiting, &family_blocking, &family_writing,        &family_closing,
 	&family_passing, &family_moving,  &family_limits,   &family_socket_options, &family_uring,
 };
-static const char *const stage_names[] = { "before", "during", "after" };
+static const char *const stage_names[] = { "before", "racing", "during", "after" };
 
 static struct ends_options ends;
-static bool stage_wanted[] = { true, true, true };
+static bool stage_wanted[] = { true, true, true, true };
 static const char *only = "*";
 static unsigned jobs = 4;
 
@@ -199,7 +199,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --reverse              the accepted end is the one that mostly sends\n"
 		"  --spliced              the service is spliced: wait for it before each check,\n"
 		"                         and fail where it does not come or must not\n"
-		"  --stages LIST          of before, during, after (default: all)\n"
+		"  --stages LIST          of before, racing, during, after (default: all)\n"
 		"  --only PATTERN         checks whose name matches\n"
 		"  --jobs N               checks at once (default: 4)\n"
 		"  --list                 name the checks\n"
@@ -217,7 +217,7 @@ static void parse_stages(char *text)
 			i++;
 		if (i == ARRAY_SIZE(stage_names))
 			tool_exit(EXIT_USAGE,
-				  "--stages: found \"%s\", expected before, during "
+				  "--stages: found \"%s\", expected before, racing, during "
 				  "or after",
 				  word);
 		stage_wanted[i] = true;

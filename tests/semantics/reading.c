@@ -80,6 +80,18 @@ static void check_both_ways(struct pair *p)
 	saw_if("conversation", converse(p));
 }
 
+/* The reader speaks before it has read all: what is sent now must not overtake the rest. */
+static void check_answer_unread(struct pair *p)
+{
+	deliver_both_ways(p);
+	saw("read 30000", take(&p->rx, FIRST));
+	saw("answer", put(&p->rx, 10));
+	saw("which is", take(&p->tx, 10));
+	deliver(&p->tx, 100);
+	saw("read all", take(&p->rx, SECOND + 100));
+	saw_if("conversation", converse(p));
+}
+
 /* One call reads what came both ways; MSG_WAITALL promises it, plain recv() does not. */
 static void check_both_ways_at_once(struct pair *p)
 {
@@ -325,6 +337,7 @@ static const struct check checks[] = {
 	{ "peek", check_peek },
 	{ "two-messages", check_two_messages },
 	{ "both-ways", check_both_ways },
+	{ "answer-unread", check_answer_unread },
 	{ "both-ways-at-once", check_both_ways_at_once },
 	{ "fionread", check_fionread },
 	{ "fionread-both-ways", check_fionread_both_ways },

@@ -41,6 +41,7 @@ struct pair {
 
 enum stage {
 	BEFORE, /* right after connect() */
+	RACING, /* ready to be adopted, which happens at any moment now */
 	DURING, /* the first message from tx to rx has been spliced */
 	AFTER,  /* messages of both directions have been */
 };
@@ -113,6 +114,8 @@ bool converse(struct pair *pair);
 /* poll() of one descriptor: revents, 0 after that time. */
 short poll_for(int fd, short events, int ms);
 void pause_ms(unsigned ms);
+/* Until a thread waits for something other than a processor. */
+void await_sleep(pid_t thread);
 
 /* Something that happens once this thread sleeps in the call that follows. */
 typedef void act_fn(struct pair *pair);

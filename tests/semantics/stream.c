@@ -163,7 +163,6 @@ void pause_ms(unsigned ms)
 		;
 }
 
-/* Whether a thread waits for something, rather than for a processor. */
 static bool sleeps(pid_t thread)
 {
 	char path[64], stat[256] = "", *name_end;
@@ -178,13 +177,18 @@ static bool sleeps(pid_t thread)
 	return name_end && name_end[2] == 'S';
 }
 
+void await_sleep(pid_t thread)
+{
+	do
+		pause_ms(A_WHILE_MS);
+	while (!sleeps(thread));
+}
+
 static void *act_thread(void *arg)
 {
 	struct act *act = arg;
 
-	do
-		pause_ms(A_WHILE_MS);
-	while (!sleeps(act->caller));
+	await_sleep(act->caller);
 	act->act(act->pair);
 	return NULL;
 }

@@ -100,6 +100,22 @@ across() {
 	across "[::ffff:10.96.0.20]:80" "[::ffff:$(ip4 far)]:8080" "[::]:8080" --reverse
 }
 
+@test "a reader that sleeps through its adoption is woken" {
+	local adopted
+
+	start
+	stats_fresh
+	adopted=$(metric sidestep_splice_flow_total reason=adopted)
+	kill -STOP "$DAEMON"
+	try pod near "$SEMANTICS" --listen 127.0.0.1:8080 --connect 10.96.0.10:80 \
+		--spliced --stages racing --only sleeper-adopted --daemon "$DAEMON"
+	echo "$output$stderr"
+	[ "$status" -eq 0 ]
+	[[ $output == *"recv: 10"*"conversation: yes"*"outcome: done" ]]
+	stats_fresh
+	[ "$(metric sidestep_splice_flow_total reason=adopted)" -eq $((adopted + 2)) ]
+}
+
 @test "splice: off leaves no difference at all" {
 	start off
 	seen "$BATS_TEST_TMPDIR/reference" in_ns near "$SEMANTICS" --listen 127.0.0.1:8080 \

@@ -42,7 +42,7 @@ static void reset(struct pair *p)
 }
 
 static pthread_t sleeper;
-static pid_t sleeper_id;
+static volatile pid_t sleeper_id;
 
 static void send_signal(struct pair *p)
 {
@@ -244,6 +244,72 @@ static void ping_pong(struct pair *p)
 		pthread_join(echo, NULL);
 }
 
+/* A thread that sleeps in a recv() of this size. */
+struct sleeper {
+	struct pair *pair;
+	size_t size;
+	pthread_t thread;
+	ssize_t result;
+};
+
+static void *sleep_in_recv(void *arg)
+{
+	struct sleeper *it = arg;
+
+	sleeper_id = gettid();
+	it->result = get(&it->pair->rx, it->size, MSG_WAITALL);
+	return NULL;
+}
+
+/* Begins to sleep while the socket is blocking, and sleeps on when it no longer is. */
+static void begin_sleep(struct sleeper *it)
+{
+	set_blocking(&it->pair->rx, true);
+	sleeper_id = 0;
+	if (pthread_create(&it->thread, NULL, sleep_in_recv, it))
+		broken("pthread_create");
+	while (!sleeper_id)
+		pause_ms(1);
+	await_sleep(sleeper_id);
+	set_blocking(&it->pair->rx, false);
+}
+
+static void end_sleep(struct sleeper *it)
+{
+	pthread_join(it->thread, NULL);
+	saw("recv", it->result);
+	saw_if("conversation", converse(it->pair));
+}
+
+/* The socket is adopted meanwhile: the call is TCP's, and ends for its bytes only. */
+static void sleeper_adopted(struct pair *p)
+{
+	struct sleeper it = { .pair = p, .size = 10 };
+
+	begin_sleep(&it);
+	ends_resume_daemon();
+	/* its end speaks: no proof that its reader is awake */
+	saw("the other way", put(&p->rx, 10));
+	saw("which is", take(&p->tx, 10));
+	deliver(&p->tx, 10);
+	end_sleep(&it);
+}
+
+/* Bytes by TCP lead the call into TCP's, which has read all and waits for more of them. */
+static void sleeper_by_tcp(struct pair *p)
+{
+	struct sleeper it = { .pair = p, .size = 2010 };
+
+	/* more than half the buffer, doubled by the kernel: what follows goes by TCP */
+	set_option(&p->rx, SOL_SOCKET, SO_RCVBUF, 28000);
+	deliver(&p->tx, 30000);
+	deliver(&p->tx, 2000);
+	saw("read", take(&p->rx, 30000));
+	begin_sleep(&it);
+	deliver(&p->tx, 10);
+	end_sleep(&it);
+}
+
 #define BOTH(name, function)                         \
 	{ name "-always", function, both_blocking }, \
 	{                                            \
@@ -267,5 +333,7 @@ static const struct check checks[] = {
 	BOTH("blocking-send", send_large),
 	BOTH("blocking-send-timeout", send_timeout),
 	BOTH("blocking-ping-pong", ping_pong),
+	{ "sleeper-adopted", sleeper_adopted },
+	{ "sleeper-by-tcp", sleeper_by_tcp },
 };
 const struct family family_blocking = { checks, ARRAY_SIZE(checks) };

@@ -154,6 +154,14 @@ void ends_make(struct pair *pair, enum stage stage, prepare_fn *prepare)
 		tool_exit(EXIT_FAILURE, "was spliced");
 }
 
+void ends_resume_daemon(void)
+{
+	if (!options->daemon)
+		return;
+	kill(options->daemon, SIGCONT);
+	pause_ms(20 * A_WHILE_MS);
+}
+
 void set_blocking(struct end *end, bool blocking)
 {
 	int flags = fcntl(end->fd, F_GETFL);

@@ -197,6 +197,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"usage: semantics --listen ADDRESS:PORT --connect ADDRESS:PORT [OPTIONS]\n"
 		"  --listener-netns FILE  network namespace to listen in (default: this one)\n"
 		"  --reverse              the accepted end is the one that mostly sends\n"
+		"  --daemon PID           is stopped; the check sleeper-adopted resumes it\n"
 		"  --spliced              the service is spliced: wait for it before each check,\n"
 		"                         and fail where it does not come or must not\n"
 		"  --stages LIST          of before, racing, during, after (default: all)\n"
@@ -247,6 +248,9 @@ static void take_option(int c)
 	case 'r':
 		ends.reverse = true;
 		break;
+	case 'd':
+		ends.daemon = (pid_t)tool_number("--daemon", optarg);
+		break;
 	case 's':
 		ends.spliced = true;
 		break;
@@ -274,6 +278,7 @@ static void parse_options(int argc, char **argv)
 		{ "listen", required_argument, NULL, 'l' },
 		{ "listener-netns", required_argument, NULL, 'n' },
 		{ "reverse", no_argument, NULL, 'r' },
+		{ "daemon", required_argument, NULL, 'd' },
 		{ "spliced", no_argument, NULL, 's' },
 		{ "stages", required_argument, NULL, 'g' },
 		{ "only", required_argument, NULL, 'o' },

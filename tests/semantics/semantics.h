@@ -51,6 +51,7 @@ struct ends_options {
 	const char *listen;
 	const char *listener_netns; /* NULL: this one */
 	bool reverse;               /* the server is tx */
+	pid_t daemon;               /* stopped until a check resumes it; 0: it runs */
 	bool spliced;               /* wait until it is, in a run that is to be spliced */
 };
 
@@ -61,6 +62,8 @@ typedef bool prepare_fn(struct pair *pair);
 void ends_listen(const struct ends_options *options);
 /* A fresh connection, brought to that stage. */
 void ends_make(struct pair *pair, enum stage stage, prepare_fn *prepare);
+/* Lets the daemon run again, if it was stopped, and gives it time to adopt. */
+void ends_resume_daemon(void);
 /* Connects this socket to where all of them are, and accepts; false: refused. */
 bool ends_reconnect(int fd, int *accepted);
 /* The address the client has asked for is the one it sees. */

@@ -54,7 +54,9 @@ PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
-TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%)
+SEMANTICS := $(BUILD)/tests/semantics/semantics
+SEMANTICS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/semantics/*.c)))
+TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS)
 
 .PHONY: all install demo test test-kernels test-programs mutants soak unit tools lint format compdb \
         bench verifier clean
@@ -115,6 +117,15 @@ $(BUILD)/tests/bench/%: tests/bench/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -ljansson -lpthread -lm
+
+$(BUILD)/tests/semantics/%.o: tests/semantics/%.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -MMD -MP -c $< -o $@
+
+$(SEMANTICS): $(SEMANTICS_OBJ)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -luring -lpthread
 
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done

@@ -58,8 +58,8 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
 	struct sst_flow *flow;
+	enum sst_permission allowed;
 	enum sst_counter why;
-	int allowed;
 
 	if (!sk || !tp)
 		return;
@@ -189,7 +189,7 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 		count(SST_COUNTER_REFUSE_REMOTE);
 		return;
 	}
-	if (habit_forbids(pair->endpoint)) {
+	if (pair->allowed == SST_PERMITTED && habit_forbids(pair->endpoint)) {
 		count(SST_COUNTER_REFUSE_LEARNED);
 		return;
 	}

@@ -10,7 +10,8 @@
 
 #include "lib/flow.h"
 
-static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp, int allowed)
+static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp,
+				      enum sst_permission allowed)
 {
 	struct sst_pair pair = {
 		.end[SST_ROLE_CLIENT] = { .cookie = flow->cookie, .sock = (unsigned long)tp },

@@ -128,28 +128,31 @@ static __always_inline enum sst_counter service_choose(struct bpf_sock_addr *ctx
 	return SST_COUNTER_CONNECT_UNDECIDED;
 }
 
-/* Whether flows of a service (0: none) with this word may be spliced; else *why not. */
-static __always_inline int splice_permitted(__u32 id, __u8 mode, enum sst_counter *why)
+/* Whether flows of a service (0: none) with this word may be spliced; if not, *why. */
+static __always_inline enum sst_permission splice_permitted(__u32 id, __u8 mode,
+							    enum sst_counter *why)
 {
 	struct sst_config *node = settings();
 
 	*why = SST_COUNTER_REFUSE_OFF;
 	if (id >= SST_SELFTEST_ID)
-		return mode == SST_SPLICE_ON;
+		return mode == SST_SPLICE_ON ? SST_INSISTED : SST_FORBIDDEN;
 	if (!node || node->splice == SST_SPLICE_OFF)
-		return 0;
+		return SST_FORBIDDEN;
 	if (mode == SST_SPLICE_INHERIT)
 		mode = node->splice;
 	if (mode == SST_SPLICE_OFF)
-		return 0;
+		return SST_FORBIDDEN;
 	*why = SST_COUNTER_REFUSE_KERNEL;
 	if (node->splice_broken)
-		return 0;
-	return mode == SST_SPLICE_ON || node->splice_auto;
+		return SST_FORBIDDEN;
+	if (mode == SST_SPLICE_ON)
+		return SST_INSISTED;
+	return node->splice_auto ? SST_PERMITTED : SST_FORBIDDEN;
 }
 
 /* The same, asked of the service as it is now. */
-static __always_inline int splice_allowed(__u32 id, enum sst_counter *why)
+static __always_inline enum sst_permission splice_allowed(__u32 id, enum sst_counter *why)
 {
 	struct sst_service *service = bpf_map_lookup_elem(&services, &id);
 

@@ -385,6 +385,12 @@ struct sst_pair_end {
 };
 static_assert(sizeof(struct sst_pair_end) == 64, "sst_pair_end");
 
+enum sst_permission {
+	SST_FORBIDDEN = 0,
+	SST_PERMITTED = 1, /* by `auto`: unless what was learned of the endpoint speaks against */
+	SST_INSISTED = 2,  /* by `on`, whatever was learned */
+};
+
 struct sst_pair {
 	struct sst_pair_end end[2]; /* by enum sst_role */
 	__u64 joined;               /* the server's cookie once it has a record of its own */
@@ -392,7 +398,7 @@ struct sst_pair {
 	__u32 endpoint;
 	__u32 ended;   /* bit per role; who sets the second one deletes the pair */
 	__u32 stopped; /* 1: back to TCP for good */
-	__u8 allowed;  /* 1: may be nominated and adopted */
+	__u8 allowed;  /* enum sst_permission: may it be nominated and adopted */
 	__u8 doomed;   /* 1: about to be reset, carries nothing more */
 	__u8 quiet[2]; /* by role; 1: stopped, and no send() from before is under way */
 	__u32 pad;

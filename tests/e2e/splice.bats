@@ -230,9 +230,10 @@ both_ends_refused() {
 
 # ---- and back again --------------------------------------------------------------
 
-# turned_stream: a live connection, spliced first, that has turned into a stream; sets LOAD
+# turned_stream [MODE]: a live connection, spliced first, that has turned into a stream; sets LOAD
 turned_stream() {
-	spliced on
+	spliced "${1:-on}"
+	[[ ${1:-on} == on ]] || require_feature splice-auto
 	server epoll-et --nonblocking
 	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
 		--one-connection --sizes 256 --rounds 100 --seconds 0 \
@@ -269,11 +270,19 @@ stream_ends_well() {
 	stream_ends_well
 }
 
-@test "an endpoint whose connections turned into streams is left alone for a while" {
+@test "what an endpoint's connections turned into is remembered, and on insists" {
 	turned_stream
-	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
 	show endpoints
 	check '.[0].learned | .kind == "streams" and .strikes == 1 and .left_alone_s > 0'
+	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
+	stream_ends_well
+	stats_fresh
+	[ "$(adopted)" -eq $((ADOPTED + 4)) ]
+}
+
+@test "with auto, an endpoint whose connections turned into streams is left alone for a while" {
+	turned_stream auto
+	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
 	stream_ends_well
 	stats_fresh
 	[ "$(metric sidestep_splice_refused_total reason=learned)" -ge 2 ]

@@ -359,7 +359,7 @@ static json_t *endpoint_to_json(const struct state_service *service,
 	json_set(&object, "state", json_string(endpoint_state_name(value->state)));
 	json_set(&object, "weight", json_integer(value->weight));
 	json_set(&object, "counters", stats_to_json(&endpoint->stats));
-	if (endpoint->habit.strikes)
+	if (endpoint->habit.until_ns)
 		json_set(&object, "learned",
 			 json_pack("{sssisi}", "kind", habit_name(endpoint->habit.kind), "strikes",
 				   (int)endpoint->habit.strikes, "left_alone_s",

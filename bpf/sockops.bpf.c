@@ -200,7 +200,8 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 	}
 	pair->end[flow->role & 1].state = SST_STATE_NOMINATED;
 	count(SST_COUNTER_SPLICE_NOMINATED);
-	if (pair->end[!flow->role].state == SST_STATE_NOMINATED)
+	/* a walk may have the other end in its hands, and be past this one */
+	if (pair->end[!flow->role].state >= SST_STATE_NOMINATED)
 		errand(cookie, SST_ERRAND_ADOPT);
 }
 

@@ -186,6 +186,14 @@ SST_MAP struct habits_map {
 	__type(value, struct sst_habit);
 } habits SEC(".maps");
 
+/* Cgroups whose sockets were read by splice(2). K only; likewise. */
+SST_MAP struct splicers_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, __u64);
+	__type(value, __u64);
+} splicers SEC(".maps");
+
 /* Adopted sockets by cookie; what the sk_msg program hangs on. K only. */
 SST_MAP struct spliced_map {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);

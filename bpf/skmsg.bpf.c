@@ -22,13 +22,32 @@ static __always_inline void tcp_message(struct sst_pair_end *me, const struct ss
 	me->seen_turns = peer->turns;
 }
 
+/*
+ * After a send() that TCP had no room for, the kernel keeps the verdict for what comes next
+ * and does not ask: such messages are only seen by where write_seq stands.
+ */
+static __always_inline void find_unseen(struct sst_pair_end *me, const struct sst_pair_end *peer,
+					__u32 write_seq)
+{
+	if (write_seq != me->next_seq)
+		tcp_message(me, peer);
+	me->next_seq = write_seq;
+}
+
+static __always_inline void by_tcp(struct sst_pair_end *me, const struct sst_pair_end *peer,
+				   __u32 size)
+{
+	tcp_message(me, peer);
+	me->next_seq += size;
+}
+
 /* It is fast by TCP only: so it goes, and its endpoint's next ones are not adopted. */
 static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained)
 {
 	if (!is_stream(me, gained) || !pair_stop(pair))
 		return;
 	count(SST_COUNTER_REFUSE_STREAMING);
-	habit_strike(pair->endpoint, SST_HABIT_STREAMS);
+	habit_strike(pair->endpoint);
 	errand(me->cookie, SST_ERRAND_RELEASE);
 }
 
@@ -61,6 +80,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;
+	find_unseen(me, peer, tp->write_seq);
 	decision = guard(tp, pair, me, peer, &behind);
 	cookie = peer->cookie;
 	/* the helper's own SK_DROP would refuse a message that TCP can carry */
@@ -72,7 +92,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	if (decision == SST_COUNTER_MESSAGE_SPLICED)
 		spliced_message(me, msg->size);
 	else
-		tcp_message(me, peer);
+		by_tcp(me, peer, msg->size);
 	find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
 	return SK_PASS;
 }

@@ -189,6 +189,10 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 		count(SST_COUNTER_REFUSE_REMOTE);
 		return;
 	}
+	if (is_splicers(&tp->inet_conn.icsk_inet.sk)) {
+		count(SST_COUNTER_REFUSE_SPLICE_READER);
+		return;
+	}
 	if (pair->allowed == SST_PERMITTED && habit_forbids(pair->endpoint)) {
 		count(SST_COUNTER_REFUSE_LEARNED);
 		return;

@@ -3,12 +3,13 @@
  * Readers by splice(2), as proxies are: tcp_splice_read() knows nothing of bytes that
  * came past TCP.
  *
- * - A socket that is read so before it was adopted never is.
- * - One that is adopted answers EINVAL, as sockets that cannot be spliced do, and
- *   programs go on with recv().
- * - What comes by another way than the system call (io_uring) sends the pair back to
- *   TCP; if spliced bytes wait, the connection is reset rather than left to hang. Bytes
- *   that came by TCP behind them may have been read by then.
+ * - A socket that is read so before it was adopted never is, and for an hour no other
+ *   socket of its cgroup.
+ * - An adopted one is let go. While spliced bytes wait, splice(2) says EINVAL, as it does of
+ *   sockets that cannot be spliced, and programs go on with recv().
+ * - What comes by another way than the system call (io_uring) and finds spliced bytes
+ *   resets the connection rather than leave it to hang. Bytes that came by TCP behind
+ *   them may have been read by then.
  *
  * Optional: not every kernel has these attachments, and without them `auto` stays off.
  */
@@ -29,32 +30,44 @@ static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 	errand(flow->cookie, SST_ERRAND_END); /* the daemon ends it, see sst_leavers */
 }
 
-/* Not adopted yet, or never to be. */
-static __always_inline void exclude(struct sst_pair *pair)
+/* The pair of any socket: unlike pair_of_seat() of one that may change meanwhile, so that it
+ * is not found now and then. */
+static __always_inline struct sst_pair *pair_of_stranger(struct tcp_sock *tp)
 {
-	if (!pair->allowed)
-		return;
-	pair->allowed = 0;
-	count(SST_COUNTER_REFUSE_SPLICE_READER);
+	__u32 in = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
+	__u32 out = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
+	struct sst_pair_key as_server = { .client_seq = in, .server_seq = out };
+	/* the client's SYN was acknowledged, too */
+	struct sst_pair_key as_client = { .client_seq = out + 1, .server_seq = in };
+	struct sst_pair *pair = bpf_map_lookup_elem(&pairs, &as_server);
+
+	if (pair && pair->end[SST_ROLE_SERVER].sock == (unsigned long)tp)
+		return pair;
+	pair = bpf_map_lookup_elem(&pairs, &as_client);
+	return pair && pair->end[SST_ROLE_CLIENT].sock == (unsigned long)tp ? pair : 0;
 }
 
-/* Only past the system call does anybody come here with an adopted socket. */
-static __always_inline void let_go_of(struct sock *sk, struct sst_flow *flow, struct sst_pair *pair)
+/* The self-test's own readers say nothing of its other sockets. */
+static __always_inline void reader_found(struct sock *sk, struct sst_pair *pair)
 {
-	/* first of all: what is sent from now on must not overtake what is stuck */
-	if (spliced_unread(sk))
-		reset(flow, pair);
-	if (!pair_stop(pair))
+	if (pair->service < SST_SELFTEST_ID)
+		splicer_seen(sk);
+	if (pair->allowed) {
+		pair->allowed = SST_FORBIDDEN;
+		count(SST_COUNTER_REFUSE_SPLICE_READER);
+	}
+	if (pair->end[SST_ROLE_CLIENT].state < SST_STATE_ADOPTED &&
+	    pair->end[SST_ROLE_SERVER].state < SST_STATE_ADOPTED)
 		return;
-	habit_strike(pair->endpoint, SST_HABIT_SPLICE_READER);
-	errand(flow->cookie, SST_ERRAND_RELEASE);
+	if (pair_stop(pair))
+		errand(pair->end[SST_ROLE_CLIENT].cookie, SST_ERRAND_RELEASE);
 }
 
 SEC("fentry/tcp_splice_read")
 int BPF_PROG(sst_splice_read, struct socket *sock)
 {
-	struct sst_pair_key key;
 	struct sock *sk = sock->sk;
+	struct sst_pair_key key;
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 	struct tcp_sock *tp;
@@ -66,9 +79,10 @@ int BPF_PROG(sst_splice_read, struct socket *sock)
 	pair = flow ? pair_of(flow) : pair_of_seat(tp, &key);
 	if (!pair)
 		return 0;
-	exclude(pair);
-	if (flow && pair->end[flow->role & 1].state >= SST_STATE_ADOPTED)
-		let_go_of(sk, flow, pair);
+	/* first of all: what is sent from now on must not overtake what is stuck */
+	if (flow && spliced_unread(sk))
+		reset(flow, pair);
+	reader_found(sk, pair);
 	return 0;
 }
 
@@ -93,19 +107,28 @@ static __always_inline int is_ours(const struct sk_psock *psock, __u32 map_id)
 	return 0;
 }
 
-static __always_inline int is_adopted(struct file *file)
+/* What holds an adopted socket; 0: it is none. */
+static __always_inline struct sk_psock *adopted(struct sock *sk)
 {
 	struct sst_config *node = settings();
-	unsigned long user_data;
-	struct socket *sock;
+	struct sk_psock *psock = psock_of(sk);
 
-	if (!node)
+	return node && psock && is_ours(psock, node->spliced_map_id) ? psock : 0;
+}
+
+/* Whether splice(2) must not go on: there is what only recv() can read. */
+static __always_inline int must_decline(struct sock *sk)
+{
+	struct sk_psock *psock = adopted(sk);
+	struct sst_pair *pair;
+
+	if (!psock)
 		return 0;
-	sock = file->private_data;
-	user_data = (unsigned long)BPF_CORE_READ(sock, sk, sk_user_data);
-	if (!(user_data & SK_USER_DATA_PSOCK))
-		return 0;
-	return is_ours((struct sk_psock *)(user_data & ~7UL), node->spliced_map_id);
+	pair = pair_of_stranger((struct tcp_sock *)sk);
+	if (!pair)
+		return 1;
+	reader_found(sk, pair);
+	return psock_unread(psock);
 }
 
 /* Runs for every read and write of the machine: most are no sockets and leave at once. */
@@ -113,13 +136,17 @@ SEC("fmod_ret/security_file_permission")
 int BPF_PROG(sst_splice_call, struct file *file, int mask, int ret)
 {
 	struct task_struct *task;
+	struct socket *sock;
 	struct pt_regs *regs;
 
 	if (ret || !(mask & MAY_READ) || (file->f_inode->i_mode & S_IFMT) != S_IFSOCK)
 		return ret;
 	task = bpf_get_current_task_btf();
 	regs = (struct pt_regs *)bpf_task_pt_regs(task);
-	if (regs->orig_ax != SYS_SPLICE || !is_adopted(file))
+	if (regs->orig_ax != SYS_SPLICE)
+		return 0;
+	sock = file->private_data;
+	if (!must_decline(BPF_CORE_READ(sock, sk)))
 		return 0;
 	count(SST_COUNTER_SPLICE_DECLINED);
 	return -EINVAL;

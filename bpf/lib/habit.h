@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* What became of an endpoint's adopted connections, so that the next ones are not
- * adopted in vain. Asked at nomination, which is once in a connection's life. */
+/* What was learned of endpoints and of programs, so that the next connections are not
+ * adopted in vain, or to their harm. Asked at nomination, which is once in a connection's
+ * life. */
 #ifndef SIDESTEP_BPF_HABIT_H
 #define SIDESTEP_BPF_HABIT_H
 
@@ -21,11 +22,11 @@ static __always_inline int habit_forbids(__u32 endpoint)
 }
 
 /* An adopted connection of it had to be let go. Several at once are one strike. */
-static __always_inline void habit_strike(__u32 endpoint, enum sst_habit_kind kind)
+static __always_inline void habit_strike(__u32 endpoint)
 {
 	struct sst_habit *last = bpf_map_lookup_elem(&habits, &endpoint);
-	struct sst_habit next = { .kind = kind };
 	__u64 now = bpf_ktime_get_boot_ns();
+	struct sst_habit next = {};
 
 	if (!endpoint || endpoint >= SST_SELFTEST_ID)
 		return;
@@ -49,6 +50,26 @@ static __always_inline void habit_reward(__u32 endpoint)
 
 	if (habit)
 		habit->strikes >>= 1;
+}
+
+static __always_inline __u64 cgroup_of(const struct sock *sk)
+{
+	return BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+}
+
+static __always_inline void splicer_seen(const struct sock *sk)
+{
+	__u64 cgroup = cgroup_of(sk), now = bpf_ktime_get_boot_ns();
+
+	bpf_map_update_elem(&splicers, &cgroup, &now, BPF_ANY);
+}
+
+static __always_inline int is_splicers(const struct sock *sk)
+{
+	__u64 cgroup = cgroup_of(sk);
+	__u64 *seen = bpf_map_lookup_elem(&splicers, &cgroup);
+
+	return seen && bpf_ktime_get_boot_ns() - *seen < SST_SPLICER_NS;
 }
 
 #endif

@@ -120,7 +120,12 @@ typedef struct refcount_struct {
 	atomic_t refs;
 } refcount_t;
 
+struct proto {
+	unsigned long *memory_pressure;
+};
+
 struct sock_common {
+	struct proto *skc_prot;
 	__be32 skc_daddr;
 	__be32 skc_rcv_saddr;
 	__be16 skc_dport;
@@ -132,6 +137,10 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	atomic64_t skc_cookie;
 	unsigned long skc_flags;
+};
+
+struct mem_cgroup {
+	_Bool tcpmem_active; /* v1: memory.kmem.tcp.limit_in_bytes is set */
 };
 
 struct sock {
@@ -147,6 +156,7 @@ struct sock {
 	__u8 sk_shutdown;
 	__u16 sk_protocol;
 	void *sk_user_data;
+	struct mem_cgroup *sk_memcg;
 	struct socket *sk_socket;
 	struct sock_cgroup_data sk_cgrp_data;
 };

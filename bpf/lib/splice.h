@@ -104,9 +104,34 @@ static __always_inline enum sst_counter socket_obstacle(struct tcp_sock *tp)
 	return SST_COUNTER_SPLICE_ADOPTED;
 }
 
+/*
+ * Where memory is short a member's send() says EAGAIN although nothing of it is queued, so
+ * that no wake-up follows, and a redirect says ENOMEM; TCP always takes one message. That
+ * is so when all of TCP is under pressure, and below the limit of a memory cgroup of v1.
+ */
+static __always_inline int memory_is_short(struct sock *sk)
+{
+	unsigned long *pressure = BPF_CORE_READ(sk, __sk_common.skc_prot, memory_pressure);
+	unsigned long since = 0;
+
+	return pressure && !bpf_probe_read_kernel(&since, sizeof(since), pressure) && since;
+}
+
+static __always_inline int memory_is_limited(struct sock *sk)
+{
+	struct mem_cgroup *group = 0;
+
+	if (!bpf_core_field_exists(sk->sk_memcg) || !bpf_core_field_exists(group->tcpmem_active))
+		return 0;
+	group = BPF_CORE_READ(sk, sk_memcg);
+	return group && BPF_CORE_READ(group, tcpmem_active);
+}
+
 /* And what a member cannot become. */
 static __always_inline enum sst_counter adoption_obstacle(struct tcp_sock *tp)
 {
+	if (memory_is_short((struct sock *)tp) || memory_is_limited((struct sock *)tp))
+		return SST_COUNTER_REFUSE_MEMORY;
 	if (PEEK_TCP(tp, inet_conn.icsk_ulp_ops))
 		return SST_COUNTER_REFUSE_ULP;
 	if (bpf_core_field_exists(tp->is_mptcp) && PEEK_TCP(tp, is_mptcp))
@@ -160,6 +185,9 @@ static __always_inline enum sst_counter let_go(struct sst_pair *pair, enum sst_c
 	return SST_COUNTER_MESSAGE_STOPPED;
 }
 
+/* Messages between two looks at memory. */
+#define MEMORY_TURNS 16
+
 /*
  * May this message go past TCP? MESSAGE_SPLICED if so, else the reason why not.
  * me and peer are the halves of the pair, tp the sender; *behind: the reader holds bytes
@@ -190,6 +218,9 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 	obstacle = socket_obstacle(reader);
 	if (obstacle != SST_COUNTER_SPLICE_ADOPTED)
 		return let_go(pair, obstacle);
+	/* it comes slowly */
+	if (!(me->turns % MEMORY_TURNS) && memory_is_short(self))
+		return let_go(pair, SST_COUNTER_REFUSE_MEMORY);
 	/* its own completions would never come */
 	if (has_flag(self->__sk_common.skc_flags, SOCK_FLAG(SOCK_ZEROCOPY)))
 		return let_go(pair, SST_COUNTER_REFUSE_ZEROCOPY);

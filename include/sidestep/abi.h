@@ -252,7 +252,8 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(SPLICE_PROVEN, splice_flow, "proven", "directions that began to redirect")               \
 	X(SPLICE_STOPPED, splice_flow, "stopped", "pairs sent back to TCP for good")               \
 	X(SPLICE_RELEASED, splice_flow, "released", "ends taken out, plain TCP sockets again")     \
-	X(SPLICE_DECLINED, splice_flow, "declined", "calls of splice(2) answered EINVAL")          \
+	X(SPLICE_DECLINED, splice_flow, "declined",                                                \
+	  "calls of splice(2) answered EINVAL: spliced bytes had to be read first")                \
 	X(SPLICE_RESET, splice_flow, "reset",                                                      \
 	  "connections reset: a splice(2) reader had spliced bytes unread")                        \
 	X(REFUSE_OFF, splice_refused, "off", "switched off for the node or the service")           \
@@ -275,6 +276,8 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(REFUSE_TIMESTAMPS, splice_refused, "timestamps",                                         \
 	  "SO_TIMESTAMP or SO_TIMESTAMPING is set")                                                \
 	X(REFUSE_REPAIR, splice_refused, "repair", "TCP_REPAIR is set")                            \
+	X(REFUSE_MEMORY, splice_refused, "memory",                                                 \
+	  "TCP's memory is short, or a memory cgroup of v1 limits the socket's")                   \
 	X(REFUSE_MEMBER, splice_refused, "member",                                                 \
 	  "somebody else's sockmap holds the socket, or ours is full")                             \
 	/* splice: messages */                                                                     \
@@ -378,12 +381,10 @@ struct sst_pair_end {
 	__u32 seen_turns; /* the other end's turns when it last sent by TCP */
 	__u32 copied_seq; /* its own, when it was adopted */
 	__u32 state;      /* enum sst_splice_state, but for STICKY, which is the pair's */
-	__u32 run;        /* messages it has sent since the other end last did */
-	__u32 run_turns;  /* the other end's turns when that run began */
-	__s32 credit;     /* below 0: its runs are so long that it counts as a stream */
-	__u32 pad;
+	__s32 credit;     /* what the splice is worth to it; below 0: it is a stream */
+	__u32 next_seq;   /* its write_seq after its last message, as far as was seen */
 };
-static_assert(sizeof(struct sst_pair_end) == 64, "sst_pair_end");
+static_assert(sizeof(struct sst_pair_end) == 56, "sst_pair_end");
 
 enum sst_permission {
 	SST_FORBIDDEN = 0,
@@ -403,7 +404,7 @@ struct sst_pair {
 	__u8 quiet[2]; /* by role; 1: stopped, and no send() from before is under way */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_pair) == 160, "sst_pair");
+static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
@@ -461,24 +462,26 @@ struct sst_udp_peer {
 static_assert(sizeof(struct sst_udp_peer) == 48, "sst_udp_peer");
 
 /*
- * Map `habits`, by endpoint: what its adopted connections turned out to be. After a
- * disappointment none is adopted for a while, twice as long after each that follows; a
- * connection that did well halves the count.
+ * Map `habits`, by endpoint: how often its adopted connections turned out to be streams.
+ * After a disappointment none is adopted for a while, twice as long after each that
+ * follows; a connection that did well halves the count.
  */
-enum sst_habit_kind {
-	SST_HABIT_STREAMS = 0,       /* adopted, then a stream */
-	SST_HABIT_SPLICE_READER = 1, /* reads by splice(2) */
-};
-
 #define SST_HABIT_FIRST_NS  (10ULL * 1000000000)
 #define SST_HABIT_DOUBLINGS 9 /* at most: an hour and a half */
 
 struct sst_habit {
 	__u64 until_ns; /* CLOCK_BOOTTIME; nothing is adopted before */
 	__u32 strikes;  /* disappointments, less what was made up for */
-	__u32 kind;     /* enum sst_habit_kind, of the last one */
+	__u32 pad;
 };
 static_assert(sizeof(struct sst_habit) == 16, "sst_habit");
+
+/*
+ * Map `splicers`, by the id of a cgroup, CLOCK_BOOTTIME: somebody there read by splice(2)
+ * lately. A program that reads one socket so will read others so, and one that begins when
+ * it has spliced bytes before it is harmed.
+ */
+#define SST_SPLICER_NS (3600ULL * 1000000000) /* as long nothing of the cgroup is adopted */
 
 /* Ring `errands`: what the daemon is asked to do at once. */
 enum sst_errand_kind {

@@ -18,12 +18,14 @@ streams() {
 	for way in "" --reverse --bidir; do
 		step "iperf3${way:+ $way}, 500 MB in each of 2 streams" client \
 			iperf3 -c 10.96.0.10 --json -P 2 -n 500M $way >"$DIR/report"
+		# who is slower has not sent all when the sum is reached
 		jq -c '.error, [.start.test_start.bytes, (.end.streams | length),
-			all(.end.streams[]; .sender.bytes >= 500000000 / 2)]' "$DIR/report"
+			(.end.streams | map(.sender.bytes) | add) >= .start.test_start.bytes]' \
+			"$DIR/report"
 	done
 	step "iperf3, writes of 200 bytes" client iperf3 -c 10.96.0.10 --json -n 5M -l 200 \
 		>"$DIR/report"
-	jq -c '.error, .end.sum_sent.bytes == .end.sum_received.bytes' "$DIR/report"
+	jq -c '.error, .end.sum_sent.bytes >= 5000000' "$DIR/report"
 }
 
 @test "iperf3" {

@@ -92,7 +92,7 @@ static size_t job_count;
 
 static void add_jobs(const struct check *check)
 {
-	if (fnmatch(only, check->name, 0))
+	if (fnmatch(only, check->name, FNM_EXTMATCH))
 		return;
 	for (enum stage stage = BEFORE; stage <= AFTER; stage++) {
 		if (!stage_wanted[stage])
@@ -201,7 +201,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --spliced              the service is spliced: wait for it before each check,\n"
 		"                         and fail where it does not come or must not\n"
 		"  --stages LIST          of before, racing, during, after (default: all)\n"
-		"  --only PATTERN         checks whose name matches\n"
+		"  --only PATTERN         checks whose name matches, like !(splice-in*)\n"
 		"  --jobs N               checks at once (default: 4)\n"
 		"  --list                 name the checks\n"
 		"Prints \"CHECK/STAGE WHAT: VALUE\", one a line.\n");

@@ -66,7 +66,7 @@ static void test_endpoints(void **unused UNUSED)
 	struct fixture f;
 
 	fixture_init(&f);
-	f.endpoints[1].habit = (struct sst_habit){ .until_ns = 1, .strikes = 1, .kind = SST_HABIT_STREAMS };
+	f.endpoints[1].habit = (struct sst_habit){ .until_ns = 1, .strikes = 1 };
 	f.endpoints[1].left_alone_s = 8;
 	assert_int_equal(show_endpoints(&f.state, &out), 0);
 	assert_string_equal(

@@ -34,6 +34,7 @@
 	X(candidates)     \
 	X(members)        \
 	X(habits)         \
+	X(splicers)       \
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \

@@ -726,6 +726,22 @@ static int phase_full(struct child *child)
 	return sync_with_parent(child, PHASE_FULL);
 }
 
+/* Of a socket where spliced bytes wait: any other answer means that the call went through. */
+static void try_splice(struct child *child, int fd)
+{
+	int ends[2];
+	ssize_t n;
+
+	if (!child->how.readers || pipe2(ends, O_CLOEXEC))
+		return;
+	n = splice(fd, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK);
+	if (n >= 0 || errno != EINVAL)
+		wrong(child, CHECK_READER_DECLINED, "splice(2) on an adopted socket goes through");
+	pass(child, CHECK_READER_DECLINED);
+	close(ends[0]);
+	close(ends[1]);
+}
+
 /* The server reads what a client sent that is gone. */
 static void try_close(struct child *child)
 {
@@ -739,6 +755,7 @@ static void try_close(struct child *child)
 	}
 	close(pair->client);
 	pair->client = -1;
+	try_splice(child, pair->server);
 	what = read_pattern(pair, SPLICED);
 	if (!what && (!is_ready(pair->server, POLLIN, SELFTEST_WAIT_MS) ||
 		      recv(pair->server, &byte, 1, 0) != 0))
@@ -780,31 +797,10 @@ static int phase_stopped(struct child *child)
 	return sync_with_parent(child, PHASE_STOPPED);
 }
 
-/* There is nothing to read: EAGAIN means that the call went through. */
-static int phase_declined(struct child *child)
-{
-	int ends[2];
-	ssize_t n;
-
-	if (!child->how.readers)
-		return 0;
-	if (pipe2(ends, O_CLOEXEC))
-		return broken(child, "pipe");
-	n = splice(child->main.server, NULL, ends[1], NULL, 1, SPLICE_F_NONBLOCK);
-	if (n >= 0 || errno != EINVAL)
-		wrong(child, CHECK_READER_DECLINED, "splice(2) on an adopted socket goes through");
-	pass(child, CHECK_READER_DECLINED);
-	close(ends[0]);
-	close(ends[1]);
-	return 0;
-}
-
 static int phase_released(struct child *child)
 {
 	const char *what;
 
-	if (sync_with_parent(child, PHASE_DECLINED))
-		return -1;
 	what = talk(child, &child->main, 8);
 	if (what)
 		wrong(child, CHECK_RELEASE, "%s", what);
@@ -826,9 +822,9 @@ static void close_all(struct child *child)
 static int phases(struct child *child)
 {
 	static int (*const all[])(struct child * child) = {
-		phase_listen,  phase_refused,  phase_hooks,    phase_v6,   phase_ended,
-		phase_talk,    phase_proven,   phase_unread,   phase_full, phase_split,
-		phase_stopped, phase_declined, phase_released,
+		phase_listen, phase_refused, phase_hooks,   phase_v6,
+		phase_ended,  phase_talk,    phase_proven,  phase_unread,
+		phase_full,   phase_split,   phase_stopped, phase_released,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)

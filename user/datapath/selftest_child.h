@@ -23,19 +23,18 @@
 
 /* Called at the end of each, the parent looks at the kernel's side. */
 enum phase {
-	PHASE_LISTEN,   /* sockets listen; the parent makes the service, without endpoints */
-	PHASE_REFUSED,  /* called in vain; the parent gives it its endpoint */
-	PHASE_HOOKS,    /* called; the parent gives the UDP service an IPv6 address and endpoint */
-	PHASE_V6,       /* called; the parent looks for the flows and ends the UDP socket */
-	PHASE_ENDED,    /* looked at that one */
-	PHASE_TALK,     /* request/response done; the parent adopts */
-	PHASE_PROVEN,   /* the splice should run */
-	PHASE_UNREAD,   /* spliced bytes are unread; the parent finds them */
-	PHASE_FULL,     /* a reader that never read has read all now */
-	PHASE_SPLIT,    /* spliced bytes are unread again; the parent sends the pair back to TCP */
-	PHASE_STOPPED,  /* the pair goes by TCP */
-	PHASE_DECLINED, /* splice(2) was tried; the parent takes the sockets out */
-	PHASE_DONE,     /* all sockets are closed; also sent where an earlier phase was the last */
+	PHASE_LISTEN,  /* sockets listen; the parent makes the service, without endpoints */
+	PHASE_REFUSED, /* called in vain; the parent gives it its endpoint */
+	PHASE_HOOKS,   /* called; the parent gives the UDP service an IPv6 address and endpoint */
+	PHASE_V6,      /* called; the parent looks for the flows and ends the UDP socket */
+	PHASE_ENDED,   /* looked at that one */
+	PHASE_TALK,    /* request/response done; the parent adopts */
+	PHASE_PROVEN,  /* the splice should run */
+	PHASE_UNREAD,  /* spliced bytes are unread; the parent finds them */
+	PHASE_FULL,    /* a reader that never read has read all now */
+	PHASE_SPLIT,   /* spliced bytes are unread again; the parent sends the pair back to TCP */
+	PHASE_STOPPED, /* the pair goes by TCP; the parent takes its sockets out */
+	PHASE_DONE,    /* all sockets are closed; also sent where an earlier phase was the last */
 };
 
 /* The socket's cookies of a pair. */

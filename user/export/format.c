@@ -86,16 +86,6 @@ const char *splice_state_name(uint8_t state)
 	return NAME_OF(names, state);
 }
 
-const char *habit_name(uint8_t kind)
-{
-	static const char *const names[] = {
-		[SST_HABIT_STREAMS] = "streams",
-		[SST_HABIT_SPLICE_READER] = "splice-reader",
-	};
-
-	return NAME_OF(names, kind);
-}
-
 const char *record_type_name(uint8_t record_type)
 {
 	static const char *const names[] = {

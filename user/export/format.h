@@ -23,7 +23,6 @@ char *format_time(uint64_t realtime_ns, char *buf);
 /* A number that no name fits is told as "?". */
 const char *endpoint_state_name(uint8_t state);    /* enum sst_endpoint_state */
 const char *splice_state_name(uint8_t state);      /* enum sst_splice_state */
-const char *habit_name(uint8_t kind);              /* enum sst_habit_kind */
 const char *record_type_name(uint8_t record_type); /* enum sst_record_type */
 const char *tcp_state_name(uint8_t state);         /* the kernel's TCP_ESTABLISHED ... */
 const char *family_name(uint8_t family);           /* "ipv4", "ipv6" */

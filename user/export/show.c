@@ -239,12 +239,11 @@ static void add_service_row(struct table *table, const struct service_view *view
 	add_traffic(table, service->info.protocol, &service->stats, true);
 }
 
-/* "streams, 8 s": why and how long its connections will not be adopted */
+/* "streams, 8 s": what its connections turned into, and how long none will be adopted */
 static void add_learned(struct table *table, const struct state_endpoint *endpoint)
 {
 	if (endpoint->left_alone_s)
-		table_add(table, "%s, %u s", habit_name(endpoint->habit.kind),
-			  endpoint->left_alone_s);
+		table_add(table, "streams, %u s", endpoint->left_alone_s);
 	else
 		table_add(table, "-");
 }
@@ -361,7 +360,7 @@ static json_t *endpoint_to_json(const struct state_service *service,
 	json_set(&object, "counters", stats_to_json(&endpoint->stats));
 	if (endpoint->habit.until_ns)
 		json_set(&object, "learned",
-			 json_pack("{sssisi}", "kind", habit_name(endpoint->habit.kind), "strikes",
+			 json_pack("{sssisi}", "kind", "streams", "strikes",
 				   (int)endpoint->habit.strikes, "left_alone_s",
 				   (int)endpoint->left_alone_s));
 	return object;

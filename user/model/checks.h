@@ -74,8 +74,8 @@ enum check_part {
 	  "FIONREAD tells an adopted socket of bytes that came by TCP")                         \
 	X(READER_SEEN, "reader-seen", SPLICE_READERS, KERNEL, ADOPT,                            \
 	  "a socket that is read by splice(2) is not adopted")                                  \
-	X(READER_DECLINED, "reader-declined", SPLICE_READERS, KERNEL, ADOPT,                    \
-	  "splice(2) on an adopted socket says EINVAL")                                         \
+	X(READER_DECLINED, "reader-declined", SPLICE_READERS, KERNEL, REDIRECT,                 \
+	  "splice(2) on an adopted socket says EINVAL while spliced bytes wait")                \
 	X(RELEASE, "release", SPLICE_AUTO, KERNEL, STOP,                                        \
 	  "sockets of a stopped pair become plain TCP sockets again")                           \
 	X(EVENTS, "events", FLOWS, DOCTOR, SOCKOPS,                                             \

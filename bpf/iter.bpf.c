@@ -8,9 +8,8 @@
 #include "maps.h"
 #include "lib/record.h"
 #include "lib/splice.h"
-#include "sidestep/kernels.h"
 
-extern int LINUX_KERNEL_VERSION __kconfig;
+extern const volatile __u32 can_release;
 
 /* The flow a walk has come to; a walk ends with a call that has neither. */
 static __always_inline struct sst_flow *flow_walked(struct sock *sk, const void *value)
@@ -229,8 +228,7 @@ static __always_inline int release(struct sst_flow *flow, struct sst_pair *pair,
 	if (pair->ended)
 		return !psock_unread(psock);
 	is_quiet(psock, &pair->quiet[flow->role & 1]);
-	if (!pair->quiet[!flow->role] || psock_unread(psock) ||
-	    !sst_release_is_safe(LINUX_KERNEL_VERSION))
+	if (!pair->quiet[!flow->role] || psock_unread(psock) || !can_release)
 		return 0;
 	bpf_map_delete_elem(&spliced, &key);
 	me->state = SST_STATE_RELEASED;

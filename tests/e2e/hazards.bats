@@ -330,7 +330,7 @@ asked_for() {
 	steps_start node 10.96.0.10:80 127.0.0.1:8080 adopted client:send:1000:spliced pause \
 		server:catch-up:0 exchange:2 both:send:10:tcp both:recv:10
 	web off | config
-	wait_until 10 states_are 'length > 0 and all(. == "sticky")'
+	wait_until 10 states_are 'length > 0 and all(. == "sticky" or . == "released")'
 	finished "$PID"
 }
 

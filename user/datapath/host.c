@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <libgen.h>
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/auxv.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
@@ -313,4 +315,49 @@ void host_survey(struct survey *survey)
 		tell(&host[HOST_BTF], BTF, "");
 	survey_lockdown(&host[HOST_LOCKDOWN]);
 	survey_lsm(&host[HOST_LSM]);
+}
+
+/* As LINUX_VERSION_CODE, from the note in the vDSO (Documentation/ABI/stable/vdso); 0: not
+ * told. */
+static unsigned kernel_version(void)
+{
+	const char *base = (const char *)getauxval(AT_SYSINFO_EHDR);
+	const ElfW(Ehdr) *header = (const void *)base;
+	const ElfW(Phdr) *segments = (const void *)(base + (base ? header->e_phoff : 0));
+
+	for (int i = 0; base && i < header->e_phnum; i++) {
+		const char *note = base + segments[i].p_offset;
+		const char *end = note + segments[i].p_filesz;
+
+		while (segments[i].p_type == PT_NOTE && note < end) {
+			const ElfW(Nhdr) *head = (const void *)note;
+			const char *name = note + sizeof(*head);
+			const char *value = name + ((head->n_namesz + 3) & ~3U);
+
+			if (!head->n_type && !strcmp(name, "Linux"))
+				return *(const uint32_t *)value;
+			note = value + ((head->n_descsz + 3) & ~3U);
+		}
+	}
+	return 0;
+}
+
+#define KERNEL(major, minor, patch) ((major) << 16 | (minor) << 8 | (patch))
+
+bool host_poll_survives_release(void)
+{
+	static const struct {
+		unsigned from, to;
+	} mended[] = {
+		{ KERNEL(6, 1, 142), KERNEL(6, 2, 0) },
+		{ KERNEL(6, 6, 95), KERNEL(6, 7, 0) },
+		{ KERNEL(6, 12, 35), KERNEL(6, 13, 0) },
+		{ KERNEL(6, 16, 0), ~0U },
+	};
+	unsigned version = kernel_version();
+
+	for (size_t i = 0; i < ARRAY_SIZE(mended); i++)
+		if (version >= mended[i].from && version < mended[i].to)
+			return true;
+	return false;
 }

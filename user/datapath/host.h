@@ -31,4 +31,12 @@ int host_cgroup_id(int cgroup_fd, uint64_t *ret);
  * missing. */
 int host_bpffs_folder(const char *folder, struct problems *problems);
 
+/*
+ * A poll() that runs while its socket leaves a sockmap for good may call a function that
+ * is no longer there. Mended by 2660a544fdc0 ("net: Fix TOCTOU issue in
+ * sk_is_readable()") in 6.16 and in later releases of older series. Not to be tried: known
+ * by the kernel's own version, which uname() of a distribution does not tell.
+ */
+bool host_poll_survives_release(void);
+
 #endif

@@ -17,7 +17,6 @@
 #include "datapath/host.h"
 #include "datapath/orphans.h"
 #include "datapath/selftest.h"
-#include "sidestep/kernels.h"
 #include "sidestep.skel.h"
 
 struct load {
@@ -97,6 +96,7 @@ static int try_load_programs(struct load *load, bool with_trace)
 	load->skeleton->rodata->have_set_retval =
 		libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_FUNC_set_retval,
 					NULL) == 1;
+	load->skeleton->rodata->can_release = host_poll_survives_release();
 	load->skeleton->rodata->have_rdonly_cast =
 		libbpf_find_vmlinux_btf_id("bpf_rdonly_cast", BPF_TRACE_FENTRY) > 0;
 	for (int i = 0; i < HOOK_MAX; i++)
@@ -378,7 +378,7 @@ static int run_checks(struct load *load)
 	char key[CACHE_KEY_MAX];
 	int err;
 
-	if (!sst_release_is_safe(load->skeleton->kconfig->LINUX_KERNEL_VERSION))
+	if (!load->skeleton->rodata->can_release)
 		check_fail(&load->checks, CHECK_RELEASE,
 			   "this kernel's poll() may not survive it: no socket is taken out");
 

@@ -210,12 +210,21 @@ int sst_stop(struct bpf_iter__bpf_sk_storage_map *ctx)
  * after that there was a moment without a send(). A send() that began later finds
  * it stopped.
  */
-static __always_inline int is_quiet(const struct sk_psock *psock, __u8 *quiet)
+static __always_inline void find_quiet(const struct sk_psock *psock, __u8 *quiet)
 {
 	for (int i = 0; i < IDLE_LOOKS && !*quiet; i++)
 		if (psock_idle(psock))
 			*quiet = 1;
-	return *quiet;
+}
+
+/* The other end may sleep in recv() whenever we look, and is released nevertheless: what the
+ * kernel keeps of it goes with the last call that was under way. */
+static __always_inline int is_quiet(const struct sst_pair *pair, __u32 role)
+{
+	const struct sst_pair_end *end = &pair->end[role & 1];
+
+	return pair->quiet[role & 1] ||
+	       (end->state == SST_STATE_RELEASED && !psock_of((struct sock *)end->sock));
 }
 
 /* 1: this member is done with, taken out or about to close anyway. */
@@ -227,8 +236,8 @@ static __always_inline int release(struct sst_flow *flow, struct sst_pair *pair,
 
 	if (pair->ended)
 		return !psock_unread(psock);
-	is_quiet(psock, &pair->quiet[flow->role & 1]);
-	if (!pair->quiet[!flow->role] || psock_unread(psock) || !can_release)
+	find_quiet(psock, &pair->quiet[flow->role & 1]);
+	if (!is_quiet(pair, !flow->role) || psock_unread(psock) || !can_release)
 		return 0;
 	bpf_map_delete_elem(&spliced, &key);
 	me->state = SST_STATE_RELEASED;

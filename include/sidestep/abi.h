@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 1
+#define SST_ABI_VERSION 2
 
 /* ---- addresses ---------------------------------------------------------- */
 

@@ -266,7 +266,7 @@ stream_ends_well() {
 	[ "$(metric sidestep_splice_refused_total reason=streaming)" -eq 1 ]
 	wait_until 10 ends_released 2
 	# in no sockhash, so no message passes the program any more
-	[ "$(bpftool map dump pinned "$PIN/abi1/spliced" -j)" = "[]" ]
+	[ "$(bpftool map dump pinned "$PIN"/abi*/spliced -j)" = "[]" ]
 	before=$(metric sidestep_splice_message_total)
 	sleep 0.5
 	stats_fresh

@@ -116,23 +116,30 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 }
 
 /* The list of members comes first: who is in the sockhash can always be found. */
-static __always_inline void adopt(struct sock *sk, struct tcp_sock *tp, struct sst_pair_end *me)
+static __always_inline enum sst_counter adopt(struct sock *sk, struct tcp_sock *tp, __u64 cookie,
+					      struct sst_pair_end *me)
 {
-	__u64 key = me->cookie;
-
-	if (!bpf_sk_storage_get(&members, sk, &key, BPF_SK_STORAGE_GET_F_CREATE) ||
-	    bpf_map_update_elem(&spliced, &key, sk, BPF_ANY)) {
-		count(SST_COUNTER_REFUSE_MEMBER);
+	if (!bpf_sk_storage_get(&members, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) ||
+	    bpf_map_update_elem(&spliced, &cookie, sk, BPF_ANY)) {
 		bpf_sk_storage_delete(&members, sk);
-		me->state = SST_STATE_TCP;
-		return;
+		return SST_COUNTER_REFUSE_MEMBER;
 	}
 	me->credit = CREDIT_FIRST;
 	/* only now: what is recorded must have been read after the socket went in */
 	me->copied_seq = *(volatile __u32 *)&tp->copied_seq;
 	barrier();
 	me->state = SST_STATE_ADOPTED;
-	count(SST_COUNTER_SPLICE_ADOPTED);
+	return SST_COUNTER_SPLICE_ADOPTED;
+}
+
+/* One end alone is of no use. */
+static __always_inline void forgo(struct sst_pair *pair, struct sst_pair_end *me,
+				  const struct sst_pair_end *peer)
+{
+	pair->allowed = SST_FORBIDDEN;
+	me->state = SST_STATE_TCP;
+	if (peer->state >= SST_STATE_ADOPTING && pair_stop(pair))
+		errand(peer->cookie, SST_ERRAND_RELEASE);
 }
 
 /* Over `candidates`: 1 when this one is done with, adopted or refused. No lock is held:
@@ -141,7 +148,7 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 {
 	struct sst_pair *pair = pair_of(flow);
 	struct sst_pair_end *me, *peer;
-	enum sst_counter obstacle;
+	enum sst_counter result;
 
 	if (!pair || sk->__sk_common.skc_state != BPF_TCP_ESTABLISHED) {
 		count(SST_COUNTER_REFUSE_STATE);
@@ -158,14 +165,12 @@ static __always_inline int consider(struct sock *sk, struct tcp_sock *tp, struct
 	if (__sync_val_compare_and_swap(&me->state, SST_STATE_NOMINATED, SST_STATE_ADOPTING) !=
 	    SST_STATE_NOMINATED)
 		return 1;
-	obstacle = pair_obstacle(pair);
-	if (obstacle != SST_COUNTER_SPLICE_ADOPTED) {
-		count(obstacle);
-		pair->allowed = 0; /* one end alone is of no use */
-		me->state = SST_STATE_TCP;
-		return 1;
-	}
-	adopt(sk, tp, me);
+	result = pair_obstacle(pair);
+	if (result == SST_COUNTER_SPLICE_ADOPTED)
+		result = adopt(sk, tp, flow->cookie, me);
+	count(result);
+	if (result != SST_COUNTER_SPLICE_ADOPTED)
+		forgo(pair, me, peer);
 	return 1;
 }
 
@@ -223,7 +228,8 @@ static __always_inline int is_quiet(const struct sst_pair *pair, __u32 role)
 {
 	const struct sst_pair_end *end = &pair->end[role & 1];
 
-	return pair->quiet[role & 1] ||
+	/* it never was a member, nor will be: the pair is stopped */
+	return pair->quiet[role & 1] || end->state < SST_STATE_ADOPTING ||
 	       (end->state == SST_STATE_RELEASED && !psock_of((struct sock *)end->sock));
 }
 
@@ -232,16 +238,19 @@ static __always_inline int release(struct sst_flow *flow, struct sst_pair *pair,
 				   const struct sk_psock *psock)
 {
 	struct sst_pair_end *me = &pair->end[flow->role & 1];
-	__u64 key = me->cookie;
+	__u64 key = flow->cookie;
 
+	if (me->cookie != key)
+		return 1;
 	if (pair->ended)
 		return !psock_unread(psock);
 	find_quiet(psock, &pair->quiet[flow->role & 1]);
 	if (!is_quiet(pair, !flow->role) || psock_unread(psock) || !can_release)
 		return 0;
-	bpf_map_delete_elem(&spliced, &key);
+	/* of two walks at once one deletes it */
+	if (!bpf_map_delete_elem(&spliced, &key))
+		count(SST_COUNTER_SPLICE_RELEASED);
 	me->state = SST_STATE_RELEASED;
-	count(SST_COUNTER_SPLICE_RELEASED);
 	return 1;
 }
 
@@ -258,7 +267,8 @@ static __always_inline int may_release(const struct sst_pair *pair)
 /*
  * Over `members`: takes the ends of stopped pairs out of the sockhash, which makes
  * them plain TCP sockets again. Tells of those for which it is too early, since a call
- * was under way, and of all whose reader holds spliced bytes.
+ * was under way, and of all whose reader holds spliced bytes. It may pass some over when it
+ * tells of more than some 200, as sst_list does: the next walk finds them.
  */
 SEC("iter/bpf_sk_storage_map")
 int sst_release(struct bpf_iter__bpf_sk_storage_map *ctx)

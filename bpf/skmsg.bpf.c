@@ -7,10 +7,11 @@
 
 static __always_inline void spliced_message(struct sst_pair_end *me, __u32 size)
 {
-	if (me->state != SST_STATE_REDIRECTING) {
-		me->state = SST_STATE_REDIRECTING;
+	/* from there only: a walk may release it right now */
+	if (me->state == SST_STATE_ADOPTED &&
+	    __sync_val_compare_and_swap(&me->state, SST_STATE_ADOPTED, SST_STATE_REDIRECTING) ==
+		    SST_STATE_ADOPTED)
 		count(SST_COUNTER_SPLICE_PROVEN);
-	}
 	/* only this end writes these, under its socket's lock */
 	me->spliced_bytes += size;
 	me->spliced_messages++;

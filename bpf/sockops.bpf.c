@@ -190,19 +190,23 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 		return;
 	}
 	if (is_splicers(&tp->inet_conn.icsk_inet.sk)) {
+		pair->allowed = SST_FORBIDDEN;
 		count(SST_COUNTER_REFUSE_SPLICE_READER);
 		return;
 	}
 	if (pair->allowed == SST_PERMITTED && habit_forbids(pair->endpoint)) {
+		pair->allowed = SST_FORBIDDEN;
 		count(SST_COUNTER_REFUSE_LEARNED);
 		return;
 	}
 	cookie = flow->cookie;
+	/* before a walk can find it, which drops what is not nominated */
+	pair->end[flow->role & 1].state = SST_STATE_NOMINATED;
 	if (!bpf_sk_storage_get(&candidates, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE)) {
+		pair->end[flow->role & 1].state = SST_STATE_TCP;
 		count(SST_COUNTER_FLOW_NO_RECORD);
 		return;
 	}
-	pair->end[flow->role & 1].state = SST_STATE_NOMINATED;
 	count(SST_COUNTER_SPLICE_NOMINATED);
 	/* a walk may have the other end in its hands, and be past this one */
 	if (pair->end[!flow->role].state >= SST_STATE_NOMINATED)
@@ -252,7 +256,7 @@ static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp)
 		event_send(tp, flow, pair, SST_RECORD_CLOSE);
 	if (!pair)
 		return;
-	if (was_worth_it(flow, pair))
+	if (flow->counted && was_worth_it(flow, pair))
 		habit_reward(pair->endpoint);
 	pair_leave(flow, pair);
 }

@@ -30,8 +30,7 @@ static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 	errand(flow->cookie, SST_ERRAND_END); /* the daemon ends it, see sst_leavers */
 }
 
-/* The pair of any socket: unlike pair_of_seat() of one that may change meanwhile, so that it
- * is not found now and then. */
+/* The pair of any socket, which may change meanwhile, so that it is not found now and then. */
 static __always_inline struct sst_pair *pair_of_stranger(struct tcp_sock *tp)
 {
 	__u32 in = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);

@@ -34,7 +34,7 @@ static __always_inline void habit_strike(__u32 endpoint)
 		if (now < last->until_ns)
 			return;
 		next.strikes = last->strikes;
-		/* it was good for longer than it was left alone */
+		/* it was good for as long as it would be left alone now */
 		if (now - last->until_ns > habit_pause_ns(last->strikes))
 			next.strikes >>= 1;
 	}

@@ -59,7 +59,7 @@ struct search {
 
 static bool is_member(const struct sst_record *record)
 {
-	return record->splice >= SST_STATE_ADOPTED;
+	return record->splice >= SST_STATE_ADOPTED && record->splice != SST_STATE_RELEASED;
 }
 
 static int look(const struct sst_record *record, void *arg)

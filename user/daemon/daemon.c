@@ -217,7 +217,8 @@ static int count_member(const struct sst_record *record, void *arg)
 
 static void release(struct daemon *daemon)
 {
-	unsigned left = 0, next = daemon->release_ms * 2;
+	unsigned next = daemon->release_ms ? daemon->release_ms * 2 : RELEASE_MS;
+	unsigned left = 0;
 
 	datapath_release(daemon->datapath, count_member, &left);
 	if (left)
@@ -269,7 +270,9 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 		datapath_adopt(daemon->datapath);
 	if (daemon->must_end)
 		end_leavers(daemon);
-	if (daemon->must_release)
+	/* not put off by those that follow */
+	if (daemon->must_release && !(uv_is_active((uv_handle_t *)&daemon->release_timer) &&
+				      daemon->release_ms == RELEASE_MS))
 		release_after(daemon, RELEASE_MS);
 }
 

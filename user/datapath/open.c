@@ -168,6 +168,8 @@ int datapath_open(const char *pin, struct datapath **ret)
 	if (datapath->pin_fd < 0)
 		return -errno;
 	err = datapath_attach_pins(datapath);
+	if (err == -ENOENT && !access(datapath->folder, F_OK))
+		err = -EPROTO; /* there, but of another layout */
 	if (err)
 		return err;
 	err = meta_read(datapath, &meta);

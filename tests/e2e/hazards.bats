@@ -278,7 +278,7 @@ boot_ns() {
 @test "hazard: a reader asleep since a message by TCP that nobody was asked about" {
 	node node
 	steps adopted exchange:200 client:fill:67108864 server:catch-up:0 server:send:1 \
-		client:recv:1 server:blocking server:sleep:300:waitall client:send:100:tcp wait:300 \
+		client:recv:1 server:blocking server:sleep:300:waitall client:send:100 wait:300 \
 		client:send:200 server:woken
 }
 

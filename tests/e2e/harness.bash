@@ -391,11 +391,11 @@ require_feature() {
 	skip_for "$1" "$reason"
 }
 
-# daemon_start [OPTIONS]: sidestep run, until it answers.
+# daemon_start [OPTIONS]: sidestep run, until it answers, for $DAEMON_LIMIT seconds at most.
 daemon_start() {
 	background "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF" "$@"
 	DAEMON=$PID
-	wait_until 20 daemon_answers || fail "no daemon: $(cat "${OUT[$DAEMON]}.err")"
+	wait_until "${DAEMON_LIMIT:-20}" daemon_answers || fail "no daemon: $(cat "${OUT[$DAEMON]}.err")"
 }
 
 daemon_answers() {

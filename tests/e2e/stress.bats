@@ -296,6 +296,29 @@ teardown() {
 	check '.[0].counters.spliced_sent_bytes > 0'
 }
 
+# In a member that is out of memory send() says EAGAIN without a wake-up, or ENOMEM.
+@test "sockets whose memory a v1 cgroup limits stay TCP" {
+	spliced
+	small_memory $((64 << 20))
+	[ -e "$MEMORY/memory.kmem.tcp.limit_in_bytes" ] ||
+		skip_for memory-cgroup-v1 "the memory controller is on v2, which has no such limit"
+	echo $((512 << 10)) >"$MEMORY/memory.kmem.tcp.limit_in_bytes"
+	pod_small a "$TOOLS/spliceload" server "$(ip4 a):8080" --reader epoll-et --nonblocking
+	SERVER=$PID
+	wait_until 10 is_ready "$SERVER"
+	try pod client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
+		--connections 4 --rounds 200 --sizes 64 --phases pingpong,slow,close \
+		--slow-reader-ms 1 --slow-bytes 1048576 --stall-s 30
+	[ "$status" -eq 0 ] || fail "$output $stderr"
+	check .ok
+	finish "$SERVER"
+	[ "$status" -eq 0 ] || fail "$output $stderr"
+	all_gone
+	check '.[0].counters.spliced_sent_bytes == 0'
+	stats_fresh
+	[ "$(metric sidestep_splice_refused_total reason=memory)" -gt 0 ]
+}
+
 # ---- switching, restarting, removing ----------------------------------------------------
 
 # One of the things an operator may do at any time.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * For scripts/verifier: how many instructions the kernel's verifier went through
- * for each of the programs with these ids. Prints "ID INSTRUCTIONS" a line.
+ * How many instructions the kernel's verifier went through for each of the programs with
+ * these ids (for scripts/verifier), or for all there are. Prints "ID INSTRUCTIONS NAME" a
+ * line, with the kernel's names, which end at 15 characters.
  */
 #include <linux/bpf.h>
 #include <sys/syscall.h>
@@ -23,7 +24,7 @@ static int open_program(uint32_t id)
 	return fd;
 }
 
-static uint32_t verified_instructions(uint32_t id)
+static void tell(uint32_t id)
 {
 	struct bpf_prog_info info = {};
 	union bpf_attr attr = { .info = { .bpf_fd = (uint32_t)open_program(id),
@@ -33,17 +34,26 @@ static uint32_t verified_instructions(uint32_t id)
 	if (bpf(BPF_OBJ_GET_INFO_BY_FD, &attr))
 		tool_die("BPF_OBJ_GET_INFO_BY_FD");
 	close((int)attr.info.bpf_fd);
-	return info.verified_insns;
+	printf("%u %u %s\n", id, info.verified_insns, info.name);
+}
+
+static void tell_all(void)
+{
+	union bpf_attr attr = {};
+
+	while (!bpf(BPF_PROG_GET_NEXT_ID, &attr)) {
+		tell(attr.next_id);
+		attr = (union bpf_attr){ .start_id = attr.next_id };
+	}
 }
 
 int main(int argc, char **argv)
 {
 	if (argc < 2)
-		tool_exit(EXIT_USAGE, "usage: verifier ID...");
-	for (int i = 1; i < argc; i++) {
-		uint32_t id = (uint32_t)tool_number("ID", argv[i]);
-
-		printf("%u %u\n", id, verified_instructions(id));
-	}
+		tool_exit(EXIT_USAGE, "usage: verifier ID... | --all");
+	if (!strcmp(argv[1], "--all"))
+		tell_all();
+	for (int i = 1; i < argc && argv[i][0] != '-'; i++)
+		tell((uint32_t)tool_number("ID", argv[i]));
 	return EXIT_SUCCESS;
 }

@@ -363,6 +363,20 @@ config() {
 	mv "$CONF.new" "$CONF"
 }
 
+# spliced_web ENDPOINT MODE [NODE'S-MODE]: a configuration with one service that is so spliced
+spliced_web() {
+	cat <<-END
+		${3:+node: { splice: $3 \}}
+		services:
+		  - name: web
+		    address: 10.96.0.10
+		    port: 80
+		    target: 8080
+		    splice: $2
+		    endpoints: [ { address: $1 } ]
+	END
+}
+
 # load <<EOF, apply <<EOF: configuration and command in one.
 load_config() {
 	config

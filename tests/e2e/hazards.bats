@@ -23,15 +23,7 @@ node_with() {
 
 # web MODE
 web() {
-	cat <<-END
-		services:
-		  - name: web
-		    address: 10.96.0.10
-		    port: 80
-		    target: 8080
-		    splice: $1
-		    endpoints: [ { address: 127.0.0.1 } ]
-	END
+	spliced_web 127.0.0.1 "$@"
 }
 
 # steps STEP...: both ends of one connection in namespace "node"; must all succeed.

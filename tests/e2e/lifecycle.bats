@@ -271,21 +271,22 @@ with_caps() { # +CAPABILITY,... COMMAND...
 # A load takes some 300 ms, more on a machine at work.
 MOMENTS=(0.02 0.05 0.1 0.15 0.2 0.3 0.4)
 
-load_start() {
+# load_for SECONDS: a load that has run for so long; sets LOADING.
+load_for() {
 	background "$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+	LOADING=$PID
+	sleep "$1"
 }
 
 @test "an unload during a load waits for it" {
-	local loading moment
+	local moment
 
 	nodes
 	web 8080 | config
 	for moment in "${MOMENTS[@]}"; do
-		load_start
-		loading=$PID
-		sleep "$moment"
+		load_for "$moment"
 		run -0 sidestep unload
-		await_end "$loading"
+		await_end "$LOADING"
 		[ "$status" -eq 0 ] || fail "after $moment s: $stderr"
 		if [[ -e $PIN ]]; then # whole
 			calls 1
@@ -297,15 +298,13 @@ load_start() {
 }
 
 @test "a load that is killed does not stop the next one, and leaves nothing" {
-	local loading moment
+	local moment
 
 	nodes
 	web 8080 | config
 	for moment in "${MOMENTS[@]}"; do
-		load_start
-		loading=$PID
-		sleep "$moment"
-		finish "$loading" KILL
+		load_for "$moment"
+		finish "$LOADING" KILL
 		run -0 sidestep load -f "$CONF"
 		calls 1
 		run -0 sidestep unload
@@ -314,15 +313,13 @@ load_start() {
 }
 
 @test "an upgrade that is killed leaves a data plane that serves" {
-	local loading moment
+	local moment
 
 	nodes
 	web 8080 | load_config
 	for moment in "${MOMENTS[@]}"; do
-		load_start
-		loading=$PID
-		sleep "$moment"
-		finish "$loading" KILL
+		load_for "$moment"
+		finish "$LOADING" KILL
 		calls 1
 	done
 	run -0 sidestep load -f "$CONF"
@@ -333,17 +330,15 @@ load_start() {
 }
 
 @test "SIGTERM ends a load when it is whole, or rolled back" {
-	local loading moment
+	local moment
 
 	nodes
 	web 8080 | config
 	for moment in "${MOMENTS[@]}"; do
-		load_start
-		loading=$PID
-		sleep "$moment"
-		kill -TERM "$loading" 2>/dev/null || :
-		wait_until 10 none_runs "$loading"
-		await_end "$loading"
+		load_for "$moment"
+		kill -TERM "$LOADING" 2>/dev/null || :
+		wait_until 10 none_runs "$LOADING"
+		await_end "$LOADING"
 		[ -z "$(selftest_cgroups)" ]
 		if [[ -e $PIN ]]; then
 			run -0 sidestep apply -f "$CONF"
@@ -355,16 +350,14 @@ load_start() {
 }
 
 @test "SIGTERM does not leave a load without what its file says" {
-	local loading moment
+	local moment
 
 	nodes
 	web 8080 | config
 	for moment in "${MOMENTS[@]}"; do
-		load_start
-		loading=$PID
-		sleep "$moment"
-		kill -TERM "$loading" 2>/dev/null || :
-		await_end "$loading"
+		load_for "$moment"
+		kill -TERM "$LOADING" 2>/dev/null || :
+		await_end "$LOADING"
 		[[ ! -e $PIN ]] || endpoints_are 8080 || fail "after $moment s: $output"
 		sidestep unload
 	done

@@ -29,15 +29,7 @@ adopted() {
 
 # web MODE
 web() {
-	cat <<-END
-		services:
-		  - name: web
-		    address: 10.96.0.10
-		    port: 80
-		    target: 8080
-		    splice: $1
-		    endpoints: [ { address: $(ip4 a) } ]
-	END
+	spliced_web "$(ip4 a)" "$@"
 }
 
 # server READER [OPTIONS]: of spliceload, in a; sets SERVER

@@ -22,16 +22,7 @@ spliced() {
 
 # web SERVICE'S-MODE [NODE'S-MODE]
 web() {
-	cat <<-END
-		${2:+node: { splice: $2 \}}
-		services:
-		  - name: web
-		    address: 10.96.0.10
-		    port: 80
-		    target: 8080
-		    splice: $1
-		    endpoints: [ { address: $(ip4 a) } ]
-	END
+	spliced_web "$(ip4 a)" "$@"
 }
 
 echo_server() {

@@ -204,3 +204,19 @@ sums() {
 as_user() {
 	AS=(setpriv --reuid "$1" --regid "$1" --clear-groups)
 }
+
+# ---- HTTP through a proxy --------------------------------------------------------------
+
+# proxied COMMAND...: a server in pod a, behind a proxy that COMMAND starts and that clients
+# call at 10.96.0.10
+proxied() {
+	[[ -e $DATA/file ]] || random_file "$DATA/file" 20000000
+	pod_bg a "$BUILT/gohttp" serve :8080 "$DATA/file"
+	"$@"
+	step "answers and uploads" client "$BUILT/gohttp" client http://10.96.0.10
+	step "small, then 20 MB four times" client \
+		curl -sS -f -o "$DIR/small" "http://10.96.0.10/bytes?size=[1-60]" \
+		--next -sS -f -o "$DIR/large.#1" "http://10.96.0.10/file?[1-4]"
+	sums "$DIR"/large.* | uniq -c
+	rm "$DIR"/large.*
+}

@@ -65,24 +65,12 @@ envoy_start() { # http|tcp
 	listens proxy 8080 || fail "$(cat "${OUT[$PID]}.err")"
 }
 
-proxied() { # http|tcp
-	[[ -e $DATA/file ]] || random_file "$DATA/file" 20000000
-	pod_bg a "$BUILT/gohttp" serve :8080 "$DATA/file"
-	envoy_start "$1"
-	step "answers and uploads" client "$BUILT/gohttp" client http://10.96.0.10
-	step "small, then 20 MB four times" client \
-		curl -sS -f -o "$DIR/small" "http://10.96.0.10/bytes?size=[1-60]" \
-		--next -sS -f -o "$DIR/large.#1" "http://10.96.0.10/file?[1-4]"
-	sums "$DIR"/large.* | uniq -c
-	rm "$DIR"/large.*
-}
-
 http() {
-	proxied http
+	proxied envoy_start http
 }
 
 tcp() {
-	proxied tcp
+	proxied envoy_start tcp
 }
 
 @test "Envoy: HTTP" {

@@ -32,32 +32,20 @@ haproxy_start() { # http|tcp [OPTION...]
 	listens proxy 8080 || fail "$(cat "${OUT[$PID]}.err")"
 }
 
-proxied() { # http|tcp [OPTION...]
-	[[ -e $DATA/file ]] || random_file "$DATA/file" 20000000
-	pod_bg a "$BUILT/gohttp" serve :8080 "$DATA/file"
-	haproxy_start "$@"
-	step "answers and uploads" client "$BUILT/gohttp" client http://10.96.0.10
-	step "small, then 20 MB four times" client \
-		curl -sS -f -o "$DIR/small" "http://10.96.0.10/bytes?size=[1-60]" \
-		--next -sS -f -o "$DIR/large.#1" "http://10.96.0.10/file?[1-4]"
-	sums "$DIR"/large.* | uniq -c
-	rm "$DIR"/large.*
-}
-
 http() {
-	proxied http
+	proxied haproxy_start http
 }
 
 tcp() {
-	proxied tcp
+	proxied haproxy_start tcp
 }
 
 spliced_http() {
-	proxied http "option splice-auto"
+	proxied haproxy_start http "option splice-auto"
 }
 
 spliced_tcp() {
-	proxied tcp "option splice-request" "option splice-response"
+	proxied haproxy_start tcp "option splice-request" "option splice-response"
 }
 
 @test "haproxy: HTTP" {

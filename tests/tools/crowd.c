@@ -69,20 +69,10 @@ static unsigned char buffer[SIZE_MAX_BYTES], expected[SIZE_MAX_BYTES];
 
 /* ---- the pattern ------------------------------------------------------------------- */
 
-/* A bijection of 64 bits without visible order (the finaliser of splitmix64). */
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ull;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
 static void fill(const struct flow *flow, uint64_t offset, unsigned char *to, size_t len)
 {
 	for (size_t i = 0; i < len; i++, offset++)
-		to[i] = (unsigned char)(mix(flow->seed + offset / 8) >> offset % 8 * 8);
+		to[i] = (unsigned char)(tool_mix(flow->seed + offset / 8) >> offset % 8 * 8);
 }
 
 /* ---- one flow ---------------------------------------------------------------------- */
@@ -209,7 +199,7 @@ static void flow_open(struct flow *flow)
 	if (flow->fd < 0)
 		tool_die("socket");
 	tool_set(flow->fd, IPPROTO_TCP, TCP_NODELAY, 1);
-	flow->seed = mix(crowd.begun_ns + ++crowd.started);
+	flow->seed = tool_mix(crowd.begun_ns + ++crowd.started);
 	set_state(flow, FLOW_CONNECTING);
 	if (epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, flow->fd, &event))
 		tool_die("epoll_ctl");

@@ -89,20 +89,11 @@ static struct shared {
 
 /* ---- the script ------------------------------------------------------------------------ */
 
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ull;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
 /* A generator that both ends share; returns a number below n. */
 static uint64_t draw(uint64_t *state, uint64_t n)
 {
 	*state += 0x9e3779b97f4a7c15ull;
-	return mix(*state) % n;
+	return tool_mix(*state) % n;
 }
 
 struct script {
@@ -228,7 +219,7 @@ static void fill(const struct end *end, bool out, unsigned char *to, size_t len)
 	uint64_t offset = out ? end->sent : end->received;
 
 	for (size_t i = 0; i < len; i++, offset++)
-		to[i] = (unsigned char)(mix(seed + offset / 8) >> offset % 8 * 8);
+		to[i] = (unsigned char)(tool_mix(seed + offset / 8) >> offset % 8 * 8);
 }
 
 /* Until something may go on; a blocking end only comes here by a spurious EAGAIN. */
@@ -657,7 +648,7 @@ static void prepare(struct end *end, const struct hello *hello)
 static int call(uint64_t index)
 {
 	struct hello hello = { .magic = HELLO,
-			       .seed = mix(opt.seed + index),
+			       .seed = tool_mix(opt.seed + index),
 			       .actions = opt.actions };
 	struct end end = { .role = ROLE_CLIENT, .epoll = -1 };
 

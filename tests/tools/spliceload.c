@@ -112,19 +112,9 @@ static struct {
 
 /* ---- the pattern --------------------------------------------------------------- */
 
-/* A bijection of 64 bits without visible order (the finaliser of splitmix64). */
-static uint64_t mix(uint64_t x)
-{
-	x ^= x >> 30;
-	x *= 0xbf58476d1ce4e5b9ull;
-	x ^= x >> 27;
-	x *= 0x94d049bb133111ebull;
-	return x ^ x >> 31;
-}
-
 static unsigned char pattern_byte(uint64_t seed, uint64_t offset)
 {
-	return (unsigned char)(mix(seed + offset / 8) >> offset % 8 * 8);
+	return (unsigned char)(tool_mix(seed + offset / 8) >> offset % 8 * 8);
 }
 
 /* The stream's bytes [offset, offset + len). */
@@ -133,7 +123,7 @@ static void pattern_fill(uint64_t seed, uint64_t offset, unsigned char *buf, siz
 	for (; len && offset % 8; len--)
 		*buf++ = pattern_byte(seed, offset++);
 	for (; len >= 8; len -= 8, buf += 8, offset += 8) {
-		uint64_t word = htole64(mix(seed + offset / 8));
+		uint64_t word = htole64(tool_mix(seed + offset / 8));
 
 		memcpy(buf, &word, 8);
 	}
@@ -794,7 +784,7 @@ static struct end *dial(void)
 		if (errno != EINTR)
 			tool_die("connect");
 	end = end_new(fd, true);
-	end->out.seed = mix(tool_now_ns() + atomic_fetch_add(&count, 1));
+	end->out.seed = tool_mix(tool_now_ns() + atomic_fetch_add(&count, 1));
 	end->in.seed = ~end->out.seed;
 	return end;
 }

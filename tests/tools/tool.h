@@ -82,6 +82,16 @@ static inline void tool_sleep_ms(uint64_t ms)
 	nanosleep(&ts, NULL);
 }
 
+/* A bijection of 64 bits without visible order (the finaliser of splitmix64). */
+static inline uint64_t tool_mix(uint64_t x)
+{
+	x ^= x >> 30;
+	x *= 0xbf58476d1ce4e5b9ull;
+	x ^= x >> 27;
+	x *= 0x94d049bb133111ebull;
+	return x ^ x >> 31;
+}
+
 /* A decimal number of an option; anything else is a usage error. */
 static inline uint64_t tool_number(const char *option, const char *text)
 {

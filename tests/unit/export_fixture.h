@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
+#include <jansson.h>
 
 #include "core/address.h"
 #include "core/cleanup.h"
@@ -22,6 +23,18 @@
 
 /* 2026-01-02T03:04:05.006Z */
 #define FIXTURE_TIME_NS 1767323045006000000ull
+
+/* What is told of is of boot time 1000 s, and that is FIXTURE_TIME_NS. */
+#define S      1000000000ull
+#define OFFSET (int64_t)(FIXTURE_TIME_NS - 1000 * S)
+
+static inline void assert_json(json_t *json, const char *expected)
+{
+	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
+
+	assert_non_null(text);
+	assert_string_equal(text, expected);
+}
 
 struct fixture {
 	struct state state; /* its arrays are the ones below */

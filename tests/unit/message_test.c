@@ -4,9 +4,6 @@
 #include "export/json.h"
 #include "export/message.h"
 
-#define S      1000000000ull
-#define OFFSET (int64_t)(FIXTURE_TIME_NS - 1000 * S)
-
 static struct sst_message client_message(void)
 {
 	return (struct sst_message){
@@ -51,14 +48,6 @@ static void test_lines(void **unused UNUSED)
 		"flow 18446744073709551615 seq 8589934592:8589934656 ack 30 length 64 tcp no-peer\n"
 		"2026-01-02T03:04:05.006000000Z 10.1.0.9:41000 > 10.1.0.2:8080 service - "
 		"flow 18446744073709551615 seq 8589934592:8589934656 ack 30 length 64 tcp ?\n");
-}
-
-static void assert_json(json_t *json, const char *expected)
-{
-	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
-
-	assert_non_null(text);
-	assert_string_equal(text, expected);
 }
 
 static void test_json(void **unused UNUSED)

@@ -7,11 +7,6 @@
 #include "export/json.h"
 #include "export/record.h"
 
-#define S 1000000000ull
-
-/* The records are of boot time 1000 s, and that is FIXTURE_TIME_NS. */
-#define OFFSET (int64_t)(FIXTURE_TIME_NS - 1000 * S)
-
 static struct sst_record client_record(void)
 {
 	return (struct sst_record){
@@ -60,14 +55,6 @@ static struct sst_record server_record(void)
 	server.spliced_sent_bytes = client.spliced_received_bytes;
 	server.spliced_received_bytes = client.spliced_sent_bytes;
 	return server;
-}
-
-static void assert_json(json_t *json, const char *expected)
-{
-	_cleanup_free_ char *text = json_dumps(json, JSON_INDENT(1));
-
-	assert_non_null(text);
-	assert_string_equal(text, expected);
 }
 
 static void test_json(void **unused UNUSED)

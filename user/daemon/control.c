@@ -53,9 +53,9 @@ static void set_follow(struct client *client, enum follow follow)
 	unsigned before = control->followers;
 
 	control->followers += (follow != FOLLOW_NOT) - (client->follow != FOLLOW_NOT);
-	client->follow = follow;
 	if (!before != !control->followers)
 		control->calls.followed(control->followers, control->calls.arg);
+	client->follow = follow;
 }
 
 static void hang_up(struct client *client)

@@ -23,7 +23,7 @@ struct control;
 
 struct control_calls {
 	bool (*reload)(void *arg);                  /* whether the configuration was accepted */
-	void (*followed)(bool followed, void *arg); /* the first follower has come, the last gone */
+	void (*followed)(bool followed, void *arg); /* the first follower comes, the last goes */
 	void *arg;
 };
 

@@ -179,10 +179,19 @@ static void on_event(const void *data, size_t size, void *arg)
 	control_event(daemon->control, record, &context);
 }
 
+static void on_events_due(uv_timer_t *timer);
+
+/* Who comes hears of what happens from now on, not of what was left when the last one went. */
 static void on_followed(bool followed, void *arg)
 {
 	struct daemon *daemon = arg;
 
+	if (followed) {
+		ring_consume(daemon->events);
+		uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
+	} else {
+		uv_timer_stop(&daemon->events_timer);
+	}
 	datapath_want_events(daemon->datapath, followed);
 }
 
@@ -480,7 +489,6 @@ static void start_handles(struct daemon *daemon)
 	uv_signal_start(&daemon->term, on_end, SIGTERM);
 	uv_signal_start(&daemon->interrupt, on_end, SIGINT);
 	uv_timer_start(&daemon->stats_timer, on_stats_due, 0, STATS_MS);
-	uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
 }
 
 static int start(struct daemon *daemon)

@@ -138,8 +138,8 @@ static __always_inline void forgo(struct sst_pair *pair, struct sst_pair_end *me
 {
 	pair->allowed = SST_FORBIDDEN;
 	me->state = SST_STATE_TCP;
-	if (peer->state >= SST_STATE_ADOPTING && pair_stop(pair))
-		errand(peer->cookie, SST_ERRAND_RELEASE);
+	if (peer->state >= SST_STATE_ADOPTING)
+		let_go(pair);
 }
 
 /* Over `candidates`: 1 when this one is done with, adopted or refused. No lock is held:

@@ -45,11 +45,10 @@ static __always_inline void by_tcp(struct sst_pair_end *me, const struct sst_pai
 /* It is fast by TCP only: so it goes, and its endpoint's next ones are not adopted. */
 static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained)
 {
-	if (!is_stream(me, gained) || !pair_stop(pair))
+	if (!is_stream(me, gained) || !let_go(pair))
 		return;
 	count(SST_COUNTER_REFUSE_STREAMING);
 	habit_strike(pair->endpoint);
-	errand(me->cookie, SST_ERRAND_RELEASE);
 }
 
 SEC("sk_msg")

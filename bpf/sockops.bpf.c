@@ -80,11 +80,16 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
 
-/* The end of a connection whose client is elsewhere: it alone can tell of it. */
-static __always_inline void server_alone(struct sst_flow *flow, struct tcp_sock *tp)
+static __always_inline void server_opened(struct sst_flow *flow)
 {
 	flow->state = SST_FLOW_ESTABLISHED;
 	flow->opened_ns = flow->started_ns;
+}
+
+/* The end of a connection whose client is elsewhere: it alone can tell of it. */
+static __always_inline void server_alone(struct sst_flow *flow, struct tcp_sock *tp)
+{
+	server_opened(flow);
 	opened(flow, tp);
 }
 
@@ -140,8 +145,7 @@ static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 		server_alone(flow, tp);
 		return;
 	}
-	flow->state = SST_FLOW_ESTABLISHED;
-	flow->opened_ns = flow->started_ns;
+	server_opened(flow);
 	if (pair->allowed)
 		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
@@ -160,8 +164,7 @@ static __always_inline struct sst_flow *server_join(struct bpf_sock_ops *ops, st
 	if (!flow)
 		return 0;
 	flow->pair = key;
-	flow->state = SST_FLOW_ESTABLISHED;
-	flow->opened_ns = flow->started_ns;
+	server_opened(flow);
 	if (!pair_join(flow, pair)) {
 		bpf_sk_storage_delete(&flows, sk);
 		return 0;
@@ -170,11 +173,23 @@ static __always_inline struct sst_flow *server_join(struct bpf_sock_ops *ops, st
 	return flow;
 }
 
+/* What was learned that speaks against it; SPLICE_NOMINATED: nothing. */
+static __always_inline enum sst_counter learned_obstacle(struct tcp_sock *tp,
+							 const struct sst_pair *pair)
+{
+	if (is_splicers(&tp->inet_conn.icsk_inet.sk))
+		return SST_COUNTER_REFUSE_SPLICE_READER;
+	if (pair->allowed == SST_PERMITTED && habit_forbids(pair->endpoint))
+		return SST_COUNTER_REFUSE_LEARNED;
+	return SST_COUNTER_SPLICE_NOMINATED;
+}
+
 /* Both ends nominate themselves; the second one wakes the adopter. */
 static __always_inline void nominate(struct bpf_sock_ops *ops)
 {
 	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
+	enum sst_counter obstacle;
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 	__u64 cookie;
@@ -189,14 +204,10 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 		count(SST_COUNTER_REFUSE_REMOTE);
 		return;
 	}
-	if (is_splicers(&tp->inet_conn.icsk_inet.sk)) {
+	obstacle = learned_obstacle(tp, pair);
+	if (obstacle != SST_COUNTER_SPLICE_NOMINATED) {
 		pair->allowed = SST_FORBIDDEN;
-		count(SST_COUNTER_REFUSE_SPLICE_READER);
-		return;
-	}
-	if (pair->allowed == SST_PERMITTED && habit_forbids(pair->endpoint)) {
-		pair->allowed = SST_FORBIDDEN;
-		count(SST_COUNTER_REFUSE_LEARNED);
+		count(obstacle);
 		return;
 	}
 	cookie = flow->cookie;
@@ -210,7 +221,7 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 	count(SST_COUNTER_SPLICE_NOMINATED);
 	/* a walk may have the other end in its hands, and be past this one */
 	if (pair->end[!flow->role].state >= SST_STATE_NOMINATED)
-		errand(cookie, SST_ERRAND_ADOPT);
+		errand(SST_ERRAND_ADOPT);
 }
 
 /* Runs for each round-trip sample, about 0.4 us, until the flow's nature is known. */

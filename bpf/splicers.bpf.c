@@ -27,21 +27,20 @@ static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 	flow->doomed = 1;
 	pair->doomed = 1;
 	count(SST_COUNTER_SPLICE_RESET);
-	errand(flow->cookie, SST_ERRAND_END); /* the daemon ends it, see sst_leavers */
+	errand(SST_ERRAND_END); /* the daemon ends it, see sst_leavers */
 }
 
 /* The pair of any socket, which may change meanwhile, so that it is not found now and then. */
 static __always_inline struct sst_pair *pair_of_stranger(struct tcp_sock *tp)
 {
-	__u32 in = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
-	__u32 out = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
-	struct sst_pair_key as_server = { .client_seq = in, .server_seq = out };
-	/* the client's SYN was acknowledged, too */
-	struct sst_pair_key as_client = { .client_seq = out + 1, .server_seq = in };
-	struct sst_pair *pair = bpf_map_lookup_elem(&pairs, &as_server);
+	struct sst_pair_key as_server, as_client;
+	struct sst_pair *pair = pair_of_seat(tp, &as_server);
 
-	if (pair && pair->end[SST_ROLE_SERVER].sock == (unsigned long)tp)
+	if (pair)
 		return pair;
+	/* the client's SYN was acknowledged, too */
+	as_client.client_seq = as_server.server_seq + 1;
+	as_client.server_seq = as_server.client_seq;
 	pair = bpf_map_lookup_elem(&pairs, &as_client);
 	return pair && pair->end[SST_ROLE_CLIENT].sock == (unsigned long)tp ? pair : 0;
 }
@@ -58,8 +57,7 @@ static __always_inline void reader_found(struct sock *sk, struct sst_pair *pair)
 	if (pair->end[SST_ROLE_CLIENT].state < SST_STATE_ADOPTED &&
 	    pair->end[SST_ROLE_SERVER].state < SST_STATE_ADOPTED)
 		return;
-	if (pair_stop(pair))
-		errand(pair->end[SST_ROLE_CLIENT].cookie, SST_ERRAND_RELEASE);
+	let_go(pair);
 }
 
 SEC("fentry/tcp_splice_read")

@@ -64,8 +64,8 @@ static __always_inline struct sst_pair *pair_of_seat(struct tcp_sock *tp, struct
 {
 	struct sst_pair *pair;
 
-	key->client_seq = tp->rcv_nxt - (__u32)tp->bytes_received;
-	key->server_seq = tp->snd_una - (__u32)tp->bytes_acked;
+	key->client_seq = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
+	key->server_seq = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
 	pair = bpf_map_lookup_elem(&pairs, key);
 	return pair && pair->end[SST_ROLE_SERVER].sock == (unsigned long)tp ? pair : 0;
 }

@@ -158,15 +158,15 @@ static __always_inline enum sst_counter pair_obstacle(const struct sst_pair *pai
 	return adoption_obstacle((struct tcp_sock *)pair->end[SST_ROLE_SERVER].sock);
 }
 
-static __always_inline void errand(__u64 flow, enum sst_errand_kind kind)
+static __always_inline void errand(enum sst_errand_kind kind)
 {
-	struct sst_errand errand = { .flow = flow, .kind = kind };
+	struct sst_errand errand = { .kind = kind };
 
 	if (bpf_ringbuf_output(&errands, &errand, sizeof(errand), BPF_RB_FORCE_WAKEUP))
 		count(SST_COUNTER_EVENT_ERRAND_LOST);
 }
 
-/* Back to TCP for good; 1 for who did it. The daemon takes both ends out when told. */
+/* Back to TCP for good; 1 for who did it. */
 static __always_inline int pair_stop(struct sst_pair *pair)
 {
 	if (__sync_val_compare_and_swap(&pair->stopped, 0, 1))
@@ -175,13 +175,20 @@ static __always_inline int pair_stop(struct sst_pair *pair)
 	return 1;
 }
 
-/* A message finds that the pair must be let go; why is counted once. */
-static __always_inline enum sst_counter let_go(struct sst_pair *pair, enum sst_counter why)
+/* The same, and the daemon takes both ends out at once. */
+static __always_inline int let_go(struct sst_pair *pair)
 {
-	if (pair_stop(pair)) {
+	if (!pair_stop(pair))
+		return 0;
+	errand(SST_ERRAND_RELEASE);
+	return 1;
+}
+
+/* A message finds that the pair must be let go; why is counted once. */
+static __always_inline enum sst_counter message_stops(struct sst_pair *pair, enum sst_counter why)
+{
+	if (let_go(pair))
 		count(why);
-		errand(pair->end[SST_ROLE_CLIENT].cookie, SST_ERRAND_RELEASE);
-	}
 	return SST_COUNTER_MESSAGE_STOPPED;
 }
 
@@ -217,13 +224,13 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 		return SST_COUNTER_MESSAGE_NO_PEER;
 	obstacle = socket_obstacle(reader);
 	if (obstacle != SST_COUNTER_SPLICE_ADOPTED)
-		return let_go(pair, obstacle);
+		return message_stops(pair, obstacle);
 	/* it comes slowly */
 	if (!(me->turns % MEMORY_TURNS) && memory_is_short(self))
-		return let_go(pair, SST_COUNTER_REFUSE_MEMORY);
+		return message_stops(pair, SST_COUNTER_REFUSE_MEMORY);
 	/* its own completions would never come */
 	if (has_flag(self->__sk_common.skc_flags, SOCK_FLAG(SOCK_ZEROCOPY)))
-		return let_go(pair, SST_COUNTER_REFUSE_ZEROCOPY);
+		return message_stops(pair, SST_COUNTER_REFUSE_ZEROCOPY);
 	copied_seq = PEEK_TCP(reader, copied_seq);
 	unread = PEEK_SOCK(sk, sk_backlog.rmem_alloc.counter);
 	*behind = unread > 0;

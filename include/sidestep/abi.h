@@ -491,11 +491,9 @@ enum sst_errand_kind {
 };
 
 struct sst_errand {
-	__u64 flow;
-	__u32 kind; /* enum sst_errand_kind */
-	__u32 pad;
+	__u32 kind; /* enum sst_errand_kind; the walks find the flows */
 };
-static_assert(sizeof(struct sst_errand) == 16, "sst_errand");
+static_assert(sizeof(struct sst_errand) == 4, "sst_errand");
 
 /* ---- captures ----------------------------------------------------------------- */
 

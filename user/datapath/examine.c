@@ -86,30 +86,15 @@ static void remove_stale_pins(const char *pin)
 
 /* ---- what was loaded, and whether it has gone --------------------------------------------- */
 
-/* Of a map, a program or a link: what the kernel tells of them begins alike. */
-static __u32 id_of(int fd)
-{
-	union {
-		struct bpf_map_info map;
-		struct bpf_prog_info program;
-		struct bpf_link_info link;
-	} info = {};
-	__u32 size = sizeof(info);
-
-	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.map.id;
-}
-static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_prog_info, id), "id_of()");
-static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_link_info, id), "id_of()");
-
 static void remember_ids(struct examination *it, const struct datapath *datapath)
 {
 	for (int i = 0; i < MAP_MAX; i++)
-		it->maps[i] = id_of(datapath->map[i]);
+		it->maps[i] = object_id(datapath->map[i]);
 	for (int i = 0; i < HOOK_MAX; i++) {
 		_cleanup_close_ int program = program_pin_open(datapath, i);
 
-		it->programs[i] = id_of(program);
-		it->links[i] = id_of(datapath->link[i]);
+		it->programs[i] = object_id(program);
+		it->links[i] = object_id(datapath->link[i]);
 	}
 }
 
@@ -196,8 +181,7 @@ static void load_and_take_out(struct examination *it)
 {
 	const struct datapath_options own = { .pin = it->pin,
 					      .cgroup = it->cgroup,
-					      .cache = it->options->cache,
-					      .verbose = it->options->verbose };
+					      .cache = it->options->cache };
 	struct survey *survey = it->survey;
 	struct datapath *datapath = NULL;
 

@@ -123,6 +123,9 @@ int datapath_map_slots(struct datapath *datapath);
 /* Removes one folder of pins; 0 when it is not there. */
 int pins_remove(const char *folder);
 
+/* The kernel's id of a map, a program or a link: what it tells of them begins alike. 0: none. */
+__u32 object_id(int fd);
+
 int meta_read(const struct datapath *datapath, struct sst_meta *ret);
 int meta_write(const struct datapath *datapath, const struct sst_meta *meta);
 int config_read(const struct datapath *datapath, struct sst_config *ret);

@@ -331,14 +331,6 @@ static int first_entries(struct load *load)
 	return config_write(load->datapath, &config);
 }
 
-static __u32 map_id(int fd)
-{
-	struct bpf_map_info info = {};
-	__u32 size = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.id;
-}
-
 /* Before the self-test, which tries it. */
 static int tell_map_id(struct load *load)
 {
@@ -347,7 +339,7 @@ static int tell_map_id(struct load *load)
 
 	if (err)
 		return err;
-	config.spliced_map_id = map_id(load->datapath->map[MAP_spliced]);
+	config.spliced_map_id = object_id(load->datapath->map[MAP_spliced]);
 	return config_write(load->datapath, &config);
 }
 

@@ -91,6 +91,22 @@ int program_pin_open(const struct datapath *datapath, enum hook_index hook)
 	return fd < 0 ? -errno : fd;
 }
 
+__u32 object_id(int fd)
+{
+	union {
+		struct bpf_map_info map;
+		struct bpf_prog_info program;
+		struct bpf_link_info link;
+	} info = {};
+	__u32 size = sizeof(info);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &size) ? 0 : info.map.id;
+}
+static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_prog_info, id),
+	      "object_id()");
+static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_link_info, id),
+	      "object_id()");
+
 int datapath_map_slots(struct datapath *datapath)
 {
 	struct bpf_map_info info = {};

@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 2
+#define SST_ABI_VERSION 3
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -140,8 +140,9 @@ struct sst_config {
 	__u8 splice_broken;   /* 1: the self-test failed, nobody may be adopted */
 	__u32 splice_limit;   /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
 	__u32 spliced_map_id; /* of map `spliced`, as the kernel knows it */
+	__u32 enforces;       /* 1: map `policy` must hold a set; without it nothing is decided */
 };
-static_assert(sizeof(struct sst_config) == 12, "sst_config");
+static_assert(sizeof(struct sst_config) == 16, "sst_config");
 
 /* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
 #define SST_FEATURES(X)                                                            \
@@ -174,13 +175,17 @@ struct sst_meta {
 	__u64 loaded_ns;  /* CLOCK_REALTIME of the first load */
 	__u32 next_service;
 	__u32 next_endpoint;
+	__u32 next_identity;
+	__u32 next_workload;
+	__u32 next_rule;
+	__u32 pad;
 	__u64 cgroup_id; /* the cgroup the programs are attached to */
 	char cgroup[256];
 	char version[32]; /* of the binary that loaded last */
 	/* Empty: the feature is on. Else why it is off, in words. */
 	char feature_off[SST_FEATURE_MAX][SST_REASON_MAX];
 };
-static_assert(sizeof(struct sst_meta) == 328 + SST_FEATURE_MAX * SST_REASON_MAX, "sst_meta");
+static_assert(sizeof(struct sst_meta) == 344 + SST_FEATURE_MAX * SST_REASON_MAX, "sst_meta");
 
 /* ---- counters -------------------------------------------------------------- */
 
@@ -202,8 +207,9 @@ struct sst_stats {
 	__u64 retransmits;   /* segments */
 	__u64 udp_connected; /* UDP sockets connected */
 	__u64 udp_datagrams; /* datagrams sent by unconnected sockets */
+	__u64 denied;        /* connect() or sendmsg() denied by policy */
 };
-static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
+static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 
 /*
  * Map `counters`, per CPU: every early exit, fallback and refusal by reason.
@@ -227,6 +233,44 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	  "a socket talks to more services than remembered, oldest forgotten")                     \
 	X(UDP_NO_RECORD, udp, "no-record",                                                         \
 	  "no memory for the reply's address, left alone or refused")                              \
+	/* policy: what was decided, once per flow and direction, by tier */                       \
+	X(POLICY_NONE_ALLOW, policy, "none-allow", "no rule is about it, allowed")                 \
+	X(POLICY_ADMIN_ALLOW, policy, "admin-allow", "allowed by the admin tier")                  \
+	X(POLICY_ADMIN_DENY, policy, "admin-deny", "denied by the admin tier")                     \
+	X(POLICY_HOST_ALLOW, policy, "host-allow", "the host's own traffic to its workloads")      \
+	X(POLICY_NETWORK_ALLOW, policy, "network-allow", "allowed by the network tier")            \
+	X(POLICY_NETWORK_DENY, policy, "network-deny",                                             \
+	  "denied: selected by the network tier and not allowed by it")                            \
+	X(POLICY_BASELINE_ALLOW, policy, "baseline-allow", "allowed by the baseline tier")         \
+	X(POLICY_BASELINE_DENY, policy, "baseline-deny", "denied by the baseline tier")            \
+	X(POLICY_DEFAULT_ALLOW, policy, "default-allow", "no policy selects it, allowed")          \
+	X(POLICY_DEFAULT_DENY, policy, "default-deny", "no policy selects it, denied")             \
+	X(POLICY_SELF_ALLOW, policy, "self-allow", "a workload to itself, always allowed")         \
+	/* ... and what could not be decided, by what was missing and how it failed */             \
+	X(POLICY_SET_OPEN, policy_undecided, "set-open", "no policy set, allowed (fail: open)")    \
+	X(POLICY_SET_CLOSED, policy_undecided, "set-closed",                                       \
+	  "no policy set, denied (fail: closed)")                                                  \
+	X(POLICY_UNKNOWN_OPEN, policy_undecided, "unknown-open",                                   \
+	  "nothing tells which workload it is, allowed (fail: open)")                              \
+	X(POLICY_UNKNOWN_CLOSED, policy_undecided, "unknown-closed",                               \
+	  "nothing tells which workload it is, denied (fail: closed)")                             \
+	X(POLICY_MEMORY_OPEN, policy_undecided, "memory-open",                                     \
+	  "a caller could not be remembered, allowed (fail: open)")                                \
+	X(POLICY_MEMORY_CLOSED, policy_undecided, "memory-closed",                                 \
+	  "a caller could not be remembered, denied (fail: closed)")                               \
+	X(POLICY_REVOKED, policy_flow, "revoked", "established flows ended by a changed policy")   \
+	X(POLICY_SYN_DROPPED, policy_flow, "syn-dropped", "denied SYNs of remote clients dropped") \
+	X(POLICY_DATAGRAM_DROPPED, policy_flow, "datagram-dropped",                                \
+	  "denied datagrams dropped on arrival")                                                   \
+	X(POLICY_ANSWERED, policy_flow, "answered", "denied remote clients answered")              \
+	X(POLICY_REPLY, policy_flow, "reply", "datagrams let through as replies")                  \
+	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
+	  "a cgroup's workload found anew each time")                                              \
+	X(POLICY_SOCKET_RAW, policy_socket, "raw", "raw sockets refused to a selected workload")   \
+	X(POLICY_SOCKET_UDPLITE, policy_socket, "udp-lite",                                        \
+	  "UDP-Lite sockets refused to a selected workload")                                       \
+	X(POLICY_SOCKET_OTHER, policy_socket, "other",                                             \
+	  "sockets of SCTP, DCCP and the like refused to a selected workload")                     \
 	/* flows */                                                                                \
 	X(FLOW_NO_RECORD, flow, "no-record", "no memory for the flow's record, flow not counted")  \
 	X(FLOW_NO_STATS, flow, "no-stats", "service or endpoint left the map, counted under none") \
@@ -237,12 +281,15 @@ static_assert(sizeof(struct sst_stats) == 88, "sst_stats");
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
+	X(EVENT_DENIED, event, "denied", "records of what policy denied sent")                     \
 	X(EVENT_OPEN_WITHHELD, event_withheld, "open", "nobody follows")                           \
 	X(EVENT_CLOSE_WITHHELD, event_withheld, "close", "nobody follows")                         \
 	X(EVENT_FAILED_WITHHELD, event_withheld, "failed", "nobody follows")                       \
+	X(EVENT_DENIED_WITHHELD, event_withheld, "denied", "nobody follows")                       \
 	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
 	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
+	X(EVENT_DENIED_LOST, event_lost, "denied", "ring buffer full")                             \
 	X(EVENT_ERRAND_LOST, event_lost, "errand",                                                 \
 	  "ring buffer full, the daemon's next pass finds the work")                               \
 	X(EVENT_MESSAGE_LOST, event_lost, "message", "ring buffer full: not in the capture")       \
@@ -323,7 +370,35 @@ enum sst_record_type {
 	SST_RECORD_OPEN = 1, /* the rest from the ring buffer */
 	SST_RECORD_CLOSE = 2,
 	SST_RECORD_FAILED = 3,
+	SST_RECORD_DENIED = 4, /* by policy: there was no connection */
 };
+
+/* Who decided, in the order in which they are asked. */
+enum sst_tier {
+	SST_TIER_NONE = 0, /* no rule is about it */
+	SST_TIER_ADMIN = 1,
+	SST_TIER_HOST = 2, /* built in: the host reaches its own workloads */
+	SST_TIER_NETWORK = 3,
+	SST_TIER_BASELINE = 4,
+	SST_TIER_DEFAULT = 5, /* built in: what befalls workloads that nothing selects */
+	SST_TIER_SELF = 6,    /* built in: a workload reaches itself */
+};
+
+/* What policy says of a flow: by the one who calls and by the one who is called. Ids,
+ * which the policy set gives names to; 0: none, or not asked. */
+struct sst_judgement {
+	__u32 identity; /* of this end */
+	__u32 workload;
+	__u32 peer_identity;
+	__u32 peer_workload;
+	__u32 rule[2];   /* that decided, by enum sst_direction */
+	__u32 shadow[2]; /* in shadow, that would have had a say */
+	__u8 tier[2];
+	__u8 denied[2];
+	__u8 shadow_denied[2]; /* what it would have been */
+	__u8 asked[2];         /* 1: this direction was decided here */
+};
+static_assert(sizeof(struct sst_judgement) == 40, "sst_judgement");
 
 /*
  * One end of a flow, as told by the iterator and by events alike: what a human
@@ -358,8 +433,9 @@ struct sst_record {
 	__u32 srtt_us;
 	__u32 retransmits;
 	__u32 netns_ino; /* as in /proc/PID/ns/net */
+	struct sst_judgement judgement;
 };
-static_assert(sizeof(struct sst_record) == 160, "sst_record");
+static_assert(sizeof(struct sst_record) == 200, "sst_record");
 
 /*
  * A pair: the two ends of a connection whose sockets are both on this node. Key
@@ -439,8 +515,9 @@ struct sst_flow {
 	__u8 splice;   /* enum sst_splice, the service's when it was chosen */
 	__u8 pad;
 	__u32 booked; /* the service whose statistics hold it, 0 when there were none */
+	struct sst_judgement judgement;
 };
-static_assert(sizeof(struct sst_flow) == 128, "sst_flow");
+static_assert(sizeof(struct sst_flow) == 168, "sst_flow");
 
 /*
  * Map `udp_peers`, in the storage of a UDP socket that talks to services without
@@ -494,6 +571,63 @@ struct sst_errand {
 	__u32 kind; /* enum sst_errand_kind; the walks find the flows */
 };
 static_assert(sizeof(struct sst_errand) == 4, "sst_errand");
+
+/* ---- policy ------------------------------------------------------------------- */
+
+/* Map `rule_stats`, per CPU, by the id of a rule; see policy.h. */
+struct sst_rule_stats {
+	__u64 decided;     /* flows it decided; for one in shadow always 0 */
+	__u64 shadow;      /* flows it would have had a say in, were it enforced */
+	__u64 would_allow; /* ... which were denied */
+	__u64 would_deny;  /* ... which were allowed */
+};
+static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
+
+/*
+ * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
+ * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
+ * identities, and addresses may be translated on the way.
+ */
+struct sst_caller_key {
+	__u32 sequence; /* of the SYN */
+	__be16 port;    /* of the caller */
+	__u16 pad;
+};
+static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
+
+struct sst_caller {
+	__u64 generation; /* of the set by which it was judged */
+	__u64 cookie;     /* of the calling socket */
+	__u32 identity;   /* id */
+	__u32 workload;   /* id, 0: none */
+	__u32 judged;     /* 1: ingress was decided at connect() already */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_caller) == 32, "sst_caller");
+
+/* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
+ * as long as the set is the same. */
+struct sst_datagram_key {
+	__u64 cookie;
+	struct sst_addr address;
+	__be16 port;
+	__u16 pad[3];
+};
+static_assert(sizeof(struct sst_datagram_key) == 32, "sst_datagram_key");
+
+struct sst_datagram {
+	__u64 generation;
+	__u64 used_ns; /* CLOCK_BOOTTIME */
+};
+static_assert(sizeof(struct sst_datagram) == 16, "sst_datagram");
+
+/* Map `cgroups`: which workload a cgroup is part of, as far as it was asked for. */
+struct sst_cgroup {
+	__u64 generation;
+	__u32 workload; /* index, 0: nobody */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_cgroup) == 16, "sst_cgroup");
 
 /* ---- captures ----------------------------------------------------------------- */
 

@@ -108,7 +108,8 @@ static struct model_workload *add_workload(struct model *model, const char *name
 	workload->cgroup = cgroup ? strdup(cgroup) : NULL;
 	workload->place = (struct place){ model->n_workloads, 1 };
 	if (text)
-		*GROW(workload->addresses, workload->n_addresses) = address(text);
+		*GROW(workload->addresses, workload->n_addresses) =
+			(struct model_cidr){ .address = address(text), .bits = 128 };
 	return workload;
 }
 
@@ -340,8 +341,10 @@ static void test_workloads(void **unused UNUSED)
 	add_workload(model, "c", NULL, NULL);
 	add_workload(model, "d", "/a", "10.1.0.1");
 	e = add_workload(model, "e", NULL, "10.1.0.5");
-	*GROW(e->addresses, e->n_addresses) = address("10.1.0.5");
-	*GROW(e->addresses, e->n_addresses) = address("::");
+	*GROW(e->addresses, e->n_addresses) =
+		(struct model_cidr){ .address = address("10.1.0.5"), .bits = 128 };
+	*GROW(e->addresses, e->n_addresses) =
+		(struct model_cidr){ .address = address("::"), .bits = 128 };
 	check(model,
 	      "test:2:1: workload name 'a' is used twice, first at line 1\n"
 	      "test:3:1: workload 'c' has neither 'cgroup' nor 'addresses', "

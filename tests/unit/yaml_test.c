@@ -154,12 +154,12 @@ static void test_all_workload_keys(void **unused UNUSED)
 	assert_string_equal(frontend->name, "frontend");
 	assert_string_equal(frontend->cgroup, "/system.slice/a\\x2db.service");
 	assert_int_equal(frontend->n_addresses, 0);
-	assert_int_equal(frontend->n_labels, 2);
-	assert_string_equal(frontend->labels[1].key, "example.org/tier");
-	assert_string_equal(frontend->labels[1].value, "");
+	assert_int_equal(frontend->labels.n, 2);
+	assert_string_equal(frontend->labels.items[1].key, "example.org/tier");
+	assert_string_equal(frontend->labels.items[1].value, "");
 	assert_null(db->cgroup);
 	assert_int_equal(db->n_addresses, 2);
-	assert_address(&db->addresses[1], "fd00::7");
+	assert_address(&db->addresses[1].address, "fd00::7");
 }
 
 static void test_all_service_keys(void **unused UNUSED)

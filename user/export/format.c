@@ -93,6 +93,7 @@ const char *record_type_name(uint8_t record_type)
 		[SST_RECORD_OPEN] = "open",
 		[SST_RECORD_CLOSE] = "close",
 		[SST_RECORD_FAILED] = "failed",
+		[SST_RECORD_DENIED] = "denied",
 	};
 
 	return NAME_OF(names, record_type);

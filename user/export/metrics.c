@@ -295,6 +295,10 @@ static int add_endpoints(struct text *out, const struct state *state)
 	X(connect, "Destinations of connect() and sendmsg(), by what was decided")    \
 	X(affinity, "Remembered endpoints of clients, by what became of them")        \
 	X(udp, "Replies to unconnected UDP sockets")                                  \
+	X(policy, "Decisions of policy, once per flow and direction, by tier")        \
+	X(policy_undecided, "What policy could not decide, by what was missing")      \
+	X(policy_flow, "What became of flows and datagrams that policy is about")     \
+	X(policy_socket, "Sockets refused since they would get around policy")        \
 	X(flow, "Flows that could not be counted where they belong")                  \
 	X(pair, "Attempts to find both ends of a connection on this node")            \
 	X(event, "Records of flows sent to userspace")                                \

@@ -13,6 +13,7 @@ struct model *model_new(const char *source)
 	if (!model)
 		return NULL;
 	model->node.splice = SST_SPLICE_AUTO;
+	model->node.policy.revoke = true;
 	model->source = strdup(source);
 	if (!model->source)
 		return NULL;
@@ -39,13 +40,14 @@ static void release_service(struct model_service *service)
 
 static void release_workload(struct model_workload *workload)
 {
-	for (size_t i = 0; i < workload->n_labels; i++) {
-		free(workload->labels[i].key);
-		free(workload->labels[i].value);
-	}
-	free(workload->labels);
+	model_labels_release(&workload->labels);
+	for (size_t i = 0; i < workload->n_ports; i++)
+		free(workload->ports[i].name);
+	free(workload->ports);
 	free(workload->cgroup);
+	free(workload->netns);
 	free(workload->addresses);
+	free(workload->name_space);
 	free(workload->name);
 }
 
@@ -57,6 +59,16 @@ void model_free(struct model *model)
 		release_service(&model->services[i]);
 	for (size_t i = 0; i < model->n_workloads; i++)
 		release_workload(&model->workloads[i]);
+	for (size_t i = 0; i < model->n_namespaces; i++) {
+		model_labels_release(&model->namespaces[i].labels);
+		free(model->namespaces[i].name);
+	}
+	for (size_t i = 0; i < model->n_policies; i++)
+		model_policy_release(&model->policies[i]);
+	free(model->namespaces);
+	free(model->policies);
+	free(model->node.policy.probes_cgroup);
+	free(model->node.policy.nodes);
 	free(model->services);
 	free(model->workloads);
 	free(model->source);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/problems.h"
+#include "model/policy.h"
 #include "sidestep/abi.h"
 
 #define MODEL_WEIGHT_MAX   1000
@@ -54,25 +55,33 @@ struct model_service {
 	struct place place;
 };
 
-struct model_label {
-	char *key;
-	char *value;
+/* A port that policies may call by its name. */
+struct model_named_port {
+	char *name;
+	uint16_t port;
+	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 };
 
-/* Who runs here: told by cgroup (path below the cgroup2 root) or by addresses. */
+/* Who runs here or elsewhere: told by cgroup, by network namespace, by addresses. */
 struct model_workload {
-	char *name;
-	struct model_label *labels;
-	size_t n_labels;
-	char *cgroup; /* NULL: known by its addresses */
-	struct sst_addr *addresses;
+	char *name;       /* unique in its namespace */
+	char *name_space; /* never NULL */
+	struct model_labels labels;
+	char *cgroup;       /* path below the cgroup2 root, with all below it; NULL: not by path */
+	uint64_t cgroup_id; /* the same by id; 0: not by id */
+	char *netns;        /* a name of /run/netns, or an absolute path; NULL: not by that */
+	struct model_cidr *addresses; /* prefixes; a single address has 128 bits */
 	size_t n_addresses;
+	struct model_named_port *ports;
+	size_t n_ports;
+	bool remote; /* on another node: its ingress is decided there */
 	struct place place;
 };
 
 struct model_node {
 	enum sst_splice splice; /* never INHERIT */
 	bool fail_closed;
+	struct model_policy_settings policy;
 };
 
 struct model {
@@ -82,6 +91,10 @@ struct model {
 	size_t n_services;
 	struct model_workload *workloads;
 	size_t n_workloads;
+	struct model_namespace *namespaces; /* of every workload and policy there is one */
+	size_t n_namespaces;
+	struct model_policy *policies;
+	size_t n_policies;
 };
 
 /* An empty model with the defaults of the node; NULL when memory is out. */

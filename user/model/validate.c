@@ -386,7 +386,7 @@ static int check_workload(struct check *check, const struct model_workload *work
 	if (!r)
 		r = check_cgroup(check, workload);
 	for (size_t i = 0; !r && i < workload->n_addresses; i++)
-		r = check_workload_address(check, workload, &workload->addresses[i]);
+		r = check_workload_address(check, workload, &workload->addresses[i].address);
 	if (!workload->cgroup && !workload->n_addresses)
 		complain(check, workload->place,
 			 "workload '%s' has neither 'cgroup' nor 'addresses', expected one of them",

@@ -78,7 +78,7 @@ struct sst_addr *yaml_read_addresses(struct tree *tree, yaml_node_t *node, size_
 
 /* ---- workloads ------------------------------------------------------------------- */
 
-static void read_labels(struct tree *tree, const yaml_node_t *node, struct model_workload *workload)
+static void read_labels(struct tree *tree, const yaml_node_t *node, struct model_labels *labels)
 {
 	size_t n;
 
@@ -89,13 +89,13 @@ static void read_labels(struct tree *tree, const yaml_node_t *node, struct model
 		return;
 	}
 	n = tree_pairs(node);
-	workload->labels = tree_array(tree, n, sizeof(*workload->labels));
-	workload->n_labels = workload->labels ? n : 0;
-	for (size_t i = 0; i < workload->n_labels; i++) {
+	labels->items = tree_array(tree, n, sizeof(*labels->items));
+	labels->n = labels->items ? n : 0;
+	for (size_t i = 0; i < labels->n; i++) {
 		yaml_node_t *key, *value;
 
 		tree_pair(tree, node, i, &key, &value);
-		workload->labels[i] = (struct model_label){
+		labels->items[i] = (struct model_label){
 			.key = tree_name(tree, key, "a label", 1, LABEL_KEY_MAX),
 			.value = tree_name(tree, value, "a label's value", 0, LABEL_VALUE_MAX),
 		};
@@ -138,6 +138,18 @@ static char *read_cgroup(struct tree *tree, const yaml_node_t *node)
 	return NULL;
 }
 
+static void read_prefixes(struct tree *tree, yaml_node_t *node, struct model_workload *workload)
+{
+	size_t n;
+	_cleanup_free_ struct sst_addr *addresses = yaml_read_addresses(tree, node, &n);
+
+	workload->addresses = tree_array(tree, n, sizeof(*workload->addresses));
+	workload->n_addresses = workload->addresses ? n : 0;
+	for (size_t i = 0; i < workload->n_addresses; i++)
+		workload->addresses[i] =
+			(struct model_cidr){ .address = addresses[i], .bits = 128 };
+}
+
 static void read_workload(struct tree *tree, const yaml_node_t *node,
 			  struct model_workload *workload)
 {
@@ -148,10 +160,11 @@ static void read_workload(struct tree *tree, const yaml_node_t *node,
 		return;
 	workload->name = tree_name(tree, tree_need(tree, node, "a workload", "name"),
 				   "a workload name", 1, SST_NAME_MAX - 1);
-	read_labels(tree, tree_get(tree, node, "labels"), workload);
+	read_labels(tree, tree_get(tree, node, "labels"), &workload->labels);
+	workload->name_space = tree_copy(tree, MODEL_DEFAULT_NAMESPACE);
 	workload->cgroup = read_cgroup(tree, tree_get(tree, node, "cgroup"));
 	if (tree_list(tree, addresses, "addresses"))
-		workload->addresses = yaml_read_addresses(tree, addresses, &workload->n_addresses);
+		read_prefixes(tree, addresses, workload);
 }
 
 static void read_workloads(struct reader *reader, yaml_node_t *list)

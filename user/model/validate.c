@@ -41,13 +41,16 @@ static unsigned count_problems(const struct check *check)
 	return check->problems->count + check->problems->more;
 }
 
-#define WHERE_MAX 24
+#define WHERE_MAX 256
 
-/* " at line 7", or nothing when a source knows no lines. Returns buf. */
+/* " at line 7", or nothing when a source knows no lines. With several files " at b.yaml:7".
+ * Returns buf. */
 static const char *where(struct place place, char *buf)
 {
 	buf[0] = '\0';
-	if (place.line)
+	if (place.line && place.file)
+		snprintf(buf, WHERE_MAX, " at %s:%u", place.file, place.line);
+	else if (place.line)
 		snprintf(buf, WHERE_MAX, " at line %u", place.line);
 	return buf;
 }

@@ -8,6 +8,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
+#include "core/text.h"
 #include "source/yaml_schema.h"
 
 #define CGROUP_MAX      4095
@@ -155,7 +156,7 @@ static void read_workload(struct tree *tree, const yaml_node_t *node,
 {
 	yaml_node_t *addresses = tree_get(tree, node, "addresses");
 
-	workload->place = tree_place(node);
+	workload->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a workload", workload_keys))
 		return;
 	workload->name = tree_name(tree, tree_need(tree, node, "a workload", "name"),
@@ -199,16 +200,51 @@ static void read_node(struct tree *tree, const yaml_node_t *node, struct model_n
 		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
 }
 
+/* There is one node, so there is one of these in all files. */
 static void read_configuration(struct reader *reader)
 {
 	struct tree *tree = reader->tree;
 	yaml_node_t *root = tree_root(tree);
+	const struct place *first = &reader->configuration;
 
+	if (first->line) {
+		tree_complain(tree, root,
+			      "found a second configuration of the node, the first is at %s%s%u",
+			      first->file ? first->file : "line ", first->file ? ":" : "",
+			      first->line);
+		return;
+	}
+	reader->configuration = tree_place(tree, root);
 	if (!tree_mapping(tree, root, "the configuration", file_keys))
 		return;
 	read_node(tree, tree_get(tree, root, "node"), &reader->model->node);
 	read_workloads(reader, tree_get(tree, root, "workloads"));
 	yaml_read_services(reader, tree_get(tree, root, "services"));
+}
+
+/* ---- documents and files ----------------------------------------------------------- */
+
+static void read_document(struct reader *reader)
+{
+	read_configuration(reader);
+}
+
+static int read_documents(struct reader *reader, const char *text, size_t size)
+{
+	struct tree *tree = reader->tree;
+	int r = tree_open(tree, text, size);
+	bool any = false;
+
+	while (!r && (r = tree_next(tree)) > 0) {
+		any = true;
+		read_document(reader);
+		r = tree->no_memory ? -ENOMEM : 0;
+	}
+	if (r || any)
+		return r;
+	problems_add(reader->problems, tree->source, (struct place){ 0 },
+		     "found an empty file, expected a configuration");
+	return -EINVAL;
 }
 
 static int refuse_size(const char *name, struct problems *problems)
@@ -218,33 +254,23 @@ static int refuse_size(const char *name, struct problems *problems)
 	return -EINVAL;
 }
 
-int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
-		   struct model **ret)
+/* file is what places are to name, NULL when there is only one. */
+static int read_text(struct reader *reader, const char *name, const char *file, const char *text,
+		     size_t size)
 {
-	_cleanup_model_ struct model *model = model_new(name);
-	_cleanup_model_ struct model *scraps = model_new(name);
-	_cleanup_tree_ struct tree tree = { .source = name, .problems = problems };
-	struct reader reader = { .tree = &tree, .model = model, .scraps = scraps };
-	unsigned before = tree_problems(&tree);
+	_cleanup_tree_ struct tree tree = {
+		.source = name,
+		.file = file,
+		.problems = reader->problems,
+	};
 	int r;
 
-	if (!model || !scraps)
-		return -ENOMEM;
 	if (size > YAML_SIZE_MAX)
-		return refuse_size(name, problems);
-	r = tree_load(&tree, text, size);
-	if (r)
-		return r;
-	read_configuration(&reader);
-	if (tree.no_memory)
-		return -ENOMEM;
-	r = model_validate(model, problems);
-	if (r)
-		return r;
-	if (tree_problems(&tree) != before)
-		return -EINVAL;
-	*ret = TAKE_PTR(model);
-	return 0;
+		return refuse_size(name, reader->problems);
+	reader->tree = &tree;
+	r = read_documents(reader, text, size);
+	reader->tree = NULL;
+	return r;
 }
 
 /* Reads to the end, also from a pipe, or until it is more than a file may have. */
@@ -273,14 +299,114 @@ static int read_all(const char *path, char **ret, size_t *ret_size)
 	return 0;
 }
 
-int yaml_load_file(const char *path, struct problems *problems, struct model **ret)
+static int read_file(struct reader *reader, const char *path, const char *file)
 {
 	_cleanup_free_ char *text = NULL;
 	size_t size = 0;
 	int r = read_all(path, &text, &size);
 
 	if (!r)
-		return yaml_load_text(path, text, size, problems, ret);
-	problems_add(problems, path, (struct place){ 0 }, "cannot read: %s", strerror(-r));
+		return read_text(reader, path, file, text, size);
+	problems_add(reader->problems, path, (struct place){ 0 }, "cannot read: %s", strerror(-r));
 	return r;
+}
+
+/* ---- the whole --------------------------------------------------------------------- */
+
+static unsigned count_problems(const struct reader *reader)
+{
+	return reader->problems->count + reader->problems->more;
+}
+
+static int begin(struct reader *reader, const char *source, struct problems *problems)
+{
+	reader->problems = problems;
+	reader->n_before = count_problems(reader);
+	reader->model = model_new(source);
+	reader->scraps = model_new(source);
+	return reader->model && reader->scraps ? 0 : -ENOMEM;
+}
+
+static void end(struct reader *reader)
+{
+	model_free(reader->model);
+	model_free(reader->scraps);
+}
+
+static int finish(struct reader *reader, struct model **ret)
+{
+	int r = model_validate(reader->model, reader->problems);
+
+	if (r)
+		return r;
+	if (count_problems(reader) != reader->n_before)
+		return -EINVAL;
+	*ret = TAKE_PTR(reader->model);
+	return 0;
+}
+
+int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
+		   struct model **ret)
+{
+	_cleanup_(end) struct reader reader = { 0 };
+	int r = begin(&reader, name, problems);
+
+	if (!r)
+		r = read_text(&reader, name, NULL, text, size);
+	return r ? r : finish(&reader, ret);
+}
+
+/* Places refer to the names for as long as there is the model. */
+static int name_files(struct model *model, const char *const *paths, size_t n)
+{
+	model->files = calloc(n, sizeof(*model->files));
+	if (!model->files)
+		return -ENOMEM;
+	for (; model->n_files < n; model->n_files++) {
+		model->files[model->n_files] = strdup(paths[model->n_files]);
+		if (!model->files[model->n_files])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* All of them, so that all there is to tell is told at once. */
+static int read_files(struct reader *reader, const char *const *paths, size_t n)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *file = n > 1 ? reader->model->files[i] : NULL;
+		int r = read_file(reader, paths[i], file);
+
+		if (r == -ENOMEM)
+			return r;
+		if (!ret)
+			ret = r;
+	}
+	return ret;
+}
+
+int yaml_load_files(const char *const *paths, size_t n, struct problems *problems,
+		    struct model **ret)
+{
+	_cleanup_(end) struct reader reader = { 0 };
+	_cleanup_text_ struct text source = { 0 };
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		text_add(&source, "%s%s", i ? ", " : "", paths[i]);
+	if (source.error)
+		return source.error;
+	r = begin(&reader, text_string(&source), problems);
+	if (!r && n > 1)
+		r = name_files(reader.model, paths, n);
+	if (!r)
+		r = read_files(&reader, paths, n);
+	return r ? r : finish(&reader, ret);
+}
+
+int yaml_load_file(const char *path, struct problems *problems, struct model **ret)
+{
+	return yaml_load_files(&path, 1, problems, ret);
 }

@@ -7,14 +7,17 @@
 #include "source/yaml_tree.h"
 
 struct reader {
-	struct tree *tree;
+	struct tree *tree; /* of the file that is read */
+	struct problems *problems;
+	unsigned n_before; /* problems that were there when reading began */
 	struct model *model;
 	/*
 	 * Owns the services and workloads that have problems of their own. They are
 	 * kept from model_validate(), which would complain of what is only missing.
 	 */
 	struct model *scraps;
-	size_t n_endpoints; /* so far, of YAML_ENDPOINTS_MAX */
+	size_t n_endpoints;         /* so far, of YAML_ENDPOINTS_MAX */
+	struct place configuration; /* of the one document of ours, when there was one */
 };
 
 extern const struct tree_word yaml_splice_words[];

@@ -327,9 +327,10 @@ static void test_syntax(void **unused UNUSED)
 	static const struct refusal refusals[] = {
 		{ "", " found an empty file, expected a configuration" },
 		{ "# only a comment\n", " found an empty file, expected a configuration" },
-		{ "---\n", "2:1: found nothing, expected a mapping (the configuration)" },
+		{ "---\n", " found an empty file, expected a configuration" },
+		{ "---\n[]\n", "2:1: found a list, expected a mapping (the configuration)" },
 		{ "services: []\n---\nservices: []\n",
-		  "3:1: found a second document, expected exactly one" },
+		  "3:1: found a second configuration of the node, the first is at line 1" },
 		{ "services:\n  - { name: web\n",
 		  "3:1: not valid YAML: did not find expected ',' or '}' "
 		  "(while parsing a flow mapping at line 2)" },

@@ -85,7 +85,9 @@ struct model_node {
 };
 
 struct model {
-	char *source; /* the file's name, for messages */
+	char *source; /* the file's name, or all of them, for messages */
+	char **files; /* of a model of several: their names, which its places refer to */
+	size_t n_files;
 	struct model_node node;
 	struct model_service *services;
 	size_t n_services;

@@ -18,7 +18,9 @@ static unsigned count_problems(const struct check *check)
 const char *check_where(struct place place, char buf[WHERE_MAX])
 {
 	buf[0] = '\0';
-	if (place.line)
+	if (place.line && place.file)
+		snprintf(buf, WHERE_MAX, " at %s:%u", place.file, place.line);
+	else if (place.line)
 		snprintf(buf, WHERE_MAX, " at line %u", place.line);
 	return buf;
 }

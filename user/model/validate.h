@@ -33,9 +33,10 @@ struct check {
 #define complain(check, place, ...) \
 	problems_add((check)->problems, (check)->model->source, place, __VA_ARGS__)
 
-#define WHERE_MAX 24
+#define WHERE_MAX 256
 
-/* " at line 7", or nothing when a source knows no lines. Returns buf. */
+/* " at line 7", or nothing when a source knows no lines. With several files " at b.yaml:7".
+ * Returns buf. */
 const char *check_where(struct place place, char buf[WHERE_MAX]);
 
 /* Complains of an address by which nobody can be reached. */

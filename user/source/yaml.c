@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration file: reading it, and the schema of its top and of the node. */
+/* The configuration file: reading it, and the schema of its top. */
 #include "source/yaml.h"
 
 #include <errno.h>
@@ -8,93 +8,60 @@
 #include <sys/stat.h>
 
 #include "core/cleanup.h"
+#include "core/text.h"
 #include "source/yaml_schema.h"
 
 static const struct tree_key file_keys[] = {
 	{ "node" }, { "namespaces" }, { "workloads" }, { "services" }, { "policies" }, { NULL },
 };
 
-static const struct tree_key node_keys[] = { { "fail" }, { "splice" }, { "policy" }, { NULL } };
-
-static const struct tree_key settings_keys[] = {
-	{ "default" }, { "host" },   { "probes" }, { "nodes" },
-	{ "denied" },  { "remote" }, { "revoke" }, { NULL },
-};
-
-static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
-
-/* ---- the node -------------------------------------------------------------------- */
-
-static void read_host(struct tree *tree, const yaml_node_t *node, struct model_policy_settings *ret)
-{
-	static const struct tree_word words[] = {
-		{ "allow", MODEL_HOST_ALLOW },
-		{ "probes", MODEL_HOST_PROBES },
-		{ "policy", MODEL_HOST_POLICY },
-		{ NULL },
-	};
-	const yaml_node_t *host = tree_get(tree, node, "host");
-	const yaml_node_t *probes = tree_get(tree, node, "probes");
-
-	ret->host = tree_word(tree, host, words, ret->host);
-	ret->probes_cgroup = yaml_read_cgroup(tree, probes);
-	if (ret->host == MODEL_HOST_PROBES && !probes)
-		tree_complain(tree, host,
-			      "found 'probes' as the host's traffic, expected the key "
-			      "'probes' to tell their cgroup");
-}
-
-static void read_settings(struct tree *tree, const yaml_node_t *node,
-			  struct model_policy_settings *ret)
-{
-	static const struct tree_word defaults[] = { { "allow", false },
-						     { "deny", true },
-						     { NULL } };
-	static const struct tree_word denied[] = { { "eperm", false },
-						   { "refused", true },
-						   { NULL } };
-	static const struct tree_word remote[] = { { "drop", false },
-						   { "answer", true },
-						   { NULL } };
-	static const struct tree_word revoke[] = { { "on", true }, { "off", false }, { NULL } };
-
-	if (!tree_mapping(tree, node, "the node's policy", settings_keys))
-		return;
-	ret->default_deny =
-		tree_word(tree, tree_get(tree, node, "default"), defaults, ret->default_deny);
-	read_host(tree, node, ret);
-	ret->nodes = yaml_read_cidrs(tree, tree_get(tree, node, "nodes"), "networks",
-				     YAML_ENTRIES_MAX, &ret->n_nodes);
-	ret->refused = tree_word(tree, tree_get(tree, node, "denied"), denied, ret->refused);
-	ret->answer = tree_word(tree, tree_get(tree, node, "remote"), remote, ret->answer);
-	ret->revoke = tree_word(tree, tree_get(tree, node, "revoke"), revoke, ret->revoke);
-}
-
-static void read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret)
-{
-	if (!tree_mapping(tree, node, "the node", node_keys))
-		return;
-	ret->fail_closed =
-		tree_word(tree, tree_get(tree, node, "fail"), fail_words, ret->fail_closed);
-	ret->splice =
-		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
-	read_settings(tree, tree_get(tree, node, "policy"), &ret->policy);
-}
-
-/* ---- the file -------------------------------------------------------------------- */
-
+/* There is one node, so there is one of these in all files. */
 static void read_configuration(struct reader *reader)
 {
 	struct tree *tree = reader->tree;
 	yaml_node_t *root = tree_root(tree);
+	const struct place *first = &reader->configuration;
 
+	if (first->line) {
+		tree_complain(tree, root,
+			      "found a second configuration of the node, the first is at %s%s%u",
+			      first->file ? first->file : "line ", first->file ? ":" : "",
+			      first->line);
+		return;
+	}
+	reader->configuration = tree_place(tree, root);
 	if (!tree_mapping(tree, root, "the configuration", file_keys))
 		return;
-	read_node(tree, tree_get(tree, root, "node"), &reader->model->node);
+	yaml_read_node(tree, tree_get(tree, root, "node"), &reader->model->node);
 	yaml_read_namespaces(reader, tree_get(tree, root, "namespaces"));
 	yaml_read_workloads(reader, tree_get(tree, root, "workloads"));
 	yaml_read_services(reader, tree_get(tree, root, "services"));
 	yaml_read_policies(reader, tree_get(tree, root, "policies"));
+}
+
+/* ---- documents and files ----------------------------------------------------------- */
+
+static void read_document(struct reader *reader)
+{
+	read_configuration(reader);
+}
+
+static int read_documents(struct reader *reader, const char *text, size_t size)
+{
+	struct tree *tree = reader->tree;
+	int r = tree_open(tree, text, size);
+	bool any = false;
+
+	while (!r && (r = tree_next(tree)) > 0) {
+		any = true;
+		read_document(reader);
+		r = tree->no_memory ? -ENOMEM : 0;
+	}
+	if (r || any)
+		return r;
+	problems_add(reader->problems, tree->source, (struct place){ 0 },
+		     "found an empty file, expected a configuration");
+	return -EINVAL;
 }
 
 static int refuse_size(const char *name, struct problems *problems)
@@ -104,62 +71,46 @@ static int refuse_size(const char *name, struct problems *problems)
 	return -EINVAL;
 }
 
-int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
-		   struct model **ret)
+/* file is what places are to name, NULL when there is only one. */
+static int read_text(struct reader *reader, const char *name, const char *file, const char *text,
+		     size_t size)
 {
-	_cleanup_model_ struct model *model = model_new(name);
-	_cleanup_model_ struct model *scraps = model_new(name);
-	_cleanup_tree_ struct tree tree = { .source = name, .problems = problems };
-	struct reader reader = { .tree = &tree, .model = model, .scraps = scraps };
-	unsigned before = tree_problems(&tree);
+	_cleanup_tree_ struct tree tree = {
+		.source = name,
+		.file = file,
+		.problems = reader->problems,
+	};
 	int r;
 
-	if (!model || !scraps)
-		return -ENOMEM;
 	if (size > YAML_SIZE_MAX)
-		return refuse_size(name, problems);
-	r = tree_load(&tree, text, size);
-	if (r)
-		return r;
-	read_configuration(&reader);
-	if (tree.no_memory)
-		return -ENOMEM;
-	r = model_complete_namespaces(model);
-	if (!r)
-		r = model_validate(model, problems);
-	if (r)
-		return r;
-	if (tree_problems(&tree) != before)
-		return -EINVAL;
-	*ret = TAKE_PTR(model);
-	return 0;
+		return refuse_size(name, reader->problems);
+	reader->tree = &tree;
+	r = read_documents(reader, text, size);
+	reader->tree = NULL;
+	return r;
 }
 
 /*
  * Whoever may write the file rules the node, so root takes no file that others may write. What
  * others run for themselves (`check`) is their own affair, and a pipe is its maker's.
  */
-static int check_trust(const char *path, FILE *file, struct problems *problems)
+static bool is_trusted(const char *path, const struct stat *about, struct problems *problems)
 {
-	struct stat about;
+	bool foreign = about->st_uid != 0, open = about->st_mode & (S_IWGRP | S_IWOTH);
 
-	if (geteuid() != 0)
-		return 0;
-	if (fstat(fileno(file), &about))
-		return -errno;
-	if (!S_ISREG(about.st_mode))
-		return 0;
-	if (about.st_uid != 0)
+	if (geteuid() != 0 || !S_ISREG(about->st_mode))
+		return true;
+	if (foreign)
 		problems_add(problems, path, (struct place){ 0 },
-			     "belongs to user %u, who could change what root makes of it, "
-			     "expected root's: chown root %s",
-			     about.st_uid, path);
-	if (about.st_mode & (S_IWGRP | S_IWOTH))
+			     "found a file of user %u, who could change what root applies, "
+			     "expected one of root: chown root %s",
+			     about->st_uid, path);
+	if (open)
 		problems_add(problems, path, (struct place){ 0 },
-			     "may be written by others (mode %04o), who could change what root "
-			     "makes of it, expected a file of root's alone: chmod go-w %s",
-			     about.st_mode & 07777, path);
-	return about.st_uid != 0 || about.st_mode & (S_IWGRP | S_IWOTH) ? -EINVAL : 0;
+			     "found a file that others may write (mode %04o), who could change "
+			     "what root applies, expected that they may not: chmod go-w %s",
+			     about->st_mode & 07777, path);
+	return !foreign && !open;
 }
 
 /* Reads to the end, also from a pipe, or until it is more than a file may have. */
@@ -185,24 +136,120 @@ static int read_all(FILE *file, char **ret, size_t *ret_size)
 	return 0;
 }
 
-static int read_file(const char *path, struct problems *problems, char **ret, size_t *ret_size)
+static int read_file(struct reader *reader, const char *path, const char *file)
 {
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	int r = file ? check_trust(path, file, problems) : -errno;
+	_cleanup_fclose_ FILE *stream = fopen(path, "re");
+	_cleanup_free_ char *text = NULL;
+	size_t size = 0;
+	struct stat about;
+	int r = stream && !fstat(fileno(stream), &about) ? read_all(stream, &text, &size) : -errno;
 
-	return r ? r : read_all(file, ret, ret_size);
+	if (r)
+		problems_add(reader->problems, path, (struct place){ 0 }, "cannot read: %s",
+			     strerror(-r));
+	else if (!is_trusted(path, &about, reader->problems))
+		r = -EINVAL;
+	return r ? r : read_text(reader, path, file, text, size);
+}
+
+/* ---- the whole --------------------------------------------------------------------- */
+
+static unsigned count_problems(const struct reader *reader)
+{
+	return reader->problems->count + reader->problems->more;
+}
+
+static int begin(struct reader *reader, const char *source, struct problems *problems)
+{
+	reader->problems = problems;
+	reader->n_before = count_problems(reader);
+	reader->model = model_new(source);
+	reader->scraps = model_new(source);
+	return reader->model && reader->scraps ? 0 : -ENOMEM;
+}
+
+static void end(struct reader *reader)
+{
+	model_free(reader->model);
+	model_free(reader->scraps);
+}
+
+static int finish(struct reader *reader, struct model **ret)
+{
+	int r = model_complete_namespaces(reader->model);
+
+	if (!r)
+		r = model_validate(reader->model, reader->problems);
+	if (r)
+		return r;
+	if (count_problems(reader) != reader->n_before)
+		return -EINVAL;
+	*ret = TAKE_PTR(reader->model);
+	return 0;
+}
+
+int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
+		   struct model **ret)
+{
+	_cleanup_(end) struct reader reader = { 0 };
+	int r = begin(&reader, name, problems);
+
+	if (!r)
+		r = read_text(&reader, name, NULL, text, size);
+	return r ? r : finish(&reader, ret);
+}
+
+/* Places refer to the names for as long as there is the model. */
+static int name_files(struct model *model, const char *const *paths, size_t n)
+{
+	model->files = calloc(n, sizeof(*model->files));
+	if (!model->files)
+		return -ENOMEM;
+	for (; model->n_files < n; model->n_files++) {
+		model->files[model->n_files] = strdup(paths[model->n_files]);
+		if (!model->files[model->n_files])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* All of them, so that all there is to tell is told at once. */
+static int read_files(struct reader *reader, const char *const *paths, size_t n)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		const char *file = n > 1 ? reader->model->files[i] : NULL;
+		int r = read_file(reader, paths[i], file);
+
+		if (r == -ENOMEM)
+			return r;
+		if (!ret)
+			ret = r;
+	}
+	return ret;
+}
+
+int yaml_load_files(const char *const *paths, size_t n, struct problems *problems,
+		    struct model **ret)
+{
+	_cleanup_(end) struct reader reader = { 0 };
+	_cleanup_text_ struct text source = { 0 };
+	int r;
+
+	for (size_t i = 0; i < n; i++)
+		text_add(&source, "%s%s", i ? ", " : "", paths[i]);
+	if (source.error)
+		return source.error;
+	r = begin(&reader, text_string(&source), problems);
+	if (!r && n > 1)
+		r = name_files(reader.model, paths, n);
+	if (!r)
+		r = read_files(&reader, paths, n);
+	return r ? r : finish(&reader, ret);
 }
 
 int yaml_load_file(const char *path, struct problems *problems, struct model **ret)
 {
-	_cleanup_free_ char *text = NULL;
-	unsigned before = problems->count + problems->more;
-	size_t size = 0;
-	int r = read_file(path, problems, &text, &size);
-
-	if (!r)
-		return yaml_load_text(path, text, size, problems, ret);
-	if (problems->count + problems->more == before)
-		problems_add(problems, path, (struct place){ 0 }, "cannot read: %s", strerror(-r));
-	return r;
+	return yaml_load_files(&path, 1, problems, ret);
 }

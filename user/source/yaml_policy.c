@@ -43,7 +43,7 @@ static bool is_long(struct tree *tree, const yaml_node_t *node)
 static void read_requirements(struct tree *tree, const yaml_node_t *node,
 			      struct model_selector *selector)
 {
-	selector->place = tree_place(node);
+	selector->place = tree_place(tree, node);
 	yaml_read_match_labels(tree, tree_get(tree, node, "labels"), selector);
 	yaml_read_expressions(tree, tree_get(tree, node, "expressions"), selector);
 }
@@ -56,7 +56,7 @@ static struct model_selector *read_namespaces(struct tree *tree, const yaml_node
 	if (!selector || !node)
 		return selector;
 	if (!is_long(tree, node)) {
-		selector->place = tree_place(node);
+		selector->place = tree_place(tree, node);
 		yaml_read_match_labels(tree, node, selector);
 	} else if (tree_mapping(tree, node, "a selector", selector_keys)) {
 		read_requirements(tree, node, selector);
@@ -79,7 +79,7 @@ static void read_subject(struct tree *tree, const yaml_node_t *node, struct mode
 			      "which is for its own namespace");
 	if (!node)
 		return;
-	policy->subject.place = tree_place(node);
+	policy->subject.place = tree_place(tree, node);
 	if (!is_long(tree, node))
 		yaml_read_match_labels(tree, node, &policy->subject);
 	else if (tree_mapping(tree, node, "a subject", keys))
@@ -160,7 +160,7 @@ static void read_peers(struct tree *tree, yaml_node_t *list, const char *key, en
 		const yaml_node_t *node = tree_item(tree, list, i);
 		struct model_peer *peer = &rule->peers[i];
 
-		peer->place = tree_place(node);
+		peer->place = tree_place(tree, node);
 		if (tree_get(tree, node, "network"))
 			read_network(tree, node, peer);
 		else if (tree_get(tree, node, "identity"))
@@ -212,7 +212,7 @@ static void read_port_match(struct tree *tree, const yaml_node_t *node,
 	static const struct tree_key keys[] = { { "port" }, { "protocol" }, { NULL } };
 	const yaml_node_t *port = node, *protocol = NULL;
 
-	match->place = tree_place(node);
+	match->place = tree_place(tree, node);
 	match->last = UINT16_MAX;
 	if (node->type == YAML_MAPPING_NODE) {
 		tree_mapping(tree, node, "a rule's port", keys);
@@ -306,7 +306,7 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, enum sst_direc
 	};
 	const char *peers = kinds[direction].peers;
 
-	rule->place = tree_place(node);
+	rule->place = tree_place(tree, node);
 	rule->direction = direction;
 	if (!tree_mapping(tree, node, kinds[direction].what, kinds[direction].keys))
 		return;
@@ -415,7 +415,7 @@ static void read_directions(struct tree *tree, const yaml_node_t *node, struct m
 
 static void read_policy(struct tree *tree, const yaml_node_t *node, struct model_policy *policy)
 {
-	policy->place = tree_place(node);
+	policy->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a policy", policy_keys))
 		return;
 	policy->name = tree_name(tree, tree_need(tree, node, "a policy", "name"), "a policy name",

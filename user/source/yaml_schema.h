@@ -7,7 +7,9 @@
 #include "source/yaml_tree.h"
 
 struct reader {
-	struct tree *tree;
+	struct tree *tree; /* of the file that is read */
+	struct problems *problems;
+	unsigned n_before; /* problems that were there when reading began */
 	struct model *model;
 	/*
 	 * Owns the services, workloads, namespaces and policies that have problems of
@@ -15,7 +17,8 @@ struct reader {
 	 * only missing.
 	 */
 	struct model *scraps;
-	size_t n_endpoints; /* so far, of YAML_ENDPOINTS_MAX */
+	size_t n_endpoints;         /* so far, of YAML_ENDPOINTS_MAX */
+	struct place configuration; /* of the one document of ours, when there was one */
 };
 
 /*
@@ -71,6 +74,7 @@ void yaml_read_expressions(struct tree *tree, yaml_node_t *list, struct model_se
 
 /* ---- parts of a file --------------------------------------------------------------- */
 
+void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret);
 void yaml_read_services(struct reader *reader, yaml_node_t *list);
 void yaml_read_namespaces(struct reader *reader, yaml_node_t *list);
 void yaml_read_workloads(struct reader *reader, yaml_node_t *list);

@@ -51,7 +51,7 @@ static void read_service_addresses(struct tree *tree, yaml_node_t *node,
 	service->address_places =
 		tree_array(tree, service->n_addresses, sizeof(*service->address_places));
 	for (size_t i = 0; service->address_places && i < service->n_addresses; i++)
-		service->address_places[i] = tree_place(tree_item(tree, node, i));
+		service->address_places[i] = tree_place(tree, tree_item(tree, node, i));
 }
 
 /* ---- ports ----------------------------------------------------------------------- */
@@ -73,7 +73,7 @@ static void release_draft(struct draft *draft)
 static void read_port(struct tree *tree, const yaml_node_t *node, const char *what,
 		      struct model_port *port, uint16_t *target)
 {
-	port->place = tree_place(node);
+	port->place = tree_place(tree, node);
 	port->port = yaml_read_port(tree, tree_need(tree, node, what, "port"), 0);
 	port->protocol =
 		tree_word(tree, tree_get(tree, node, "protocol"), protocol_words, IPPROTO_TCP);
@@ -130,7 +130,7 @@ static void read_single_port(struct tree *tree, const yaml_node_t *service, stru
 	if (!make_ports(tree, draft, 1))
 		return;
 	read_port(tree, service, "a service", draft->service->ports, draft->targets);
-	draft->service->ports->place = tree_place(tree_get(tree, service, "port"));
+	draft->service->ports->place = tree_place(tree, tree_get(tree, service, "port"));
 	draft->service->ports->name = tree_copy(tree, "");
 }
 
@@ -214,7 +214,7 @@ static void read_endpoint(struct tree *tree, const yaml_node_t *node, const stru
 			  size_t i)
 {
 	_cleanup_free_ char *zone = NULL;
-	struct model_endpoint common = { .place = tree_place(node) };
+	struct model_endpoint common = { .place = tree_place(tree, node) };
 
 	if (!tree_mapping(tree, node, "an endpoint", endpoint_keys))
 		return;
@@ -314,7 +314,7 @@ static void read_service(struct reader *reader, const yaml_node_t *node,
 	__attribute__((cleanup(release_draft))) struct draft draft = { .service = service };
 	struct tree *tree = reader->tree;
 
-	service->place = tree_place(node);
+	service->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a service", service_keys))
 		return;
 	service->name = tree_name(tree, tree_need(tree, node, "a service", "name"),

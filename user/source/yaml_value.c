@@ -75,7 +75,7 @@ struct model_cidr yaml_read_cidr(struct tree *tree, const yaml_node_t *node)
 {
 	static const char expected[] = "an address, or a network like 10.0.0.0/8";
 	const char *text = tree_text(tree, node, expected);
-	struct model_cidr cidr = { .place = node ? tree_place(node) : (struct place){ 0 } };
+	struct model_cidr cidr = { .place = node ? tree_place(tree, node) : (struct place){ 0 } };
 	char buf[ADDRESS_TEXT_MAX];
 	struct sst_addr masked;
 

@@ -19,7 +19,7 @@ static void read_namespace(struct tree *tree, const yaml_node_t *node,
 {
 	yaml_node_t *name;
 
-	namespace->place = tree_place(node);
+	namespace->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a namespace", namespace_keys))
 		return;
 	name = tree_need(tree, node, "a namespace", "name");
@@ -119,7 +119,7 @@ static void read_keys(struct tree *tree, const yaml_node_t *node, struct model_w
 static void read_workload(struct tree *tree, const yaml_node_t *node,
 			  struct model_workload *workload)
 {
-	workload->place = tree_place(node);
+	workload->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a workload", workload_keys))
 		return;
 	workload->name = tree_name(tree, tree_need(tree, node, "a workload", "name"),

@@ -12,7 +12,10 @@
 /* Endpoints of a file, each counted once for every port of its service. */
 #define YAML_ENDPOINTS_MAX 1000000
 #define YAML_ADDRESSES_MAX 256 /* of a service or a workload */
-#define YAML_PORTS_MAX     256 /* of a service */
+#define YAML_PORTS_MAX     256 /* of a service or a workload */
+#define YAML_LABELS_MAX    256 /* of a workload or a namespace; and expressions of a selector */
+/* Rules of a policy's direction, peers or ports of a rule, values of an expression, ... */
+#define YAML_ENTRIES_MAX   10000
 
 /*
  * All read each document, validate the whole (model_validate) and refuse it whole when

@@ -3,6 +3,7 @@
 #include "source/yaml_tree.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -304,8 +305,8 @@ static bool digits(const char **s, uint64_t *ret)
 	return true;
 }
 
-uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint32_t min,
-		     uint32_t max, uint32_t fallback)
+uint64_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint64_t min,
+		     uint64_t max, uint64_t fallback)
 {
 	const char *s = tree_text(tree, node, what);
 	uint64_t n;
@@ -314,7 +315,7 @@ uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *wha
 		return fallback;
 	if (digits(&s, &n) && !*s && n >= min && n <= max)
 		return n;
-	tree_expected(tree, node, "%s from %u to %u", what, min, max);
+	tree_expected(tree, node, "%s from %" PRIu64 " to %" PRIu64, what, min, max);
 	return fallback;
 }
 

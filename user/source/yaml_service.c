@@ -69,20 +69,15 @@ static void release_draft(struct draft *draft)
 	free(draft->names);
 }
 
-static uint16_t read_port_number(struct tree *tree, const yaml_node_t *node, uint16_t fallback)
-{
-	return tree_number(tree, node, "a port", 1, UINT16_MAX, fallback);
-}
-
 /* node is an entry of `ports`, or the service itself where it has `port`. */
 static void read_port(struct tree *tree, const yaml_node_t *node, const char *what,
 		      struct model_port *port, uint16_t *target)
 {
 	port->place = tree_place(tree, node);
-	port->port = read_port_number(tree, tree_need(tree, node, what, "port"), 0);
+	port->port = yaml_read_port(tree, tree_need(tree, node, what, "port"), 0);
 	port->protocol =
 		tree_word(tree, tree_get(tree, node, "protocol"), protocol_words, IPPROTO_TCP);
-	*target = read_port_number(tree, tree_get(tree, node, "target"), port->port);
+	*target = yaml_read_port(tree, tree_get(tree, node, "target"), port->port);
 }
 
 static void read_ports_entry(struct tree *tree, const yaml_node_t *node, struct model_port *port,
@@ -206,7 +201,7 @@ static uint16_t read_endpoint_port(struct tree *tree, const yaml_node_t *node,
 		own = tree_get(tree, node, "port");
 	if (!own && port->name)
 		own = tree_get(tree, tree_get(tree, node, "ports"), port->name);
-	return read_port_number(tree, own, draft->targets[i]);
+	return yaml_read_port(tree, own, draft->targets[i]);
 }
 
 static char *read_zone(struct tree *tree, const yaml_node_t *node)

@@ -18,8 +18,7 @@
 
 struct place tree_place(const struct tree *tree, const yaml_node_t *node)
 {
-	return (struct place){ node->start_mark.line + 1, node->start_mark.column + 1,
-			       tree->file };
+	return (struct place){ node->start_mark.line + 1, node->start_mark.column + 1, tree->file };
 }
 
 unsigned tree_problems(const struct tree *tree)

@@ -117,9 +117,9 @@ char *tree_name(struct tree *tree, const yaml_node_t *node, const char *what, si
 /* A copy of s, or NULL with no_memory set. */
 char *tree_copy(struct tree *tree, const char *s);
 
-/* what is "a port": "expected a port from 1 to 65535". */
-uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint32_t min,
-		     uint32_t max, uint32_t fallback);
+/* what is "a port": "expected a port from 1 to 65535". max is below UINT64_MAX. */
+uint64_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint64_t min,
+		     uint64_t max, uint64_t fallback);
 
 /* Seconds, or a number with one of the units s, m, h. */
 uint32_t tree_duration(struct tree *tree, const yaml_node_t *node, uint32_t min, uint32_t max,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration file: reading it, and the schema of its top. */
+/* Reading files and their documents, and the schema of the configuration's top. */
 #include "source/yaml.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/text.h"
+#include "source/manifest.h"
 #include "source/yaml_schema.h"
 
 static const struct tree_key file_keys[] = {
@@ -43,7 +44,12 @@ static void read_configuration(struct reader *reader)
 
 static void read_document(struct reader *reader)
 {
-	read_configuration(reader);
+	yaml_node_t *root = tree_root(reader->tree);
+
+	if (manifest_is(reader->tree, root))
+		manifest_read(reader, root);
+	else
+		read_configuration(reader);
 }
 
 static int read_documents(struct reader *reader, const char *text, size_t size)

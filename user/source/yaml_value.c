@@ -24,9 +24,16 @@ const struct tree_word yaml_splice_words[] = {
 
 void *yaml_grow(struct tree *tree, void *array, size_t used, size_t more, size_t size)
 {
-	void *grown = more ? reallocarray(array, used + more, size) : array;
+	size_t room = 1;
+	void *grown;
 
-	if (more && !grown) {
+	if (!more)
+		return array;
+	/* powers of two: most times it has the size already and is not copied */
+	while (room < used + more)
+		room *= 2;
+	grown = reallocarray(array, room, size);
+	if (!grown) {
 		tree->no_memory = true;
 		return array;
 	}

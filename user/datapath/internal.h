@@ -41,7 +41,12 @@
 	X(errands)        \
 	X(capture)        \
 	X(captured)       \
-	X(messages)
+	X(messages)       \
+	X(policy)         \
+	X(rule_stats)     \
+	X(callers)        \
+	X(datagrams)      \
+	X(cgroups)
 
 #define X(name) MAP_##name,
 enum map_index { DATAPATH_MAPS(X) MAP_MAX };

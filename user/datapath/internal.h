@@ -46,6 +46,7 @@
 	X(rule_stats)     \
 	X(callers)        \
 	X(datagrams)      \
+	X(answers)        \
 	X(cgroups)
 
 #define X(name) MAP_##name,
@@ -81,6 +82,7 @@ enum hook_index {
 	HOOK_SKMSG,
 	HOOK_LIST,
 	HOOK_LEAVERS,
+	HOOK_REVOKE,
 	HOOK_SWEEP,
 	HOOK_ADOPT,
 	HOOK_STOP,

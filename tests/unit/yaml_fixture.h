@@ -21,6 +21,13 @@
 
 #define UNUSED __attribute__((unused))
 
+/* Long names, and what is told of names. */
+#define TEN      "aaaaaaaaaa"
+#define SIXTY    TEN TEN TEN TEN TEN TEN
+#define NAME_127 SIXTY SIXTY "aaaaaaa"
+#define NAME_EXPECTED(what, min, max) \
+	"expected " what " (" min " to " max " characters of A-Z a-z 0-9 . _ / -)"
+
 static inline int load(const char *text, struct problems *problems, struct model **ret)
 {
 	return yaml_load_text("t.yaml", text, strlen(text), problems, ret);

@@ -60,3 +60,14 @@ const char *direction_name(uint8_t direction)
 
 	return NAME_OF(names, direction);
 }
+
+const char *action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[SST_ACTION_ALLOW] = "allow",
+		[SST_ACTION_DENY] = "deny",
+		[SST_ACTION_PASS] = "pass",
+	};
+
+	return NAME_OF(names, action);
+}

@@ -120,9 +120,12 @@ static void read_workloads(struct tree *tree, const yaml_node_t *node, enum sst_
 			   struct model_peer *peer)
 {
 	static const struct tree_key keys[] = {
-		{ "labels" },   { "expressions" },
-		{ "network" },  { "except", "found 'except' without 'network', expected both" },
-		{ "identity" }, { "namespaces" },
+		{ "labels" },
+		{ "expressions" },
+		{ "namespaces" },
+		{ "network" },
+		{ "except", "found 'except' without 'network', expected both" },
+		{ "identity" },
 		{ NULL },
 	};
 	const yaml_node_t *namespaces = tree_get(tree, node, "namespaces");
@@ -403,7 +406,7 @@ static void read_directions(struct tree *tree, const yaml_node_t *node, struct m
 		if (!rules)
 			continue;
 		any = true;
-		if (network && !isolate)
+		if (network)
 			policy->isolates[word->value] = true;
 		read_rules(tree, rules, word->value, policy);
 	}

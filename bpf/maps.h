@@ -296,6 +296,14 @@ SST_MAP struct datagrams_map {
 	__type(value, struct sst_datagram);
 } datagrams SEC(".maps");
 
+/* Denied clients, to be answered when they try again. K only; likewise. */
+SST_MAP struct answers_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct sst_answer_key);
+	__type(value, __u64);
+} answers SEC(".maps");
+
 /* Workloads of cgroups by the cgroup's id, found once a set. K only; likewise. */
 SST_MAP struct cgroups_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -46,6 +46,7 @@
 	X(rule_stats)     \
 	X(callers)        \
 	X(datagrams)      \
+	X(answers)        \
 	X(cgroups)
 
 #define X(name) MAP_##name,

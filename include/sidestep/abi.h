@@ -178,7 +178,7 @@ struct sst_meta {
 	__u32 next_identity;
 	__u32 next_workload;
 	__u32 next_rule;
-	__u32 pad;
+	__u32 next_set; /* generation of the next policy set */
 	__u64 cgroup_id; /* the cgroup the programs are attached to */
 	char cgroup[256];
 	char version[32]; /* of the binary that loaded last */

@@ -1191,6 +1191,58 @@ static void test_flags(void **state)
 							       SST_POLICY_INGRESS);
 }
 
+static bool is_selected(const struct policy_set *set, const char *name)
+{
+	return policy_identity(set, find_identity(set, name))->is_selected;
+}
+
+static void test_who_is_selected(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	struct model_policy *admin = add_admin(model, "admin", 1, "app=seen");
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+
+	(void)state;
+	add_workload(model, "shop", "seen", "app=seen", "", "");
+	add_workload(model, "shop", "tried", "app=tried", "", "");
+	add_rule(admin, SST_EGRESS, SST_ACTION_ALLOW, NULL, "1");
+	admin = add_admin(model, "shadow", 1, "app=tried");
+	add_rule(admin, SST_EGRESS, SST_ACTION_DENY, NULL, "1")->shadow = true;
+	set = compile(model);
+	assert_true(is_selected(&set, "shop/db"));
+	assert_true(is_selected(&set, "shop/seen"));
+	assert_false(is_selected(&set, "shop/web"));
+	assert_false(is_selected(&set, "shop/tried"));
+	assert_false(is_selected(&set, "host"));
+}
+
+/* A workload with one address of a family tells which networks hold it. */
+static void test_networks_of_workloads(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	_cleanup_policy_set_ struct policy_set set = { 0 }, without = { 0 };
+	const struct sst_policy_workload *workload;
+
+	(void)state;
+	add_workload(model, "shop", "two", "", "10.1.1.1,10.1.1.2,fd00::1", "");
+	add_workload(model, "shop", "wide", "", "10.1.2.0/24", "");
+	without = compile(model);
+	assert_false(policy_head(&without)->flags & SST_POLICY_INGRESS_NETWORKS);
+	add_rule(&model->policies[0], SST_INGRESS, SST_ACTION_ALLOW, "net 10.1.0.7;net fd00::/16",
+		 NULL);
+	set = compile(model);
+	assert_true(policy_head(&set)->flags & SST_POLICY_INGRESS_NETWORKS);
+	workload = policy_workload_by_id(&set, workload_id(&set, "db"));
+	assert_int_not_equal(workload->network[0], 0);
+	assert_int_equal(workload->network[0], locate(&set, "10.1.0.7").network);
+	assert_int_equal(workload->network[1], SST_NETWORK_UNKNOWN);
+	workload = policy_workload_by_id(&set, workload_id(&set, "two"));
+	assert_int_equal(workload->network[0], SST_NETWORK_UNKNOWN);
+	assert_int_equal(workload->network[1], locate(&set, "fd00::1").network);
+	workload = policy_workload_by_id(&set, workload_id(&set, "wide"));
+	assert_int_equal(workload->network[0], SST_NETWORK_UNKNOWN);
+}
+
 /* What the compiler makes passes the check of what comes from elsewhere. */
 static void test_sets_are_sound(void **state)
 {
@@ -1256,6 +1308,8 @@ int main(void)
 		cmocka_unit_test(test_identities),
 		cmocka_unit_test(test_summaries),
 		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_who_is_selected),
+		cmocka_unit_test(test_networks_of_workloads),
 		cmocka_unit_test(test_sets_are_sound),
 	};
 

@@ -128,6 +128,7 @@ static void test_sizes(void **state)
 /* Statements that break a sound set, with what they break. */
 #define BREAKS(X)                                                                        \
 	X(head->format++)                                                                \
+	X(head->generation = 0)                                                          \
 	X(head->blocks--)                                                                \
 	X(head->ports = head->blocks - 1)                                                \
 	X(head->pages = head->blocks)                                                    \
@@ -155,7 +156,7 @@ static void test_sizes(void **state)
 	X(head->direction[1].row_blocks = 2)                                             \
 	X(head->direction[1].network_first = head->direction[1].n_rules + 1)             \
 	X(head->direction[1].rules = head->blocks)                                       \
-	X(head->direction[1].enforced = head->blocks)                                    \
+	X(head->direction[1].masks = head->blocks - 3)                                   \
 	X(head->direction[0].rows[SST_FIELD_SUBJECT] = head->blocks - 1)                 \
 	X(head->direction[0].rows[SST_FIELD_PEER] = head->blocks)                        \
 	X(head->direction[1].rows[SST_FIELD_NETWORK] = head->blocks)                     \
@@ -184,6 +185,8 @@ static void test_sizes(void **state)
 	X(workloads[1].identity = head->n_identities)                                    \
 	X(workloads[1].name = head->text_bytes)                                          \
 	X(workloads[1].how = head->text_bytes)                                           \
+	X(workloads[1].network[0] = head->blocks)                                        \
+	X(workloads[1].network[1] = ~0U - 1)                                             \
 	X(infos[1].id = infos[0].id)                                                     \
 	X(infos[0].id = 0)                                                               \
 	X(infos[0].direction = 2)                                                        \

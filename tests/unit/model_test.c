@@ -99,17 +99,32 @@ static struct model_service *add_simple(struct model *model, const char *name, c
 	return service;
 }
 
+static struct model_cidr prefix(const char *text, struct place place)
+{
+	struct model_cidr ret = { .place = place };
+
+	assert_int_equal(address_parse_prefix(text, &ret.address, &ret.bits), 0);
+	return ret;
+}
+
+static void add_prefix(struct model_workload *workload, const char *text)
+{
+	struct place place = { workload->place.line, 10 + workload->n_addresses };
+
+	*GROW(workload->addresses, workload->n_addresses) = prefix(text, place);
+}
+
 static struct model_workload *add_workload(struct model *model, const char *name,
 					   const char *cgroup, const char *text)
 {
 	struct model_workload *workload = GROW(model->workloads, model->n_workloads);
 
 	workload->name = strdup(name);
+	workload->name_space = strdup(MODEL_DEFAULT_NAMESPACE);
 	workload->cgroup = cgroup ? strdup(cgroup) : NULL;
 	workload->place = (struct place){ model->n_workloads, 1 };
 	if (text)
-		*GROW(workload->addresses, workload->n_addresses) =
-			(struct model_cidr){ .address = address(text), .bits = 128 };
+		add_prefix(workload, text);
 	return workload;
 }
 
@@ -341,19 +356,17 @@ static void test_workloads(void **unused UNUSED)
 	add_workload(model, "c", NULL, NULL);
 	add_workload(model, "d", "/a", "10.1.0.1");
 	e = add_workload(model, "e", NULL, "10.1.0.5");
-	*GROW(e->addresses, e->n_addresses) =
-		(struct model_cidr){ .address = address("10.1.0.5"), .bits = 128 };
-	*GROW(e->addresses, e->n_addresses) =
-		(struct model_cidr){ .address = address("::"), .bits = 128 };
+	add_prefix(e, "10.1.0.5");
+	add_prefix(e, "::");
 	check(model,
-	      "test:2:1: workload name 'a' is used twice, first at line 1\n"
-	      "test:3:1: workload 'c' has neither 'cgroup' nor 'addresses', "
-	      "expected one of them\n"
+	      "test:2:1: workload name 'a' is used twice in namespace 'default', first at line 1\n"
+	      "test:3:1: workload 'c' has none of 'cgroup', 'cgroup-id', 'netns' and 'addresses', "
+	      "expected at least one of them\n"
 	      "test:4:1: cgroup /a of workload 'd' is already that of workload 'a' at line 1\n"
-	      "test:4:1: address 10.1.0.1 of workload 'd' is already that of workload 'a' "
+	      "test:4:10: address 10.1.0.1 of workload 'd' is already that of workload 'a' "
 	      "at line 1\n"
-	      "test:5:1: address 10.1.0.5 is listed twice in workload 'e'\n"
-	      "test:5:1: workload address :: is unspecified, expected a unicast address");
+	      "test:5:11: address 10.1.0.5 is listed twice in workload 'e'\n"
+	      "test:5:12: workload address :: is unspecified, expected a unicast address");
 }
 
 static void test_seen(void **unused UNUSED)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration's own words for what abi.h and policy.h number. A number without one
- * is "?". */
+/* The configuration's own words for what abi.h and policy.h number. A number without one is "?". */
 #ifndef SIDESTEP_MODEL_WORDS_H
 #define SIDESTEP_MODEL_WORDS_H
 

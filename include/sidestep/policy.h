@@ -112,9 +112,9 @@ struct sst_policy_head {
 	__u32 n_intervals;
 	__u32 keys;       /* struct sst_policy_key, a hash table */
 	__u32 key_mask;   /* its size less one; a power of two */
-	__u32 identities; /* struct sst_policy_identity, by index */
+	__u32 identities; /* struct sst_policy_identity, by index; sorted by id */
 	__u32 n_identities;
-	__u32 workloads; /* struct sst_policy_workload, by index; 0 is nobody */
+	__u32 workloads; /* struct sst_policy_workload, by index; sorted by id; 0 is nobody */
 	__u32 n_workloads;
 	/* For people; the kernel half never looks there. */
 	__u32 infos; /* struct sst_policy_info, sorted by id */
@@ -216,12 +216,13 @@ static __always_inline const void *sst_policy_block(sst_policy_set *set, __u32 n
 }
 #define SST_PURE static __always_inline
 #else
-typedef struct sst_policy_memory {
+struct sst_policy_memory {
 	const unsigned char *base; /* 8-aligned */
 	__u32 blocks;
-} sst_policy_set;
+};
+typedef const struct sst_policy_memory sst_policy_set;
 
-static inline const void *sst_policy_block(const sst_policy_set *set, __u32 n)
+static inline const void *sst_policy_block(sst_policy_set *set, __u32 n)
 {
 	return n < set->blocks ? set->base + (unsigned long)n * SST_BLOCK_BYTES : 0;
 }

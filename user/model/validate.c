@@ -308,7 +308,7 @@ int model_validate(const struct model *model, struct problems *problems)
 		.problems = problems,
 	};
 	unsigned before = count_problems(&check);
-	int r = check_nodes(&check);
+	int r = check_node(&check);
 
 	for (size_t i = 0; !r && i < model->n_namespaces; i++)
 		r = check_namespace(&check, &model->namespaces[i]);

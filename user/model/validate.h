@@ -43,7 +43,7 @@ const char *check_where(struct place place, char buf[WHERE_MAX]);
 void check_reachable(struct check *check, const char *whose, const struct sst_addr *address,
 		     struct place place);
 
-int check_nodes(struct check *check);
+int check_node(struct check *check);
 int check_namespace(struct check *check, const struct model_namespace *namespace);
 int check_workload(struct check *check, const struct model_workload *workload);
 int check_policy(struct check *check, const struct model_policy *policy);

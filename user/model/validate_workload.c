@@ -45,12 +45,17 @@ static int see_prefix(struct check *check, const struct model_cidr *cidr, const 
 			(struct seen_first){ cidr->place, owner }, ret);
 }
 
-/* Nodes come first, and have no owner. */
-int check_nodes(struct check *check)
+/* The node comes first; what it names has no owner. */
+int check_node(struct check *check)
 {
 	const struct model_policy_settings *settings = &check->model->node.policy;
+	const char *probes = settings->probes_cgroup;
 	char text[ADDRESS_TEXT_MAX], at[WHERE_MAX];
 	struct seen_first first;
+
+	if (probes && seen_add(&check->seen[SEEN_CGROUPS], probes, strlen(probes),
+			       (struct seen_first){ 0 }, &first))
+		return -ENOMEM;
 
 	for (size_t i = 0; i < settings->n_nodes; i++) {
 		const struct model_cidr *cidr = &settings->nodes[i];
@@ -95,8 +100,9 @@ static void complain_shared(struct check *check, const struct model_workload *wo
 	char at[WHERE_MAX];
 
 	if (!other)
-		complain(check, place, "%s %s of workload '%s' is already among the nodes%s", what,
-			 text, workload->name, check_where(first.place, at));
+		complain(check, place,
+			 "%s %s of workload '%s' is already named in the node's policy", what, text,
+			 workload->name);
 	else if (other == workload)
 		complain(check, place, "%s %s is listed twice in workload '%s'", what, text,
 			 workload->name);

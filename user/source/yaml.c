@@ -107,15 +107,17 @@ static bool is_trusted(const char *path, const struct stat *about, struct proble
 	if (geteuid() != 0 || !S_ISREG(about->st_mode))
 		return true;
 	if (foreign)
-		problems_add(problems, path, (struct place){ 0 },
-			     "found a file of user %u, who could change what root applies, "
-			     "expected one of root: chown root %s",
-			     about->st_uid, path);
+		problems_add(
+			problems, path, (struct place){ 0 },
+			"found a file of user %u, and who owns it could change what root applies, "
+			"expected a file of root: chown root %s",
+			about->st_uid, path);
 	if (open)
-		problems_add(problems, path, (struct place){ 0 },
-			     "found a file that others may write (mode %04o), who could change "
-			     "what root applies, expected that they may not: chmod go-w %s",
-			     about->st_mode & 07777, path);
+		problems_add(
+			problems, path, (struct place){ 0 },
+			"found a file that others may write (mode %04o), and they could change "
+			"what root applies, expected that they may not: chmod go-w %s",
+			about->st_mode & 07777, path);
 	return !foreign && !open;
 }
 

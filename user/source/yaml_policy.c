@@ -120,9 +120,12 @@ static void read_workloads(struct tree *tree, const yaml_node_t *node, enum sst_
 			   struct model_peer *peer)
 {
 	static const struct tree_key keys[] = {
-		{ "labels" },   { "expressions" },
-		{ "network" },  { "except", "found 'except' without 'network', expected both" },
-		{ "identity" }, { "namespaces" },
+		{ "labels" },
+		{ "expressions" },
+		{ "namespaces" },
+		{ "network" },
+		{ "except", "found 'except' without 'network', expected both" },
+		{ "identity" },
 		{ NULL },
 	};
 	const yaml_node_t *namespaces = tree_get(tree, node, "namespaces");

@@ -119,7 +119,7 @@ static bool is_proper_name(const char *name)
 {
 	size_t length = strcspn(name, "/");
 
-	return length > 2 || (length && strspn(name, ".") < length);
+	return length <= NAME_MAX && (length > 2 || (length && strspn(name, ".") < length));
 }
 
 /* Absolute, printable and in one spelling only: paths are compared as texts. */
@@ -136,6 +136,15 @@ static bool is_path(const char *path)
 	return true;
 }
 
+static size_t count_levels(const char *path)
+{
+	size_t n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
 char *yaml_read_cgroup(struct tree *tree, const yaml_node_t *node)
 {
 	static const char expected[] =
@@ -144,9 +153,12 @@ char *yaml_read_cgroup(struct tree *tree, const yaml_node_t *node)
 
 	if (!path)
 		return NULL;
-	if (is_path(path))
+	if (!is_path(path))
+		tree_expected(tree, node, "%s", expected);
+	else if (count_levels(path) > SST_PATH_LEVELS)
+		tree_expected(tree, node, "at most %d names in a path", SST_PATH_LEVELS);
+	else
 		return tree_copy(tree, path);
-	tree_expected(tree, node, "%s", expected);
 	return NULL;
 }
 
@@ -159,7 +171,7 @@ char *yaml_read_netns(struct tree *tree, const yaml_node_t *node)
 
 	if (!text)
 		return NULL;
-	if (is_name && strlen(text) <= NAME_MAX && is_proper_name(text))
+	if (is_name && is_proper_name(text))
 		return tree_name(tree, node, "a network namespace's name", 1, NAME_MAX);
 	if (!is_name && is_path(text))
 		return tree_copy(tree, text);

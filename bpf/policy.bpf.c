@@ -40,15 +40,23 @@ static __always_inline __u64 hash_name(__u64 hash, const char *name)
 	return sst_path_name_end(hash);
 }
 
-/* The workload of a cgroup: the nearest of it and those above it that is one. */
-static __noinline __u32 workload_of_path(void *set, const struct sst_policy_head *head,
-					 struct cgroup *cgroup)
+/* The workload of a cgroup, told by where that lies: the nearest of it and those above it that
+ * is one. 0: nobody's, or the set is another one by now. */
+__u32 sst_workload_of_path(__u64 place, __u64 generation)
 {
+	struct cgroup *cgroup = (struct cgroup *)place;
+	const struct sst_policy_head *head;
+	void *set = policy_set();
 	int level = BPF_CORE_READ(cgroup, level);
 	struct cgroup **ancestors =
 		(struct cgroup **)__builtin_preserve_access_index(&cgroup->ancestors[0]);
 	__u32 workload = 0;
-	__u64 hash = head->seed;
+	__u64 hash;
+
+	head = policy_head(set);
+	if (!set || !head || head->generation != generation)
+		return 0;
+	hash = head->seed;
 
 	for (int i = 1; i <= SST_PATH_LEVELS; i++) {
 		struct cgroup *ancestor = 0;
@@ -69,41 +77,42 @@ static __noinline __u32 workload_of_path(void *set, const struct sst_policy_head
 	return workload;
 }
 
-static __always_inline __u32 workload_of_cgroup(void *set, const struct sst_policy_head *head,
-						struct sock *sk)
+static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 generation)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
 	__u64 id = BPF_CORE_READ(cgroup, kn, id);
 	struct sst_cgroup *known = bpf_map_lookup_elem(&cgroups, &id);
-	struct sst_cgroup found = { .generation = head->generation };
+	struct sst_cgroup found = { .generation = generation };
 
-	if (known && known->generation == found.generation)
+	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = workload_of_path(set, head, cgroup);
+	found.workload = sst_workload_of_path((unsigned long)cgroup, generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;
 }
 
+static __always_inline __u64 generation_in_force(void)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head ? head->generation : 0;
+}
+
 /* First: those that their sockets' cgroups tell of. */
 int sst_find_workloads(struct policy_case *c)
 {
-	const struct sst_policy_head *head;
-	void *set = policy_set();
-
 	if (!c)
 		return -1;
-	c->generation = 0;
-	head = policy_head(set);
-	if (!set || !head)
+	c->generation = generation_in_force();
+	if (!c->generation)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		struct sock *sk = (struct sock *)c->end[i].sk;
 
-		c->end[i].workload = sk ? workload_of_cgroup(set, head, sk) : 0;
+		c->end[i].workload = sk ? workload_of_cgroup(sk, c->generation) : 0;
 	}
-	c->generation = head->generation;
-	return 0;
+	return generation_in_force() == c->generation ? 0 : -1;
 }
 
 static __always_inline int is_known(const struct sst_addr *address)

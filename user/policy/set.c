@@ -110,10 +110,10 @@ static uint64_t hash_name(uint64_t hash, const char *name, size_t length)
 {
 	for (size_t at = 0; at <= length; at += SST_PATH_PIECE) {
 		size_t n = length - at < SST_PATH_PIECE ? length - at : SST_PATH_PIECE;
-		uint64_t words[SST_PATH_WORDS] = { 0 };
+		__u64 words[SST_PATH_WORDS] = { 0 };
 
 		memcpy(words, name + at, n);
-		hash = sst_path_piece(hash, (const __u64 *)words);
+		hash = sst_path_piece(hash, words);
 	}
 	return sst_path_name_end(hash);
 }

@@ -96,7 +96,7 @@ static void add_reason(const struct view *view, const struct sst_policy_decision
 		text_add(out, "the host reaches its own workloads");
 		return;
 	case SST_TIER_DEFAULT:
-		text_add(out, "no policy selects it, the node's default");
+		text_add(out, "by the node's default");
 		return;
 	}
 	if (decision->tier == SST_TIER_NETWORK && decision->denied) {

@@ -52,6 +52,27 @@ static int compare_port_kinds(const void *a, const void *b)
 	return x->port < y->port ? -1 : x->port > y->port;
 }
 
+/* Numbers the kinds by their first ports; before, they are in whatever order. */
+static int sort_kinds(struct comparison *c, uint32_t n)
+{
+	_cleanup_free_ uint32_t *numbers = calloc(n, sizeof(*numbers)); /* from 1 on */
+	uint32_t next = 0;
+
+	if (!numbers)
+		return -ENOMEM;
+	for (uint32_t port = 0; port < 2 * PORTS; port++) {
+		uint32_t *kind = &c->diff.kinds[port];
+
+		if (!numbers[*kind]) {
+			c->ports[next] = port;
+			numbers[*kind] = ++next;
+		}
+		*kind = numbers[*kind] - 1;
+	}
+	c->diff.n_kinds = n;
+	return 0;
+}
+
 static int find_ports(struct comparison *c)
 {
 	_cleanup_free_ struct port_kind *all = calloc(2 * PORTS, sizeof(*all));
@@ -68,12 +89,10 @@ static int find_ports(struct comparison *c)
 						port };
 	qsort(all, 2 * PORTS, sizeof(*all), compare_port_kinds);
 	for (uint32_t i = 0; i < 2 * PORTS; i++) {
-		if (!i || all[i].key != all[i - 1].key)
-			c->ports[n++] = all[i].port;
+		n += !i || all[i].key != all[i - 1].key;
 		c->diff.kinds[all[i].port] = n - 1;
 	}
-	c->diff.n_kinds = n;
-	return 0;
+	return sort_kinds(c, n);
 }
 
 /* ---- parties ------------------------------------------------------------------------------ */

@@ -677,24 +677,24 @@ no_daemon_with() {
 }
 
 @test "the daemon follows each of its files" {
-	local other=$BATS_TEST_TMPDIR/elsewhere/web.yaml
+	local second=$BATS_TEST_TMPDIR/elsewhere/web.yaml
 
 	namespace() {
 		echo '{ apiVersion: v1, kind: Namespace, metadata: { name: shop } }'
 	}
 
 	nodes
-	mkdir "${other%/*}"
+	mkdir "${second%/*}"
 	namespace | config
-	web 8080 >"$other"
-	daemon_start -f "$other"
+	web 8080 >"$second"
+	daemon_start -f "$second"
 	endpoints_are 8080
-	web 8081 >"$other"
+	web 8081 >"$second"
 	wait_until 10 endpoints_are 8081
 
-	echo 'kind: Pod' | config # the first one, too; nothing is taken of the other then
+	echo 'kind: Pod' | config # the first one, too; nothing is taken of the second then
 	wait_until 10 grep -qF "$CONF:1:1: found Pod without 'apiVersion'" "${OUT[$DAEMON]}.err"
-	web 8080 >"$other"
+	web 8080 >"$second"
 	sleep 0.3
 	endpoints_are 8081
 	namespace | config

@@ -450,6 +450,23 @@ load_for() {
 	calls 3
 }
 
+@test "a file that others may write is refused, and so is one of somebody else" {
+	nodes
+	web 8080 | load_config
+	web 8080 8081 | config
+	chmod g+w "$CONF"
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"others may write"*"chmod go-w $CONF"* ]] || fail "$stderr"
+	chmod g-w "$CONF"
+	chown 65534 "$CONF"
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"user 65534"*"chown root $CONF"* ]] || fail "$stderr"
+	chown root "$CONF"
+	run -0 sidestep apply -f "$CONF"
+}
+
 @test "apply --dry-run prints the difference and changes nothing" {
 	nodes
 	web 8080 | load_config

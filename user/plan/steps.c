@@ -307,6 +307,8 @@ static void remove_after_grace(const struct diff *diff, struct draft *draft)
 	size_t grace = draft->plan.n_steps;
 
 	draft_step(draft, STEP_GRACE, 0);
+	policy_revoke(diff, draft);
+	policy_remove(diff, draft);
 	retire_endpoints(diff, draft);
 	delete_endpoints(diff, draft);
 	delete_services(diff, draft);
@@ -323,6 +325,7 @@ static void add(struct diff *diff, struct draft *draft)
 	add_endpoints(diff, draft);
 	add_slots(diff, draft);
 	add_services(diff, draft);
+	policy_add(diff, draft);
 }
 
 /*
@@ -332,6 +335,7 @@ static void add(struct diff *diff, struct draft *draft)
  */
 static void flip_all(const struct diff *diff, struct draft *draft)
 {
+	policy_flip(diff, draft);
 	flip_config(diff, draft);
 	flip_services(diff, true, draft);
 	flip_frontends(diff, draft);

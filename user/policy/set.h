@@ -2,7 +2,7 @@
 /*
  * A compiled policy set in memory, as sidestep/policy.h lays it out: made by the compiler
  * or read from the kernel. Sets that come from the kernel or a file are checked once, by
- * policy_set_check(); what reads them later relies on that.
+ * policy_set_adopt(); what reads them later relies on that.
  */
 #ifndef SIDESTEP_POLICY_SET_H
 #define SIDESTEP_POLICY_SET_H
@@ -14,8 +14,9 @@
 #include "sidestep/policy.h"
 
 struct policy_set {
-	sst_policy_set memory; /* for the functions of sidestep/policy.h; blocks 0: no set */
-	void *owned;           /* what memory.base points to */
+	struct sst_policy_memory
+		memory; /* for the functions of sidestep/policy.h; blocks 0: no set */
+	void *owned;    /* what memory.base points to */
 };
 
 /* Empty: the kernel holds none, or nothing was compiled. */
@@ -34,6 +35,15 @@ void policy_set_release(struct policy_set *set);
 
 /* But for the generation. Two empty ones are the same. */
 bool policy_sets_are_equal(const struct policy_set *a, const struct policy_set *b);
+
+#define POLICY_PATH_NAME_MAX 255
+
+/*
+ * The key of a cgroup by its path below the cgroup2 root, as the kernel half computes it.
+ * -EINVAL: no name in it, -ENAMETOOLONG: a name longer than that, -ELOOP: more than
+ * SST_PATH_LEVELS names.
+ */
+int policy_path_hash(uint64_t seed, const char *path, uint64_t *ret);
 
 /* ---- reading; the set is not empty ---------------------------------------------- */
 

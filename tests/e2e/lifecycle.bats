@@ -693,6 +693,31 @@ no_daemon_with() {
 	wait_until 10 endpoints_are 8081
 }
 
+@test "the daemon follows each of its files" {
+	local second=$BATS_TEST_TMPDIR/elsewhere/web.yaml
+
+	namespace() {
+		echo '{ apiVersion: v1, kind: Namespace, metadata: { name: shop } }'
+	}
+
+	nodes
+	mkdir "${second%/*}"
+	namespace | config
+	web 8080 >"$second"
+	daemon_start -f "$second"
+	endpoints_are 8080
+	web 8081 >"$second"
+	wait_until 10 endpoints_are 8081
+
+	echo 'kind: Pod' | config # the first one, too; nothing is taken of the second then
+	wait_until 10 grep -qF "$CONF:1:1: found Pod without 'apiVersion'" "${OUT[$DAEMON]}.err"
+	web 8080 >"$second"
+	sleep 0.3
+	endpoints_are 8081
+	namespace | config
+	wait_until 10 endpoints_are 8080
+}
+
 @test "the daemon follows a mounted ConfigMap" {
 	local folder=$BATS_TEST_TMPDIR/map version ports=(8080 8081)
 

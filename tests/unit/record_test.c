@@ -289,6 +289,8 @@ static struct sst_record denied_record(const struct policy_set *set)
 	record.error = EPERM;
 	record.service = 0;
 	record.asked = (struct sst_addr){};
+	record.local = (struct sst_addr){}; /* it was not bound */
+	record.local_port = 0;
 	record.judgement = judgement_of(set, "other/web", "db");
 	record.judgement.asked[SST_EGRESS] = record.judgement.asked[SST_INGRESS] = 1;
 	record.judgement.tier[SST_EGRESS] = SST_TIER_DEFAULT;
@@ -322,9 +324,10 @@ static void test_denied(void **unused UNUSED)
 	assert_member(source, "namespace", "other");
 	assert_member(source, "labels", "app=web");
 	assert_null_member(json, "shadow_verdict");
+	assert_null_member(json, "source");
 	record_to_line(&record, &context, &line);
 	assert_string_equal(line.data,
-			    "2026-01-02T03:04:05.006000000Z denied TCP 10.1.0.9:41000 -> "
+			    "2026-01-02T03:04:05.006000000Z denied TCP - -> "
 			    "10.1.0.2:8080 service - denied from other/web to shop/db by ingress "
 			    "network shop/db-ingress/isolated error EPERM\n");
 }

@@ -696,6 +696,572 @@ static void test_a_workload_with_the_hosts_address(void **state)
 	assert_place(&set, "::1", "a/local", "local");
 	assert_place(&set, "127.0.0.2", "host", "");
 }
+
+/* ---- who tells a workload --------------------------------------------------------------------- */
+
+static const char *workload_by_key(const struct policy_set *set, enum sst_key_kind kind,
+				   uint64_t key)
+{
+	uint32_t index = sst_policy_find(&set->memory, policy_head(set), kind, key);
+
+	return policy_text(set, policy_workload(set, index)->name);
+}
+
+static const char *workload_by_path(const struct policy_set *set, const char *path)
+{
+	uint64_t hash;
+
+	assert_int_equal(policy_path_hash(policy_head(set)->seed, path, &hash), 0);
+	return workload_by_key(set, SST_KEY_CGROUP_PATH, hash);
+}
+
+static void test_keys(void **state)
+{
+	struct policy_netns netns = { 2, 4711 };
+	struct policy_host host = { .workloads = &netns, .n_workloads = 1 };
+	_cleanup_model_ struct model *model = make_model();
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+	struct policy_set nothing = { 0 };
+	struct policy_ids ids = { 0 };
+
+	(void)state;
+	add_workload(model, "a", "path", "", "", "")->cgroup = strdup("/a.slice/b.service");
+	add_workload(model, "a", "id", "", "", "")->cgroup_id = 99;
+	add_workload(model, "a", "netns", "", "", "")->netns = strdup("blue");
+	add_workload(model, "a", "remote", "", "10.0.0.1", "")->remote = true;
+	model->node.policy.probes_cgroup = strdup("/kubelet.service");
+	assert_int_equal(policy_compile(model, &host, &nothing, &ids, NULL, &set), 0);
+	assert_string_equal(workload_by_path(&set, "/a.slice/b.service"), "path");
+	assert_string_equal(workload_by_path(&set, "a.slice//b.service/"), "path");
+	assert_string_equal(workload_by_path(&set, "/a.slice"), "");
+	assert_string_equal(workload_by_path(&set, "/kubelet.service"), "probes");
+	assert_string_equal(workload_by_key(&set, SST_KEY_CGROUP_ID, 99), "id");
+	assert_string_equal(workload_by_key(&set, SST_KEY_NETNS, 99), "");
+	assert_string_equal(workload_by_key(&set, SST_KEY_NETNS, 4711), "netns");
+	assert_int_equal(policy_head(&set)->n_workloads, 6);
+	for (uint32_t i = 1; i < 6; i++) {
+		const struct sst_policy_workload *workload = policy_workload(&set, i);
+		bool remote = !strcmp(policy_text(&set, workload->name), "remote");
+
+		assert_int_equal(workload->flags, remote ? 0 : SST_WORKLOAD_LOCAL);
+		if (!strcmp(policy_text(&set, workload->name), "probes"))
+			assert_int_equal(workload->identity, SST_IDENTITY_PROBES);
+	}
+}
+
+static void test_many_keys(void **state)
+{
+	enum { N = 5000 };
+	_cleanup_model_ struct model *model = make_model();
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+	char name[16], path[32];
+
+	(void)state;
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "w%d", i);
+		snprintf(path, sizeof(path), "/pods/%d", i);
+		add_workload(model, "a", name, "", "", "")->cgroup = strdup(path);
+	}
+	set = compile(model);
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof(name), "w%d", i);
+		snprintf(path, sizeof(path), "/pods/%d", i);
+		assert_string_equal(workload_by_path(&set, path), name);
+	}
+	assert_string_equal(workload_by_path(&set, "/pods"), "");
+}
+
+/* ---- what is refused ---------------------------------------------------------------------------- */
+
+static void assert_refused(const struct model *model, const struct policy_host *host, int error,
+			   const char *expected)
+{
+	_cleanup_problems_ struct problems problems = { 0 };
+	struct policy_set nothing = { 0 }, untouched = { .owned = (void *)1 };
+	struct policy_ids ids = { 1000, 2000, 3000 };
+
+	assert_int_equal(policy_compile(model, host, &nothing, &ids, &problems, &untouched), error);
+	assert_int_equal(problems.count, 1);
+	assert_string_equal(problems.text[0], expected);
+	assert_ptr_equal(untouched.owned, (void *)1);
+	assert_int_equal(ids.identity, 1000);
+	assert_int_equal(ids.workload, 2000);
+	assert_int_equal(ids.rule, 3000);
+}
+
+static void assert_cgroup_refused(const char *cgroup, const char *expected)
+{
+	_cleanup_model_ struct model *model = make_model();
+	struct policy_host host = { 0 };
+	struct model_workload *workload = add_workload(model, "a", "w", "", "", "");
+
+	workload->cgroup = strdup(cgroup);
+	workload->place = (struct place){ 7, 3 };
+	assert_refused(model, &host, -EINVAL, expected);
+}
+
+static void test_cgroups_that_cannot_be(void **state)
+{
+	char name[258], expected[400];
+
+	(void)state;
+	assert_cgroup_refused("/", "test.yaml:7:3: cgroup '/' of workload 'w' is the root, "
+				   "expected one below it");
+	assert_cgroup_refused("/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h",
+			      "test.yaml:7:3: cgroup '/1/2/3/4/5/6/7/8/9/a/b/c/d/e/f/g/h' of "
+			      "workload 'w' lies deeper than 16 levels");
+	memset(name, 'x', sizeof(name));
+	name[0] = '/';
+	name[257] = '\0';
+	snprintf(expected, sizeof(expected),
+		 "test.yaml:7:3: cgroup '%s' of workload 'w' has a name of more than 255 bytes",
+		 name);
+	assert_cgroup_refused(name, expected);
+}
+
+static void test_a_key_of_two_workloads(void **state)
+{
+	struct policy_netns netns[] = { { 0, 5 }, { 1, 5 } };
+	_cleanup_model_ struct model *model = make_model();
+	struct policy_host host = { 0 };
+
+	(void)state;
+	add_workload(model, "a", "one", "", "", "");
+	add_workload(model, "a", "two", "", "", "")->place = (struct place){ 4, 1 };
+	host.workloads = netns;
+	host.n_workloads = 2;
+	assert_refused(model, &host, -EINVAL,
+		       "test.yaml:4:1: the network namespace of workload 'two' is already that of "
+		       "workload 'one'");
+	host.n_workloads = 0;
+	model->workloads[0].cgroup = strdup("/a");
+	model->workloads[1].cgroup = strdup("/a/");
+	assert_refused(model, &host, -EINVAL,
+		       "test.yaml:4:1: the cgroup of workload 'two' is already that of workload "
+		       "'one'");
+}
+
+/* n rules for one port each, from port 1 on: r0, r1, ... */
+static struct model_policy *add_many_rules(struct model *model, size_t n)
+{
+	struct model_policy *policy = add_policy(model, SST_TIER_NETWORK, "a", "many", "");
+
+	policy->rules = calloc(n, sizeof(*policy->rules));
+	policy->n_rules = n;
+	for (size_t i = 0; i < n; i++) {
+		struct model_rule *rule = &policy->rules[i];
+
+		assert_true(asprintf(&rule->name, "r%zu", i) > 0);
+		rule->direction = SST_INGRESS;
+		rule->any_peer = true;
+		rule->ports = calloc(1, sizeof(*rule->ports));
+		rule->n_ports = 1;
+		rule->ports->protocol = IPPROTO_TCP;
+		rule->ports->first = rule->ports->last = i + 1;
+	}
+	return policy;
+}
+
+static void test_too_many_rules(void **state)
+{
+	_cleanup_model_ struct model *model = make_model();
+	struct policy_host host = { 0 };
+
+	(void)state;
+	add_workload(model, "a", "w", "", "", "");
+	add_many_rules(model, SST_ROW_BLOCKS * SST_BLOCK_BITS - 1);
+	assert_refused(
+		model, &host, -E2BIG,
+		"test.yaml: policies need 65537 bits for rules of ingress, there is room for "
+		"65536");
+}
+
+static void test_too_many_intervals(void **state)
+{
+	enum { N = SST_INTERVALS_MAX / 2 };
+	_cleanup_model_ struct model *model = make_model();
+	struct policy_host host = { 0 };
+
+	(void)state;
+	add_workload(model, "a", "w", "", "", "");
+	model->node.policy.nodes = calloc(N, sizeof(struct model_cidr));
+	model->node.policy.n_nodes = N;
+	for (size_t i = 0; i < N; i++)
+		model->node.policy.nodes[i] = (struct model_cidr){
+			.address.w = { 0, 0, htonl(0xffff), htonl(2 * i + 1) },
+			.bits = 128,
+		};
+	/* world before each of them and after the last, and loopback between two such */
+	assert_refused(model, &host, -E2BIG,
+		       "test.yaml: policies need 1048581 intervals of addresses, there is room for "
+		       "1048576");
+}
+
+static void test_too_many_blocks(void **state)
+{
+	enum { N = 47000 };
+	_cleanup_model_ struct model *model = make_model();
+	_cleanup_problems_ struct problems problems = { 0 };
+	struct policy_set nothing = { 0 }, untouched = { 0 };
+	struct policy_host host = { 0 };
+	struct policy_ids ids = { 0 };
+	struct model_policy *policy;
+	unsigned needed, room;
+
+	(void)state;
+	add_workload(model, "a", "w", "", "", "");
+	policy = add_many_rules(model, N);
+	/* for each rule a network and a port: 94,006 rows of 13 blocks */
+	for (size_t i = 0; i < N; i++) {
+		struct model_rule *rule = &policy->rules[i];
+
+		rule->any_peer = false;
+		rule->peers = calloc(1, sizeof(*rule->peers));
+		rule->n_peers = 1;
+		rule->peers->kind = MODEL_PEER_NETWORK;
+		rule->peers->network.bits = 128;
+		rule->peers->network.address.w[3] = htonl(16 + 2 * i);
+	}
+	assert_int_equal(policy_compile(model, &host, &nothing, &ids, &problems, &untouched),
+			 -E2BIG);
+	assert_int_equal(sscanf(problems.text[0],
+				"test.yaml: policies need %u blocks of 512 bytes, there is room "
+				"for %u",
+				&needed, &room),
+			 2);
+	assert_in_range(needed, 94006 * 13, 94006 * 13 * 1.02);
+	assert_int_equal(room, POLICY_SET_BLOCKS_MAX);
+	assert_true(policy_set_is_empty(&untouched));
+}
+
+/* Rows of more than one block. */
+static void test_many_rules(void **state)
+{
+	enum { N = 9000 };
+	_cleanup_model_ struct model *model = make_model();
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+	struct model_policy *policy, *admin;
+
+	(void)state;
+	add_workload(model, "a", "w", "", "", "");
+	policy = add_many_rules(model, N);
+	policy->isolates[SST_INGRESS] = true;
+	admin = add_admin(model, "admin", 1, "");
+	add_rule(admin, SST_INGRESS, SST_ACTION_PASS, NULL, "5000");
+	set = compile(model);
+	assert_int_equal(policy_head(&set)->direction[SST_INGRESS].row_blocks, 3);
+	assert_int_equal(policy_head(&set)->direction[SST_EGRESS].row_blocks, 1);
+	for (size_t port = 1; port <= N; port++) {
+		char expected[32];
+
+		snprintf(expected, sizeof(expected), "allow a/many/r%zu", port - 1);
+		assert_ingress(&set, "a/w", "world", port, TCP, expected);
+	}
+	assert_ingress(&set, "a/w", "world", N + 1, TCP, "deny a/many/isolated");
+	assert_ingress(&set, "a/w", "world", 1, UDP, "deny a/many/isolated");
+}
+
+/* ---- from set to set ------------------------------------------------------------------------------- */
+
+static uint32_t workload_id(const struct policy_set *set, const char *name)
+{
+	for (uint32_t i = 1; i < policy_head(set)->n_workloads; i++)
+		if (!strcmp(policy_text(set, policy_workload(set, i)->name), name))
+			return policy_workload(set, i)->id;
+	return 0;
+}
+
+static uint32_t identity_id(const struct policy_set *set, const char *name)
+{
+	return policy_identity(set, find_identity(set, name))->id;
+}
+
+static uint32_t rule_id(const struct policy_set *set, const char *policy, const char *rule,
+			enum sst_direction direction)
+{
+	for (uint32_t i = 0; i < policy_head(set)->n_infos; i++) {
+		const struct sst_policy_info *info = policy_info(set, i);
+
+		if (!strcmp(policy_text(set, info->policy), policy) &&
+		    !strcmp(policy_text(set, info->rule), rule) && info->direction == direction)
+			return info->id;
+	}
+	return 0;
+}
+
+static void test_the_same_again(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	struct policy_set nothing = { 0 };
+	struct policy_ids ids = { 0 }, then;
+	_cleanup_policy_set_ struct policy_set first = { 0 }, second = { 0 }, third = { 0 };
+
+	(void)state;
+	model->node.policy.probes_cgroup = strdup("/probes");
+	first = compile_after(model, &nothing, &ids);
+	assert_int_equal(policy_head(&first)->generation, 1);
+	then = ids;
+	second = compile_after(model, &first, &ids);
+	assert_memory_equal(&ids, &then, sizeof(ids));
+	assert_int_equal(policy_head(&second)->generation, 2);
+	assert_true(policy_sets_are_equal(&first, &second));
+	model->node.policy.refused = true;
+	third = compile_after(model, &second, &ids);
+	assert_false(policy_sets_are_equal(&second, &third));
+	assert_false(policy_sets_are_equal(&nothing, &third));
+	assert_true(policy_sets_are_equal(&nothing, &nothing));
+}
+
+static void test_ids_stay(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop(), *changed = make_model();
+	_cleanup_policy_set_ struct policy_set before = { 0 }, after = { 0 };
+	struct policy_set nothing = { 0 };
+	struct policy_ids ids = { 0 };
+	struct model_policy *policy;
+	struct model_rule *rule;
+
+	(void)state;
+	add_rule(&model->policies[0], SST_INGRESS, SST_ACTION_ALLOW, NULL, "1")->name =
+		strdup("named");
+	before = compile_after(model, &nothing, &ids);
+	/* others come first now; db has other labels, web of shop is gone */
+	add_workload(changed, "new", "w", "app=new", "", "");
+	add_workload(changed, "other", "web", "app=web", "", "");
+	add_workload(changed, "shop", "db", "app=db2", "10.1.0.7", "");
+	policy = add_policy(changed, SST_TIER_NETWORK, "new", "db", "");
+	policy->isolates[SST_INGRESS] = true;
+	policy = add_policy(changed, SST_TIER_NETWORK, "shop", "db", "app=db2");
+	policy->isolates[SST_INGRESS] = policy->isolates[SST_EGRESS] = true;
+	rule = add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, NULL, "1");
+	rule->name = strdup("named");
+	add_rule(policy, SST_EGRESS, SST_ACTION_ALLOW, NULL, "1");
+	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, NULL, "2");
+	after = compile_after(changed, &before, &ids);
+	assert_int_equal(identity_id(&after, "other/web"), identity_id(&before, "other/web"));
+	assert_int_equal(workload_id(&after, "db"), workload_id(&before, "db"));
+	assert_true(workload_id(&after, "w") > 3);
+	assert_true(identity_id(&after, "new/w") > SST_IDENTITY_FIRST + 2);
+	assert_true(identity_id(&after, "shop/db") > SST_IDENTITY_FIRST + 2);
+	assert_int_equal(rule_id(&after, "db", "named", SST_INGRESS),
+			 rule_id(&before, "db", "named", SST_INGRESS));
+	assert_int_equal(rule_id(&after, "host", "", SST_INGRESS),
+			 rule_id(&before, "host", "", SST_INGRESS));
+	assert_int_equal(rule_id(&after, "default", "", SST_EGRESS),
+			 rule_id(&before, "default", "", SST_EGRESS));
+	assert_int_not_equal(rule_id(&after, "default", "", SST_EGRESS),
+			     rule_id(&after, "default", "", SST_INGRESS));
+	/* what was ingress[0] is ingress[1] now, and so a new rule */
+	assert_null(policy_info_by_id(&after, rule_id(&before, "db", "ingress[0]", SST_INGRESS)));
+	assert_true(rule_id(&after, "db", "ingress[1]", SST_INGRESS) > 5);
+	assert_true(rule_id(&after, "db", "egress[0]", SST_EGRESS) > 5);
+}
+
+/* Also when whoever calls does not know the next ones. */
+static void test_ids_are_not_given_twice(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	_cleanup_policy_set_ struct policy_set before = { 0 }, after = { 0 };
+	struct policy_set nothing = { 0 };
+	struct policy_ids ids = { 300, 40, 50 };
+
+	(void)state;
+	before = compile_after(model, &nothing, &ids);
+	assert_int_equal(workload_id(&before, "db"), 40);
+	assert_int_equal(identity_id(&before, "shop/db"), 300);
+	assert_int_equal(ids.identity, 303);
+	assert_int_equal(ids.workload, 43);
+	ids = (struct policy_ids){ 0 };
+	add_workload(model, "shop", "new", "app=new", "", "");
+	after = compile_after(model, &before, &ids);
+	assert_int_equal(workload_id(&after, "new"), 43);
+	assert_int_equal(identity_id(&after, "shop/new"), 303);
+}
+
+static void test_a_name_like_a_number(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+
+	(void)state;
+	add_rule(&model->policies[0], SST_INGRESS, SST_ACTION_ALLOW, NULL, "1")->name =
+		strdup("ingress[0]");
+	add_rule(&model->policies[0], SST_INGRESS, SST_ACTION_ALLOW, NULL, "2")->name =
+		strdup("isolated");
+	set = compile(model);
+	assert_int_not_equal(ask(&set, SST_INGRESS, "shop/db", "world", 1, IPPROTO_TCP).rule,
+			     ask(&set, SST_INGRESS, "shop/db", "shop/web", 5432, IPPROTO_TCP).rule);
+	assert_int_not_equal(ask(&set, SST_INGRESS, "shop/db", "world", 2, IPPROTO_TCP).rule,
+			     ask(&set, SST_INGRESS, "shop/db", "world", 3, IPPROTO_TCP).rule);
+}
+
+/* ---- identities and texts --------------------------------------------------------------------------- */
+
+static void test_identities(void **state)
+{
+	_cleanup_model_ struct model *model = make_model();
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+	const struct sst_policy_identity *identity;
+
+	(void)state;
+	add_workload(model, "shop", "a", "tier=front,app=web", "10.0.0.1,fd00::/64,10.1.0.0/16",
+		     "http=80/TCP,dns=53/UDP")
+		->cgroup = strdup("/a.service");
+	add_workload(model, "shop", "b", "app=web,tier=front", "", "dns=53/UDP,http=80/TCP");
+	add_workload(model, "shop", "c", "app=web,tier=front", "", "http=80/TCP");
+	add_workload(model, "else", "d", "app=web,tier=front", "", "dns=53/UDP,http=80/TCP");
+	add_workload(model, "shop", "e", "app=web,x=1", "", "");
+	model->workloads[4].labels.items[0].value[0] = ',';
+	set = compile(model);
+	assert_int_equal(policy_head(&set)->n_identities, SST_IDENTITY_RESERVED + 4);
+	assert_int_equal(find_identity(&set, "shop/a"), find_identity(&set, "shop/b"));
+	identity = policy_identity(&set, find_identity(&set, "shop/a"));
+	assert_int_equal(identity->n_workloads, 2);
+	assert_string_equal(policy_text(&set, identity->labels), "app=web,tier=front");
+	assert_string_equal(policy_text(&set, identity->ports), "dns=53/UDP,http=80/TCP");
+	assert_string_equal(policy_text(&set, identity->name_space), "shop");
+	assert_string_equal(
+		policy_text(&set, policy_workload_by_id(&set, workload_id(&set, "a"))->how),
+		"cgroup /a.service, 10.0.0.1, fd00::/64, 10.1.0.0/16");
+	/* no two sets of labels have one text */
+	identity = policy_identity(&set, find_identity(&set, "shop/e"));
+	assert_string_equal(policy_text(&set, identity->labels), "app=\\,eb,x=1");
+	identity = policy_identity(&set, SST_IDENTITY_PROBES);
+	assert_string_equal(policy_text(&set, identity->labels), "probes");
+	assert_string_equal(policy_text(&set, identity->name_space), "");
+}
+
+static const char *summary_of(const struct policy_set *set, const char *policy, const char *rule)
+{
+	uint32_t id =
+		rule_id(set, policy, rule, SST_INGRESS) ?: rule_id(set, policy, rule, SST_EGRESS);
+
+	assert_int_not_equal(id, 0);
+	return policy_text(set, policy_info_by_id(set, id)->summary);
+}
+
+static void test_summaries(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	struct model_policy *admin = add_admin(model, "admin", 1, "tier=a|b,x");
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+	const struct sst_policy_info *info;
+
+	(void)state;
+	model->policies[0].rules[0].place.line = 12;
+	add_rule(admin, SST_EGRESS, SST_ACTION_DENY,
+		 "net 10.0.0.0/8 - 10.1.0.0/16;is world;team=a : ; : !app",
+		 "80-90/UDP,pg,*,53/any");
+	add_rule(admin, SST_INGRESS, SST_ACTION_DENY, NULL, "1,2,3,4,5,6");
+	set = compile(model);
+	assert_string_equal(summary_of(&set, "db", "ingress[0]"), "app=db <- app=web 5432/TCP");
+	assert_string_equal(summary_of(&set, "db", "isolated"), "app=db isolated");
+	assert_string_equal(
+		summary_of(&set, "admin", "egress[0]"),
+		"tier in (a,b),x -> 10.0.0.0/8 except 10.1.0.0/16 or world or all of "
+		"namespaces team=a or !app of all namespaces 80-90/UDP,pg/TCP,TCP,53/any");
+	assert_string_equal(summary_of(&set, "admin", "ingress[0]"),
+			    "tier in (a,b),x <- everybody 1/TCP,2/TCP,3/TCP,4/TCP and 2 more");
+	assert_string_equal(summary_of(&set, "host", ""), "all <- host or probes");
+	info = policy_info_by_id(&set, rule_id(&set, "db", "ingress[0]", SST_INGRESS));
+	assert_int_equal(info->line, 12);
+	assert_int_equal(info->tier, SST_TIER_NETWORK);
+	assert_int_equal(info->action, SST_ACTION_ALLOW);
+	assert_string_equal(policy_text(&set, info->name_space), "shop");
+}
+
+static void test_flags(void **state)
+{
+	_cleanup_model_ struct model *model = make_model();
+	struct model_policy *policy = add_policy(model, SST_TIER_NETWORK, "a", "p", "");
+	_cleanup_policy_set_ struct policy_set egress = { 0 }, ingress = { 0 };
+
+	(void)state;
+	policy->isolates[SST_EGRESS] = true;
+	model->node.policy.answer = true;
+	egress = compile(model);
+	assert_int_equal(policy_head(&egress)->flags,
+			 SST_POLICY_ANSWER | SST_POLICY_REVOKE | SST_POLICY_RULES);
+	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, NULL, NULL);
+	model->node.policy.revoke = false;
+	model->node.policy.refused = true;
+	ingress = compile(model);
+	assert_int_equal(policy_head(&ingress)->flags, SST_POLICY_ANSWER | SST_POLICY_REFUSED |
+							       SST_POLICY_RULES |
+							       SST_POLICY_INGRESS);
+}
+
+static bool is_selected(const struct policy_set *set, const char *name)
+{
+	return policy_identity(set, find_identity(set, name))->is_selected;
+}
+
+static void test_who_is_selected(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	struct model_policy *admin = add_admin(model, "admin", 1, "app=seen");
+	_cleanup_policy_set_ struct policy_set set = { 0 };
+
+	(void)state;
+	add_workload(model, "shop", "seen", "app=seen", "", "");
+	add_workload(model, "shop", "tried", "app=tried", "", "");
+	add_rule(admin, SST_EGRESS, SST_ACTION_ALLOW, NULL, "1");
+	admin = add_admin(model, "shadow", 1, "app=tried");
+	add_rule(admin, SST_EGRESS, SST_ACTION_DENY, NULL, "1")->shadow = true;
+	set = compile(model);
+	assert_true(is_selected(&set, "shop/db"));
+	assert_true(is_selected(&set, "shop/seen"));
+	assert_false(is_selected(&set, "shop/web"));
+	assert_false(is_selected(&set, "shop/tried"));
+	assert_false(is_selected(&set, "host"));
+}
+
+/* A workload with one address of a family tells which networks hold it. */
+static void test_networks_of_workloads(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	_cleanup_policy_set_ struct policy_set set = { 0 }, without = { 0 };
+	const struct sst_policy_workload *workload;
+
+	(void)state;
+	add_workload(model, "shop", "two", "", "10.1.1.1,10.1.1.2,fd00::1", "");
+	add_workload(model, "shop", "wide", "", "10.1.2.0/24", "");
+	without = compile(model);
+	assert_false(policy_head(&without)->flags & SST_POLICY_INGRESS_NETWORKS);
+	add_rule(&model->policies[0], SST_INGRESS, SST_ACTION_ALLOW, "net 10.1.0.7;net fd00::/16",
+		 NULL);
+	set = compile(model);
+	assert_true(policy_head(&set)->flags & SST_POLICY_INGRESS_NETWORKS);
+	workload = policy_workload_by_id(&set, workload_id(&set, "db"));
+	assert_int_not_equal(workload->network[0], 0);
+	assert_int_equal(workload->network[0], locate(&set, "10.1.0.7").network);
+	assert_int_equal(workload->network[1], SST_NETWORK_UNKNOWN);
+	workload = policy_workload_by_id(&set, workload_id(&set, "two"));
+	assert_int_equal(workload->network[0], SST_NETWORK_UNKNOWN);
+	assert_int_equal(workload->network[1], locate(&set, "fd00::1").network);
+	workload = policy_workload_by_id(&set, workload_id(&set, "wide"));
+	assert_int_equal(workload->network[0], SST_NETWORK_UNKNOWN);
+}
+
+/* What the compiler makes passes the check of what comes from elsewhere. */
+static void test_sets_are_sound(void **state)
+{
+	_cleanup_model_ struct model *model = make_named();
+	struct model_policy *policy = add_policy(model, SST_TIER_NETWORK, "shop", "p", "");
+	_cleanup_policy_set_ struct policy_set set = { 0 }, adopted = { 0 };
+	size_t size;
+	void *copy;
+
+	(void)state;
+	add_rule(policy, SST_EGRESS, SST_ACTION_ALLOW, "net 10.0.0.0/8", "http,80")->shadow = true;
+	set = compile(model);
+	size = (size_t)set.memory.blocks * SST_BLOCK_BYTES;
+	copy = malloc(size);
+	memcpy(copy, set.memory.base, size);
+	assert_int_equal(policy_set_adopt(copy, size, &adopted), 0);
+	assert_true(policy_sets_are_equal(&set, &adopted));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -727,6 +1293,24 @@ int main(void)
 		cmocka_unit_test(test_no_network_is_class_0),
 		cmocka_unit_test(test_the_longest_prefix_wins),
 		cmocka_unit_test(test_a_workload_with_the_hosts_address),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_many_keys),
+		cmocka_unit_test(test_cgroups_that_cannot_be),
+		cmocka_unit_test(test_a_key_of_two_workloads),
+		cmocka_unit_test(test_too_many_rules),
+		cmocka_unit_test(test_too_many_intervals),
+		cmocka_unit_test(test_too_many_blocks),
+		cmocka_unit_test(test_many_rules),
+		cmocka_unit_test(test_the_same_again),
+		cmocka_unit_test(test_ids_stay),
+		cmocka_unit_test(test_ids_are_not_given_twice),
+		cmocka_unit_test(test_a_name_like_a_number),
+		cmocka_unit_test(test_identities),
+		cmocka_unit_test(test_summaries),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_who_is_selected),
+		cmocka_unit_test(test_networks_of_workloads),
+		cmocka_unit_test(test_sets_are_sound),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -332,6 +332,8 @@ static bool check_ports(const struct policy_set *set)
 	for (size_t i = 0; i < 2 * PORTS_A_PAGE; i++) {
 		const uint16_t *classes;
 
+		if (i && pages[i] == pages[i - 1])
+			continue;
 		if (!has_room(set, head->pages, pages[i] + 1, SST_BLOCK_BYTES))
 			return false;
 		classes = block_of(set, head->pages + pages[i]);

@@ -117,6 +117,29 @@ static void test_shadow(void **state)
 		"no-world");
 }
 
+/* Behind a pass, and behind who decides, nothing plays a part any more. */
+static void test_what_comes_too_late(void **state)
+{
+	struct shop *shop = *state;
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("workloads:\n"
+			     "  - { name: a, addresses: [10.1.0.1] }\n"
+			     "policies:\n"
+			     "  - { name: p, tier: admin, priority: 1, subject: {}, ingress: [\n"
+			     "      { name: one, ports: [80], action: pass },\n"
+			     "      { name: two, ports: [80], action: pass },\n"
+			     "      { name: three, ports: [80], action: deny } ] }\n"
+			     "  - { name: b, tier: baseline, subject: {}, ingress: [\n"
+			     "      { name: one, ports: [80], action: deny },\n"
+			     "      { name: two, action: allow } ] }\n",
+			     NULL);
+	assert_int_equal(ask(shop, "world", "a", "80"), 0);
+	assert_matches(shop, SST_INGRESS,
+		       "p/one passes, p/two late, p/three late, b/one decides, b/two late, "
+		       "default/ late");
+}
+
 static void test_labels_are_all_identities(void **state)
 {
 	struct shop *shop = *state;
@@ -307,6 +330,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),
 		TEST(test_shadow),
+		TEST(test_what_comes_too_late),
 		TEST(test_labels_are_all_identities),
 		TEST(test_self),
 		TEST(test_services),

@@ -72,6 +72,11 @@ static const struct row rows[] = {
 	  "" },
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: db}, ingress:\n"
+	  "      [ { from: [ {network: 192.0.2.0/24, except: [192.0.2.0/26, 192.0.2.128/25]} ] } ] "
+	  "}\n",
+	  "" },
+	{ "policies:\n"
+	  "  - { name: p, subject: {app: db}, ingress:\n"
 	  "      [ { from: [ {network: 10.0.0.0/8} ] } ] }\n",
 	  "6:19: warning: 10.0.0.0/8 holds addresses of workloads, as of 'default/web': they match, "
 	  "too\n" },

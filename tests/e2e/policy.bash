@@ -62,22 +62,25 @@ rules() {
 	[[ $status == 0 ]] || fail "policy stats: exit code $status: $stderr"
 }
 
-# rule POLICY[/RULE] FILTER: must hold for its row; the built-in default has directions:
+# row POLICY[/RULE]: of the counters, in $output; a built-in rule has its direction for a name:
 # "default/egress".
-rule() {
+row() {
 	rules
-	check --arg policy "${1%%/*}" --arg rule "${1#*/}" '.[]
+	output=$(value --arg policy "${1%%/*}" --arg rule "${1#*/}" '.[]
 		| select(.policy == $policy and (.rule == $rule or .policy == $rule
-			or (.policy == "default" and .direction == $rule)))
-		| '"$2"
+			or (.rule == "" and .direction == $rule)))')
 }
 
-# decided POLICY/RULE: so often
+# rule POLICY[/RULE] FILTER: must hold for its row.
+rule() {
+	row "$1"
+	check "$2"
+}
+
+# decided POLICY[/RULE]: so often
 decided() {
-	rules
-	value --arg policy "${1%%/*}" --arg rule "${1#*/}" '.[]
-		| select(.policy == $policy and (.rule == $rule or .policy == $rule
-			or (.policy == "default" and .direction == $rule))).decided'
+	row "$1"
+	value .decided
 }
 
 # In the workload's own words; explains its exit code: 0 allowed, 5 denied.

@@ -46,8 +46,8 @@ listen() {
 	as friend pod_bg node "$TOOLS/crowd" --flows 1 --rounds 1 --hold 127.0.0.1:8081
 	show flows
 	check '[.[] | select(.role == "client")] | length == 1'
-	check 'all(.[]; .source_identity.workload == "friend"
-		and .destination_identity.workload == "server" and .verdict == "allowed")'
+	check 'all(.[]; .source_identity.workload == "default/friend"
+		and .destination_identity.workload == "default/server" and .verdict == "allowed")'
 }
 
 @test "descendants of a cgroup are the workload, and the deepest one wins" {

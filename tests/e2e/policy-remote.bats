@@ -34,7 +34,7 @@ answered() {
 remote_file() { # SETTINGS
 	cat <<-END
 		node: { policy: { $1 } }
-		$(workloads "server:$(addresses_of server)" other)
+		$(workloads "server:$(addresses_of server), netns: ${NS##*/}server" other)
 		policies:
 		  - name: server
 		    subject: { app: server }
@@ -86,9 +86,7 @@ remote_node() { # SETTINGS
 	[ "$(metric sidestep_policy_flow_total reason=answered)" -ge 3 ]
 
 	# answers end with the denial
-	remote_file "remote: answer" | sed "s/, except: .*\]/ }/; s/ } } *]/ } ]/" | config
-	sed -i 's/- name: all-but-far/- name: all/' "$CONF"
-	sidestep apply -f "$CONF"
+	remote_file "remote: answer" | sed 's/, except: .*/ } ]/' | apply_config
 	gets_in far "$(ip4 server):8080"
 }
 

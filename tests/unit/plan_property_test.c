@@ -669,6 +669,7 @@ static void collect(struct sim *sim)
 static void cut_short(struct sim *sim, const struct plan *plan, struct dice *dice)
 {
 	sim_run_some(sim, plan, roll(dice, plan->n_steps + 1));
+	sim->cut_short = true;
 	sim_grace(sim);
 	if (chance(dice, 50))
 		collect(sim);
@@ -682,11 +683,13 @@ static void live_one_day(struct world *world, struct sim *sim, struct wish *wish
 	describe_world(world, wish);
 	make_plan(wish, sim, &plan);
 	run_and_undo(sim, &plan, dice);
-	if (chance(dice, 20)) {
+	/* two that took no ids in a row leave what nobody can know of */
+	if (chance(dice, 20) && !(sim->takes_ids_last && sim->cut_short)) {
 		cut_short(sim, &plan, dice);
 		return;
 	}
 	run_watched(sim, &plan);
+	sim->cut_short = false;
 	check_arrival(sim, wish);
 	check_remains(sim);
 	assert_nothing_to_do(wish, sim);

@@ -947,8 +947,7 @@ static void test_changed_policy(void **state)
 	wish->rules[1].rule = "from-cron";
 	wish->workloads[0].labels = "app=db";
 	make_and_run(bench);
-	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_FLIP_POLICY, STEP_GRACE,
-		     STEP_DELETE_RULE_STATS);
+	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_FLIP_POLICY, STEP_DELETE_RULE_STATS);
 	assert_int_equal(find_step(&bench->plan, STEP_ADD_RULE_STATS)->id, 4);
 	assert_int_equal(find_step(&bench->plan, STEP_DELETE_RULE_STATS)->id, 2);
 	assert_int_equal(bench->plan.n_changes, 2);
@@ -993,7 +992,7 @@ static void test_policy_settings_are_told(void **state)
 	make_and_run(bench);
 	wish->flags |= SST_POLICY_REFUSED | SST_POLICY_REVOKE;
 	make_and_run(bench);
-	assert_steps(&bench->plan, STEP_FLIP_POLICY, STEP_GRACE, STEP_REVOKE);
+	assert_steps(&bench->plan, STEP_FLIP_POLICY, STEP_REVOKE);
 	assert_int_equal(bench->plan.n_changes, 1);
 	assert_change(&bench->plan, 0, '~', "policy set", "",
 		      "denied eperm -> refused, revoke off -> on");

@@ -4,8 +4,9 @@
  * sees a correct table after every single step:
  *
  *   1. ADD    endpoints, statistics, schedules that nothing refers to yet; hooks
- *   2. FLIP   values that make them visible: the policy set, the config, services, frontends
- *   3. GRACE  wait until no program still runs that saw the old values
+ *   2. FLIP   values that make them visible: the config, services, frontends, the policy set
+ *   3. GRACE  wait until no program still runs that saw the old values; the flip of a policy
+ *             set does that by itself
  *   4. REMOVE what nothing refers to any more
  *
  * In FLIP an endpoint becomes READY before, and stops being READY after, the

@@ -578,7 +578,7 @@ static void test_networks(void **state)
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net 10.1.0.8;net 10.1.2.0/24;app=db", "1")
 		->name = strdup("b");
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net 0.0.0.0/0", "2")->name = strdup("v4");
-	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net ::/0", "2")->name = strdup("v6");
+	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net ::/0", "2,4")->name = strdup("v6");
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net fd00::/8 - fd00::/9", "3")->name =
 		strdup("fd");
 	set = compile(model);
@@ -602,6 +602,10 @@ static void test_networks(void **state)
 	assert_ingress(&set, "shop/db", "::1:0:0:0", 2, TCP, "allow shop/db/v6");
 	assert_ingress(&set, "shop/db", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 2, TCP,
 		       "allow shop/db/v6");
+	assert_ingress(&set, "shop/db", "::fffe:ffff:ffff", 4, TCP, "allow shop/db/v6");
+	assert_ingress(&set, "shop/db", "0.0.0.0", 4, TCP, "deny shop/db/isolated");
+	assert_ingress(&set, "shop/db", "255.255.255.255", 4, TCP, "deny shop/db/isolated");
+	assert_ingress(&set, "shop/db", "::1:0:0:0", 4, TCP, "allow shop/db/v6");
 	assert_ingress(&set, "shop/db", "fd7f::1", 3, TCP, "deny shop/db/isolated");
 	assert_ingress(&set, "shop/db", "fd80::", 3, TCP, "allow shop/db/fd");
 	assert_ingress(&set, "shop/db", "fe00::", 3, TCP, "deny shop/db/isolated");

@@ -132,7 +132,7 @@ static __always_inline int drop(struct __sk_buff *skb, const struct policy_case 
 {
 	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
 					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
-	event_denied(c, bpf_get_socket_cookie(skb), ports->source, 0, 0);
+	sst_event_denied(c, bpf_get_socket_cookie(skb), ports->source, 0, 0);
 	if (c->flags & SST_POLICY_ANSWER)
 		sst_announce(c);
 	return DROP;
@@ -152,6 +152,7 @@ static __always_inline int syn(struct __sk_buff *skb, struct bpf_sock *sk,
 	if (caller && head && caller->judged && caller->generation == head->generation)
 		return PASS;
 	if (caller) {
+		c->is_told = 1;
 		c->caller_identity = caller->identity;
 		c->caller_workload = caller->workload;
 		c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
@@ -319,8 +320,7 @@ int sst_socket(struct bpf_sock *ctx)
 
 	if (way == SST_COUNTER_MAX)
 		return PASS;
-	identify(&c);
-	if (!c.selected)
+	if (sst_find_workloads(&c) || sst_find_identities(&c) || !c.selected)
 		return PASS;
 	count(way);
 	return DROP;

@@ -9,6 +9,7 @@
 #include "maps.h"
 #include "lib/datagram.h"
 #include "lib/policy.h"
+#include "lib/record.h"
 
 __u32 sst_first_rule(const struct sst_policy_rows *rows)
 {
@@ -40,15 +41,23 @@ static __always_inline __u64 hash_name(__u64 hash, const char *name)
 	return sst_path_name_end(hash);
 }
 
-/* The workload of a cgroup: the nearest of it and those above it that is one. */
-static __noinline __u32 workload_of_path(void *set, const struct sst_policy_head *head,
-					 struct cgroup *cgroup)
+/* The workload of a cgroup, told by where that lies: the nearest of it and those above it that
+ * is one. 0: nobody's, or the set is another one by now. */
+__u32 sst_workload_of_path(__u64 place, __u64 generation)
 {
+	struct cgroup *cgroup = (struct cgroup *)place;
+	const struct sst_policy_head *head;
+	void *set = policy_set();
 	int level = BPF_CORE_READ(cgroup, level);
 	struct cgroup **ancestors =
 		(struct cgroup **)__builtin_preserve_access_index(&cgroup->ancestors[0]);
 	__u32 workload = 0;
-	__u64 hash = head->seed;
+	__u64 hash;
+
+	head = policy_head(set);
+	if (!set || !head || head->generation != generation)
+		return 0;
+	hash = head->seed;
 
 	for (int i = 1; i <= SST_PATH_LEVELS; i++) {
 		struct cgroup *ancestor = 0;
@@ -69,41 +78,42 @@ static __noinline __u32 workload_of_path(void *set, const struct sst_policy_head
 	return workload;
 }
 
-static __always_inline __u32 workload_of_cgroup(void *set, const struct sst_policy_head *head,
-						struct sock *sk)
+static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 generation)
 {
 	struct cgroup *cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
 	__u64 id = BPF_CORE_READ(cgroup, kn, id);
 	struct sst_cgroup *known = bpf_map_lookup_elem(&cgroups, &id);
-	struct sst_cgroup found = { .generation = head->generation };
+	struct sst_cgroup found = { .generation = generation };
 
-	if (known && known->generation == found.generation)
+	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = workload_of_path(set, head, cgroup);
+	found.workload = sst_workload_of_path((unsigned long)cgroup, generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;
 }
 
+static __always_inline __u64 generation_in_force(void)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head ? head->generation : 0;
+}
+
 /* First: those that their sockets' cgroups tell of. */
 int sst_find_workloads(struct policy_case *c)
 {
-	const struct sst_policy_head *head;
-	void *set = policy_set();
-
 	if (!c)
 		return -1;
-	c->generation = 0;
-	head = policy_head(set);
-	if (!set || !head)
+	c->generation = generation_in_force();
+	if (!c->generation)
 		return -1;
 	for (int i = 0; i < 2; i++) {
 		struct sock *sk = (struct sock *)c->end[i].sk;
 
-		c->end[i].workload = sk ? workload_of_cgroup(set, head, sk) : 0;
+		c->end[i].workload = sk ? workload_of_cgroup(sk, c->generation) : 0;
 	}
-	c->generation = head->generation;
-	return 0;
+	return generation_in_force() == c->generation ? 0 : -1;
 }
 
 static __always_inline int is_known(const struct sst_addr *address)
@@ -135,11 +145,12 @@ static __always_inline void ask_socket(void *set, const struct sst_policy_head *
 		index = place->workload;
 	workload = workload_at(set, head, index);
 	end->is_local = 1;
+	end->is_home = !head->host_netns || netns == head->host_netns;
 	end->workload = workload ? index : 0;
 	end->identity = SST_IDENTITY_UNKNOWN;
 	if (workload)
 		end->identity = workload->identity;
-	else if (!head->host_netns || netns == head->host_netns)
+	else if (end->is_home)
 		end->identity = SST_IDENTITY_HOST;
 }
 
@@ -232,6 +243,15 @@ static __always_inline __u8 is_selected(void *set, const struct sst_policy_head 
 	return identity && identity->is_selected;
 }
 
+/* A loopback address is of the namespace of who sees it. */
+static __always_inline void find_loopback(struct policy_end *end, const struct policy_end *seen_by)
+{
+	if (end->sk || !is_loopback(&end->address))
+		return;
+	end->identity = seen_by->is_home ? SST_IDENTITY_HOST : SST_IDENTITY_UNKNOWN;
+	end->workload = 0;
+}
+
 /* Then those that namespaces and addresses tell of, and whose identity each has. */
 int sst_find_identities(struct policy_case *c)
 {
@@ -245,11 +265,13 @@ int sst_find_identities(struct policy_case *c)
 	if (!set || !head || head->generation != c->generation)
 		return -1;
 	__builtin_memset(&c->judgement, 0, sizeof(c->judgement));
-	c->denied = 0;
+	c->denied = c->unknown = 0;
 	c->flags = head->flags;
 	find_identity(set, head, &c->end[0]);
 	find_identity(set, head, &c->end[1]);
-	if (c->caller_identity) {
+	find_loopback(&c->end[0], &c->end[1]);
+	find_loopback(&c->end[1], &c->end[0]);
+	if (c->is_told) {
 		caller = &c->end[SST_ROLE_CLIENT];
 		caller->identity =
 			index_of(set, head->identities, head->n_identities, c->caller_identity);
@@ -322,14 +344,20 @@ static __always_inline void count_case(const struct policy_case *c)
 }
 
 /* What cannot be decided goes as the node's `fail` says. */
-static __always_inline void undecided(struct policy_case *c, enum sst_counter open,
-				      enum sst_counter closed)
+static __always_inline int fails_closed(void)
 {
 	struct sst_config *node = settings();
 
-	c->denied = node && node->fail_closed;
-	if (c->counts & (c->denied ? COUNT_DENIED : COUNT_ALLOWED))
-		count(c->denied ? closed : open);
+	return node && node->fail_closed;
+}
+
+static __always_inline void count_undecided(const struct policy_case *c, enum sst_counter open,
+					    enum sst_counter closed)
+{
+	int closes = fails_closed();
+
+	if (c->counts & (closes ? COUNT_DENIED : COUNT_ALLOWED))
+		count(closes ? closed : open);
 }
 
 /* The class of the address a call will come from, before the kernel has chosen it. */
@@ -392,11 +420,6 @@ static __always_inline int is_self(const struct policy_case *c)
 	return c->end[0].workload && c->end[0].workload == c->end[1].workload;
 }
 
-static __always_inline int is_unknown(const struct policy_case *c)
-{
-	return c->flags & SST_POLICY_RULES && c->end[c->own & 1].identity == SST_IDENTITY_UNKNOWN;
-}
-
 /*
  * At last: one direction. Where the caller's address matters for ingress and its hook does not
  * know it yet, the called end will ask.
@@ -413,10 +436,15 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	head = policy_head(set);
 	if (!set || !head || head->generation != c->generation)
 		return -1;
-	if (!(c->flags & SST_POLICY_RULES) || is_unknown(c))
+	if (!(c->flags & SST_POLICY_RULES))
 		return 0;
 	direction &= SST_INGRESS;
 	ask(c, direction, &query);
+	if (query.subject == SST_IDENTITY_UNKNOWN) {
+		c->unknown = 1;
+		c->denied = fails_closed();
+		return 0;
+	}
 	if (direction == SST_INGRESS && c->own == SST_ROLE_CLIENT)
 		query.peer_network = source_network(set, head, c);
 	if (query.peer_network == SST_NETWORK_UNKNOWN) {
@@ -435,12 +463,52 @@ int sst_close(struct policy_case *c, int decided)
 {
 	if (!c)
 		return 0;
-	if (!decided)
-		undecided(c, SST_COUNTER_POLICY_SET_OPEN, SST_COUNTER_POLICY_SET_CLOSED);
-	else if (is_unknown(c))
-		undecided(c, SST_COUNTER_POLICY_UNKNOWN_OPEN, SST_COUNTER_POLICY_UNKNOWN_CLOSED);
-	else
-		count_case(c);
+	if (!decided) {
+		c->denied = fails_closed();
+		count_undecided(c, SST_COUNTER_POLICY_SET_OPEN, SST_COUNTER_POLICY_SET_CLOSED);
+		return 0;
+	}
+	if (c->unknown)
+		count_undecided(c, SST_COUNTER_POLICY_UNKNOWN_OPEN,
+				SST_COUNTER_POLICY_UNKNOWN_CLOSED);
+	count_case(c);
+	return 0;
+}
+
+/* ---- news --------------------------------------------------------------------------------- */
+
+/* What policy denied: there is no connection, so all there is to tell is in the question. */
+int sst_event_denied(const struct policy_case *c, __u64 cookie, __u32 caller, __u32 service,
+		     __u32 endpoint)
+{
+	const struct policy_end *own, *peer;
+	struct sst_record *record;
+	struct sock *sk;
+
+	if (!c)
+		return 0;
+	record = event_begin(SST_RECORD_DENIED);
+	if (!record)
+		return 0;
+	own = &c->end[c->own & 1];
+	peer = &c->end[!c->own];
+	sk = (struct sock *)own->sk;
+	__builtin_memset(record, 0, sizeof(*record));
+	record->flow = cookie;
+	record->time_ns = record->opened_ns = bpf_ktime_get_boot_ns();
+	record->cgroup_id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	record->netns_ino = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	record->local = own->address;
+	record->remote = peer->address;
+	record->local_port = c->own ? bpf_htons(c->port) : caller;
+	record->remote_port = c->own ? caller : bpf_htons(c->port);
+	record->type = SST_RECORD_DENIED;
+	record->protocol = c->protocol;
+	record->role = c->own;
+	record->service = service;
+	record->endpoint = endpoint;
+	record->judgement = c->judgement;
+	event_end(record, SST_RECORD_DENIED);
 	return 0;
 }
 

@@ -21,20 +21,24 @@ struct policy_end {
 	__u32 identity;
 	__u32 workload; /* 0: none */
 	__u32 network;  /* class of the address, or SST_NETWORK_UNKNOWN */
-	__u32 is_local; /* 1: lives on this node */
+	__u16 is_local; /* 1: lives on this node */
+	__u16 is_home;  /* 1: its socket is in the node's own network namespace */
 };
 
 /* One flow; ends by enum sst_role. */
 struct policy_case {
 	struct policy_end end[2];
-	__u32 caller_identity; /* ids, from map `callers`; 0: socket or address tell */
+	/* Ids from map `callers`, where it is known there. */
+	__u32 caller_identity;
 	__u32 caller_workload;
 	__u16 port;    /* of who is called, host order */
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 own;      /* enum sst_role of the end whose hook asks; its socket is known */
 	__u8 counts;   /* enum case_counts: of which outcome the counters are to tell */
+	__u8 is_told;  /* 1: the caller is told by the ids above */
 	/* The answer. */
 	__u8 denied;
+	__u8 unknown;     /* 1: a subject is not known */
 	__u8 selected;    /* 1: own's identity is some policy's subject */
 	__u8 flags;       /* of the set, enum sst_policy_flags */
 	__u64 generation; /* of the set, 0: there is none */
@@ -47,14 +51,9 @@ int sst_find_identities(struct policy_case *c);
 int sst_decide(struct policy_case *c, __u32 direction);
 int sst_close(struct policy_case *c, int decided);
 
-/* Who is who. 0, or -1: no set says so. */
-static __always_inline int identify(struct policy_case *c)
-{
-	for (int i = 0; i < 4; i++)
-		if (!sst_find_workloads(c) && !sst_find_identities(c))
-			return 0;
-	return -1;
-}
+/* How often a case is opened anew when the set was replaced meanwhile, which takes a fair
+ * share of a second each time. */
+#define POLICY_TRIES 4
 
 /* Egress where the caller asks; ingress where the called does, or lives here, too. */
 static __always_inline int decide(struct policy_case *c)
@@ -72,8 +71,9 @@ static __always_inline void judge(struct policy_case *c)
 {
 	int decided = 0;
 
-	for (int i = 0; i < 4 && !decided; i++)
-		decided = !identify(c) && !decide(c);
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < POLICY_TRIES && !decided; i++)
+		decided = !sst_find_workloads(c) && !sst_find_identities(c) && !decide(c);
 	sst_close(c, decided);
 }
 

@@ -129,32 +129,8 @@ static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flo
 	event_end(record, type);
 }
 
-/* What policy denied: there is no connection, so all there is to tell is in the question. */
-static __always_inline void event_denied(const struct policy_case *c, __u64 cookie, __be16 caller,
-					 __u32 service, __u32 endpoint)
-{
-	struct sst_record *record = event_begin(SST_RECORD_DENIED);
-	const struct policy_end *own = &c->end[c->own & 1], *peer = &c->end[!c->own];
-	struct sock *sk = (struct sock *)own->sk;
-
-	if (!record)
-		return;
-	__builtin_memset(record, 0, sizeof(*record));
-	record->flow = cookie;
-	record->time_ns = record->opened_ns = bpf_ktime_get_boot_ns();
-	record->cgroup_id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
-	record->netns_ino = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
-	record->local = own->address;
-	record->remote = peer->address;
-	record->local_port = c->own ? bpf_htons(c->port) : caller;
-	record->remote_port = c->own ? caller : bpf_htons(c->port);
-	record->type = SST_RECORD_DENIED;
-	record->protocol = c->protocol;
-	record->role = c->own;
-	record->service = service;
-	record->endpoint = endpoint;
-	record->judgement = c->judgement;
-	event_end(record, SST_RECORD_DENIED);
-}
+/* Of what policy denied; in policy.bpf.c. `caller` is the calling socket's port, 0: none yet. */
+int sst_event_denied(const struct policy_case *c, __u64 cookie, __u32 caller, __u32 service,
+		     __u32 endpoint);
 
 #endif

@@ -247,13 +247,19 @@ static inline const void *sst_policy_block(sst_policy_set *set, __u32 n)
 #define SST_PURE static inline
 #endif
 
-/* Element n of a table of type that begins at block first; NULL: the set is broken. */
+/* Element n of a table of type that begins at block first; NULL: the set is broken. The
+ * compiler is kept from adding to a pointer that may be NULL, which the verifier refuses. */
 #define sst_policy_at(set, first, n, type)                                       \
 	({                                                                       \
 		const unsigned int _per = SST_BLOCK_BYTES / sizeof(type);        \
 		__u32 _n = (n);                                                  \
-		const type *_block = sst_policy_block(set, (first) + _n / _per); \
-		_block ? _block + _n % _per : 0;                                 \
+		const type *_found = sst_policy_block(set, (first) + _n / _per); \
+                                                                                 \
+		if (_found) {                                                    \
+			__asm__ volatile("" : "+r"(_found));                     \
+			_found += _n % _per;                                     \
+		}                                                                \
+		_found;                                                          \
 	})
 
 /* ---- who is who ----------------------------------------------------------------- */

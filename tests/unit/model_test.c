@@ -369,6 +369,91 @@ static void test_workloads(void **unused UNUSED)
 	      "test:5:12: workload address :: is unspecified, expected a unicast address");
 }
 
+static void add_policy(struct model *model, const char *name, const char *name_space,
+		       enum sst_tier tier)
+{
+	struct model_policy *policy = GROW(model->policies, model->n_policies);
+
+	policy->name = strdup(name);
+	policy->name_space = strdup(name_space);
+	policy->tier = tier;
+	policy->place = (struct place){ model->n_policies, 1 };
+}
+
+/* Completed twice is completed once. */
+static void test_namespaces(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = new_model();
+	static const char *const names[] = { "default", "shop" };
+
+	add_workload(model, "a", "/a", NULL);
+	add_workload(model, "b", "/b", NULL);
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_ADMIN);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(model_complete_namespaces(model), 0);
+		assert_int_equal(model->n_namespaces, 2);
+		for (size_t j = 0; j < ARRAY_SIZE(names); j++) {
+			const struct model_namespace *namespace = &model->namespaces[j];
+
+			assert_string_equal(namespace->name, names[j]);
+			assert_int_equal(namespace->labels.n, 1);
+			assert_string_equal(namespace->labels.items->key, MODEL_NAMESPACE_LABEL);
+			assert_string_equal(namespace->labels.items->value, names[j]);
+		}
+		check(model, "");
+	}
+}
+
+static void test_policy_names(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = new_model();
+
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "default", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_ADMIN);
+	add_policy(model, "p", "", SST_TIER_BASELINE);
+	check(model, "");
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_BASELINE);
+	check(model,
+	      "test:5:1: policy name 'p' is used twice in namespace 'shop', first at line 1\n"
+	      "test:6:1: policy name 'p' is used twice in the baseline tier, first at line 4");
+}
+
+static void test_cidrs(void **unused UNUSED)
+{
+	static const struct {
+		const char *cidr;
+		const char *address;
+		bool held;
+	} cases[] = {
+		{ "10.0.0.0/8", "10.255.0.1", true },
+		{ "10.0.0.0/8", "11.0.0.0", false },
+		{ "10.1.2.2/31", "10.1.2.3", true },
+		{ "10.1.2.2/31", "10.1.2.4", false },
+		{ "10.1.2.3", "10.1.2.3", true },
+		{ "10.1.2.3", "10.1.2.2", false },
+		{ "0.0.0.0/0", "255.0.0.1", true },
+		{ "0.0.0.0/0", "fd00::1", false },
+		{ "::/0", "fd00::1", true },
+		{ "::/0", "::1", true },
+		{ "fd00:8000::/17", "fd00:ffff::", true },
+		{ "fd00:8000::/17", "fd00:7fff::", false },
+		/* IPv4 is in none of IPv6, though it is written as a part of it */
+		{ "::/0", "10.0.0.1", false },
+		{ "::/80", "0.0.0.0", false },
+		{ "::/80", "::fffe:0:0", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct model_cidr cidr = prefix(cases[i].cidr, (struct place){ 0 });
+		struct sst_addr held = address(cases[i].address);
+
+		assert_int_equal(model_cidr_holds(&cidr, &held), cases[i].held);
+	}
+}
+
 static void test_seen(void **unused UNUSED)
 {
 	_cleanup_seen_ struct seen seen = { 0 };
@@ -407,6 +492,9 @@ int main(void)
 		cmocka_unit_test(test_schedule_limit),
 		cmocka_unit_test(test_schedule_divisor),
 		cmocka_unit_test(test_workloads),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_policy_names),
+		cmocka_unit_test(test_cidrs),
 		cmocka_unit_test(test_seen),
 	};
 

@@ -363,8 +363,8 @@ static void test_unknown_keys(void **unused UNUSED)
 	static const struct refusal refusals[] = {
 		{ "service: []\n",
 		  "1:1: unknown key 'service' in the configuration, did you mean 'services'?" },
-		{ "apiVersion: v1\n",
-		  "1:1: unknown key 'apiVersion' in the configuration, "
+		{ "version: 1\n",
+		  "1:1: unknown key 'version' in the configuration, "
 		  "expected one of: node, namespaces, workloads, services, policies" },
 		{ "node: { splices: auto }\n",
 		  "1:9: unknown key 'splices' in the node, did you mean 'splice'?" },

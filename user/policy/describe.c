@@ -35,8 +35,14 @@ static int compare_labels(const void *a, const void *b)
 /* So that no two sets of labels have the same text. */
 static void add_escaped(struct text *out, const char *string)
 {
-	for (; *string; string++)
-		text_add(out, "%s%c", strchr(",=\\", *string) ? "\\" : "", *string);
+	while (*string) {
+		size_t plain = strcspn(string, ",=\\");
+
+		text_add_bytes(out, string, plain);
+		string += plain;
+		if (*string)
+			text_add(out, "\\%c", *string++);
+	}
 }
 
 void policy_describe_labels(const struct model_labels *labels, struct text *out)

@@ -48,6 +48,16 @@ attached() {
 	find "$PIN" -name "sst_$1*" | wc -l
 }
 
+# runs_what_is_pinned PROGRAM: each of its links runs the program that was loaded last.
+runs_what_is_pinned() {
+	local link id
+
+	id=$(bpftool -j prog show pinned "$PIN"/abi*/"program_$1" | jq .id)
+	for link in "$PIN"/abi*/"$1"*; do
+		[[ $(bpftool -j link show pinned "$link" | jq .prog_id) == "$id" ]]
+	done
+}
+
 # ---- what is attached ---------------------------------------------------------------
 
 @test "hooks are attached only while a policy needs them" {
@@ -65,6 +75,9 @@ attached() {
 	policy 8080 "remote: answer" | apply_config
 	[ "$(attached ingress) $(attached socket) $(attached lookup)" = "1 1 3" ]
 	sidestep load -f "$CONF"
+	runs_what_is_pinned sst_ingress
+	runs_what_is_pinned sst_socket
+	runs_what_is_pinned sst_lookup
 	denied 8081
 
 	apply_config <<<'services: []'

@@ -134,15 +134,16 @@ static_assert(sizeof(struct sst_affinity) == 16, "sst_affinity");
 
 /* Map `config`, one entry. Userspace writes it whole, the kernel half reads it. */
 struct sst_config {
-	__u8 splice;          /* the node's enum sst_splice, never INHERIT */
-	__u8 splice_auto;     /* 1: this kernel passed the self-test, AUTO may adopt */
-	__u8 fail_closed;     /* 1: what cannot be decided is refused */
-	__u8 splice_broken;   /* 1: the self-test failed, nobody may be adopted */
-	__u32 splice_limit;   /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
-	__u32 spliced_map_id; /* of map `spliced`, as the kernel knows it */
-	__u32 enforces;       /* 1: map `policy` must hold a set; without it nothing is decided */
+	__u8 splice;           /* the node's enum sst_splice, never INHERIT */
+	__u8 splice_auto;      /* 1: this kernel passed the self-test, AUTO may adopt */
+	__u8 fail_closed;      /* 1: what cannot be decided is refused */
+	__u8 splice_broken;    /* 1: the self-test failed, nobody may be adopted */
+	__u32 splice_limit;    /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
+	__u32 spliced_map_id;  /* of map `spliced`, as the kernel knows it */
+	__u32 enforces;        /* 1: map `policy` must hold a set; without it nothing is decided */
+	__u64 selftest_cgroup; /* id of the cgroup that policy is not about; 0: none */
 };
-static_assert(sizeof(struct sst_config) == 16, "sst_config");
+static_assert(sizeof(struct sst_config) == 24, "sst_config");
 
 /* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
 #define SST_FEATURES(X)                                                            \
@@ -178,7 +179,7 @@ struct sst_meta {
 	__u32 next_identity;
 	__u32 next_workload;
 	__u32 next_rule;
-	__u32 next_set; /* generation of the next policy set */
+	__u32 next_set;  /* generation of the next policy set */
 	__u64 cgroup_id; /* the cgroup the programs are attached to */
 	char cgroup[256];
 	char version[32]; /* of the binary that loaded last */

@@ -69,6 +69,76 @@ static void test_parse_refuses(void **unused UNUSED)
 	}
 }
 
+/* bits count from the begin of the 16 bytes; what is printed is what was parsed. */
+static void test_prefixes(void **unused UNUSED)
+{
+	static const struct {
+		const char *text;
+		uint8_t bits;
+		const char *masked;
+	} cases[] = {
+		{ "0.0.0.0/0", 96, "0.0.0.0/0" },
+		{ "10.0.0.0/8", 104, "10.0.0.0/8" },
+		{ "10.1.2.3/8", 104, "10.0.0.0/8" },
+		{ "10.1.255.255/15", 111, "10.0.0.0/15" },
+		{ "10.1.2.3/31", 127, "10.1.2.2/31" },
+		{ "10.1.2.3/32", 128, "10.1.2.3" },
+		{ "10.1.2.3", 128, "10.1.2.3" },
+		{ "::ffff:10.1.2.3/104", 104, "10.0.0.0/8" },
+		{ "::ffff:10.1.2.3/90", 90, "::ffc0:0:0/90" },
+		{ "::/0", 0, "::/0" },
+		{ "fd00::1/1", 1, "8000::/1" },
+		{ "fd00:1:2:3::/33", 33, "fd00:1::/33" },
+		{ "fd00::1/64", 64, "fd00::/64" },
+		{ "fd00::1/127", 127, "fd00::/127" },
+		{ "fd00::1/128", 128, "fd00::1" },
+		{ "fd00::1", 128, "fd00::1" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sst_addr address, masked;
+		char text[ADDRESS_TEXT_MAX];
+		uint8_t bits;
+
+		assert_int_equal(address_parse_prefix(cases[i].text, &address, &bits), 0);
+		assert_int_equal(bits, cases[i].bits);
+		masked = address_mask(&address, bits);
+		assert_string_equal(address_prefix_format(&masked, bits, text), cases[i].masked);
+	}
+}
+
+static void test_prefixes_refused(void **unused UNUSED)
+{
+	static const char *const cases[] = {
+		"",
+		"/8",
+		"10.0.0.0/",
+		"10.0.0.0/33",
+		"::/129",
+		"::/1000",
+		"10.0.0.0/-1",
+		"10.0.0.0/08",
+		"10.0.0.0/+",
+		"10.0.0.0/8 ",
+		"10.0.0.0/8/8",
+		"10.0.0/8",
+		"x/8",
+		"::/00",
+		"fe80::1%lo/64",
+		"10.0.0.0/4294967304",
+		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa/8",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct sst_addr address = { .w = { 1 } };
+		uint8_t bits = 7;
+
+		assert_int_equal(address_parse_prefix(cases[i], &address, &bits), -EINVAL);
+		assert_int_equal(address.w[0], 1);
+		assert_int_equal(bits, 7);
+	}
+}
+
 static void test_format(void **unused UNUSED)
 {
 	static const struct {
@@ -164,6 +234,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parse),          cmocka_unit_test(test_parse_refuses),
+		cmocka_unit_test(test_prefixes),       cmocka_unit_test(test_prefixes_refused),
 		cmocka_unit_test(test_format),         cmocka_unit_test(test_kinds),
 		cmocka_unit_test(test_compare),        cmocka_unit_test(test_sockaddr),
 		cmocka_unit_test(test_protocol_names),

@@ -99,17 +99,32 @@ static struct model_service *add_simple(struct model *model, const char *name, c
 	return service;
 }
 
+static struct model_cidr prefix(const char *text, struct place place)
+{
+	struct model_cidr ret = { .place = place };
+
+	assert_int_equal(address_parse_prefix(text, &ret.address, &ret.bits), 0);
+	return ret;
+}
+
+static void add_prefix(struct model_workload *workload, const char *text)
+{
+	struct place place = { workload->place.line, 10 + workload->n_addresses };
+
+	*GROW(workload->addresses, workload->n_addresses) = prefix(text, place);
+}
+
 static struct model_workload *add_workload(struct model *model, const char *name,
 					   const char *cgroup, const char *text)
 {
 	struct model_workload *workload = GROW(model->workloads, model->n_workloads);
 
 	workload->name = strdup(name);
+	workload->name_space = strdup(MODEL_DEFAULT_NAMESPACE);
 	workload->cgroup = cgroup ? strdup(cgroup) : NULL;
 	workload->place = (struct place){ model->n_workloads, 1 };
 	if (text)
-		*GROW(workload->addresses, workload->n_addresses) =
-			(struct model_cidr){ .address = address(text), .bits = 128 };
+		add_prefix(workload, text);
 	return workload;
 }
 
@@ -341,19 +356,102 @@ static void test_workloads(void **unused UNUSED)
 	add_workload(model, "c", NULL, NULL);
 	add_workload(model, "d", "/a", "10.1.0.1");
 	e = add_workload(model, "e", NULL, "10.1.0.5");
-	*GROW(e->addresses, e->n_addresses) =
-		(struct model_cidr){ .address = address("10.1.0.5"), .bits = 128 };
-	*GROW(e->addresses, e->n_addresses) =
-		(struct model_cidr){ .address = address("::"), .bits = 128 };
+	add_prefix(e, "10.1.0.5");
+	add_prefix(e, "::");
 	check(model,
-	      "test:2:1: workload name 'a' is used twice, first at line 1\n"
-	      "test:3:1: workload 'c' has neither 'cgroup' nor 'addresses', "
-	      "expected one of them\n"
+	      "test:2:1: workload name 'a' is used twice in namespace 'default', first at line 1\n"
+	      "test:3:1: workload 'c' has none of 'cgroup', 'cgroup-id', 'netns' and 'addresses', "
+	      "expected at least one of them\n"
 	      "test:4:1: cgroup /a of workload 'd' is already that of workload 'a' at line 1\n"
-	      "test:4:1: address 10.1.0.1 of workload 'd' is already that of workload 'a' "
+	      "test:4:10: address 10.1.0.1 of workload 'd' is already that of workload 'a' "
 	      "at line 1\n"
-	      "test:5:1: address 10.1.0.5 is listed twice in workload 'e'\n"
-	      "test:5:1: workload address :: is unspecified, expected a unicast address");
+	      "test:5:11: address 10.1.0.5 is listed twice in workload 'e'\n"
+	      "test:5:12: workload address :: is unspecified, expected a unicast address");
+}
+
+static void add_policy(struct model *model, const char *name, const char *name_space,
+		       enum sst_tier tier)
+{
+	struct model_policy *policy = GROW(model->policies, model->n_policies);
+
+	policy->name = strdup(name);
+	policy->name_space = strdup(name_space);
+	policy->tier = tier;
+	policy->place = (struct place){ model->n_policies, 1 };
+}
+
+/* Completed twice is completed once. */
+static void test_namespaces(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = new_model();
+	static const char *const names[] = { "default", "shop" };
+
+	add_workload(model, "a", "/a", NULL);
+	add_workload(model, "b", "/b", NULL);
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_ADMIN);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(model_complete_namespaces(model), 0);
+		assert_int_equal(model->n_namespaces, 2);
+		for (size_t j = 0; j < ARRAY_SIZE(names); j++) {
+			const struct model_namespace *namespace = &model->namespaces[j];
+
+			assert_string_equal(namespace->name, names[j]);
+			assert_int_equal(namespace->labels.n, 1);
+			assert_string_equal(namespace->labels.items->key, MODEL_NAMESPACE_LABEL);
+			assert_string_equal(namespace->labels.items->value, names[j]);
+		}
+		check(model, "");
+	}
+}
+
+static void test_policy_names(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = new_model();
+
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "default", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_ADMIN);
+	add_policy(model, "p", "", SST_TIER_BASELINE);
+	check(model, "");
+	add_policy(model, "p", "shop", SST_TIER_NETWORK);
+	add_policy(model, "p", "", SST_TIER_BASELINE);
+	check(model,
+	      "test:5:1: policy name 'p' is used twice in namespace 'shop', first at line 1\n"
+	      "test:6:1: policy name 'p' is used twice in the baseline tier, first at line 4");
+}
+
+static void test_cidrs(void **unused UNUSED)
+{
+	static const struct {
+		const char *cidr;
+		const char *address;
+		bool held;
+	} cases[] = {
+		{ "10.0.0.0/8", "10.255.0.1", true },
+		{ "10.0.0.0/8", "11.0.0.0", false },
+		{ "10.1.2.2/31", "10.1.2.3", true },
+		{ "10.1.2.2/31", "10.1.2.4", false },
+		{ "10.1.2.3", "10.1.2.3", true },
+		{ "10.1.2.3", "10.1.2.2", false },
+		{ "0.0.0.0/0", "255.0.0.1", true },
+		{ "0.0.0.0/0", "fd00::1", false },
+		{ "::/0", "fd00::1", true },
+		{ "::/0", "::1", true },
+		{ "fd00:8000::/17", "fd00:ffff::", true },
+		{ "fd00:8000::/17", "fd00:7fff::", false },
+		/* IPv4 is in none of IPv6, though it is written as a part of it */
+		{ "::/0", "10.0.0.1", false },
+		{ "::/80", "0.0.0.0", false },
+		{ "::/80", "::fffe:0:0", true },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct model_cidr cidr = prefix(cases[i].cidr, (struct place){ 0 });
+		struct sst_addr held = address(cases[i].address);
+
+		assert_int_equal(model_cidr_holds(&cidr, &held), cases[i].held);
+	}
 }
 
 static void test_seen(void **unused UNUSED)
@@ -394,6 +492,9 @@ int main(void)
 		cmocka_unit_test(test_schedule_limit),
 		cmocka_unit_test(test_schedule_divisor),
 		cmocka_unit_test(test_workloads),
+		cmocka_unit_test(test_namespaces),
+		cmocka_unit_test(test_policy_names),
+		cmocka_unit_test(test_cidrs),
 		cmocka_unit_test(test_seen),
 	};
 

@@ -21,6 +21,7 @@ int cmd_check(const struct cli_options *options, int argc, char **argv)
 		return status;
 	print_count("", model->n_services, "service");
 	print_count(", ", model->n_workloads, "workload");
+	printf(", %zu %s", model->n_policies, model->n_policies == 1 ? "policy" : "policies");
 	puts(", valid");
 	return CLI_DONE;
 }

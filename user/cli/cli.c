@@ -108,7 +108,7 @@ struct option_row {
 };
 
 static const struct option_row option_rows[] = {
-	{ 'f', "file", "FILE", "the configuration", TAKES_FILE },
+	{ 'f', "file", "FILE", "the configuration; may be given several times", TAKES_FILE },
 	{ 'o', "output", "table|json", "how to print it (table)", TAKES_OUTPUT },
 	{ LONG_DRY_RUN, "dry-run", NULL, "print the difference, change nothing", TAKES_DRY_RUN },
 	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
@@ -309,7 +309,7 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	}
 	switch (value) {
 	case 'f':
-		options->file = argument;
+		options->files[options->n_files++] = argument;
 		break;
 	case 'o':
 		return set_output(options, argument);
@@ -414,7 +414,7 @@ static int check_usage(const struct command *command, const struct cli_options *
 		cli_error("%s needs %s", command->name, command->argument);
 		return -EINVAL;
 	}
-	if (command->takes & TAKES_FILE && !options->file) {
+	if (command->takes & TAKES_FILE && !options->n_files) {
 		cli_error("%s needs -f FILE", command->name);
 		return -EINVAL;
 	}
@@ -425,7 +425,9 @@ static int check_usage(const struct command *command, const struct cli_options *
 
 static int run_command(const struct command *command, int argc, char **argv)
 {
+	_cleanup_free_ const char **files = calloc(argc, sizeof(*files)); /* more there are not */
 	struct cli_options options = {
+		.files = files,
 		.pin = CLI_DEFAULT_PIN,
 		.socket = CLI_DEFAULT_SOCKET,
 		.stats = CLI_DEFAULT_STATS,
@@ -433,8 +435,11 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.count = CLI_DEFAULT_COUNT,
 		.cache = CLI_DEFAULT_CACHE,
 	};
-	int r = parse_options(command, argc, argv, &options);
+	int r;
 
+	if (!files)
+		return out_of_memory();
+	r = parse_options(command, argc, argv, &options);
 	if (r > 0) {
 		print_command_help(command);
 		return CLI_DONE;

@@ -38,7 +38,8 @@ struct cli_options {
 	const char *socket;
 	const char *stats;
 	const char *cache;
-	const char *file; /* set for every command that takes -f */
+	const char **files; /* of -f; at least one for every command that takes it */
+	size_t n_files;
 	bool json;
 	bool verbose;
 	bool dry_run;        /* apply */

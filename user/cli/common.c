@@ -12,13 +12,13 @@
 int cli_load_model(const struct cli_options *options, struct model **ret)
 {
 	_cleanup_problems_ struct problems problems = {};
-	int err = yaml_load_file(options->file, &problems, ret);
+	int err = yaml_load_files(options->files, options->n_files, &problems, ret);
 
 	if (!err)
 		return CLI_DONE;
 	cli_print_problems(&problems);
 	if (!problems.count)
-		cli_error("%s: %s", options->file, strerror(-err));
+		cli_error("cannot read the configuration: %s", strerror(-err));
 	return CLI_REFUSED;
 }
 

@@ -57,7 +57,8 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 
 int cmd_run(const struct cli_options *options, int argc, char **argv)
 {
-	const struct daemon_options how = { .file = options->file,
+	const struct daemon_options how = { .files = options->files,
+					    .n_files = options->n_files,
 					    .socket = options->socket,
 					    .stats = options->stats };
 	_cleanup_model_ struct model *model = NULL;

@@ -23,6 +23,54 @@ int address_parse(const char *text, struct sst_addr *ret)
 	return -EINVAL;
 }
 
+/* Decimal digits only, no leading zero. */
+static int parse_length(const char *text, unsigned max, unsigned *ret)
+{
+	unsigned n = 0;
+
+	if (!*text || strlen(text) > 3 || text[strspn(text, "0123456789")])
+		return -EINVAL;
+	if (text[0] == '0' && text[1])
+		return -EINVAL;
+	for (; *text; text++)
+		n = 10 * n + *text - '0';
+	if (n > max)
+		return -EINVAL;
+	*ret = n;
+	return 0;
+}
+
+int address_parse_prefix(const char *text, struct sst_addr *ret, uint8_t *ret_bits)
+{
+	const char *slash = strchrnul(text, '/');
+	unsigned room = memchr(text, ':', slash - text) ? 128 : 32, length = room;
+	char host[ADDRESS_TEXT_MAX];
+	struct sst_addr address;
+
+	if (slash - text >= ADDRESS_TEXT_MAX)
+		return -EINVAL;
+	memcpy(host, text, slash - text);
+	host[slash - text] = '\0';
+	if (address_parse(host, &address) || (*slash && parse_length(slash + 1, room, &length)))
+		return -EINVAL;
+	*ret = address;
+	*ret_bits = 128 - room + length;
+	return 0;
+}
+
+struct sst_addr address_mask(const struct sst_addr *address, uint8_t bits)
+{
+	struct sst_addr ret = *address;
+
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned kept = bits > 32 * i ? bits - 32 * i : 0;
+
+		if (kept < 32)
+			ret.w[i] &= htonl(kept ? ~0U << (32 - kept) : 0);
+	}
+	return ret;
+}
+
 int address_family(const struct sst_addr *address)
 {
 	if (!address->w[0] && !address->w[1] && address->w[2] == htonl(0xffff))
@@ -36,6 +84,19 @@ char *address_format(const struct sst_addr *address, char *buf)
 	const void *from = family == AF_INET ? (const void *)&address->w[3] : address;
 
 	inet_ntop(family, from, buf, ADDRESS_TEXT_MAX);
+	return buf;
+}
+
+char *address_prefix_format(const struct sst_addr *address, uint8_t bits, char *buf)
+{
+	char text[ADDRESS_TEXT_MAX];
+	bool v4 = address_family(address) == AF_INET && bits >= 96;
+
+	address_format(address, text);
+	if (bits == 128)
+		snprintf(buf, ADDRESS_TEXT_MAX, "%s", text);
+	else
+		snprintf(buf, ADDRESS_TEXT_MAX, "%.46s/%u", text, v4 ? bits - 96 : bits);
 	return buf;
 }
 

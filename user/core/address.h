@@ -25,6 +25,18 @@ char *address_format(const struct sst_addr *address, char *buf);
 /* "10.0.0.1:80", "[fd00::1]:80". port is in network order. Returns buf. */
 char *address_port_format(const struct sst_addr *address, __be16 port, char *buf);
 
+/*
+ * The same with a prefix length behind it, "10.0.0.0/8", or without: then it is the whole
+ * address. bits are those of the 16 bytes: 104 for that one. Bits behind the prefix may be set.
+ */
+int address_parse_prefix(const char *text, struct sst_addr *ret, uint8_t *ret_bits);
+
+/* The address with all bits behind the first ones cleared. */
+struct sst_addr address_mask(const struct sst_addr *address, uint8_t bits);
+
+/* "10.0.0.0/8"; a whole address has no length behind it. Returns buf. */
+char *address_prefix_format(const struct sst_addr *address, uint8_t bits, char *buf);
+
 /* AF_INET for ::ffff:0:0/96, else AF_INET6. */
 int address_family(const struct sst_addr *address);
 

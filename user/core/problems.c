@@ -28,6 +28,8 @@ void problems_add(struct problems *problems, const char *source, struct place pl
 		problems->more++;
 		return;
 	}
+	if (place.file)
+		source = place.file;
 	if (place.line)
 		n = asprintf(&text, "%s:%u:%u: %s", source, place.line, place.column, message);
 	else

@@ -10,10 +10,14 @@
 
 #define PROBLEMS_MAX 20
 
-/* Where in an input something stands; line and column count from 1, 0: not known. */
+/*
+ * Where in an input something stands; line and column count from 1, 0: not known. file
+ * is set where the input is several files: its name, owned by who owns the place.
+ */
 struct place {
 	unsigned line;
 	unsigned column;
+	const char *file;
 };
 
 struct problems {
@@ -22,7 +26,8 @@ struct problems {
 	unsigned more;  /* found beyond PROBLEMS_MAX */
 };
 
-/* Adds "source:line:column: message"; without a place "source: message". */
+/* Adds "source:line:column: message"; without a place "source: message". The place's file
+ * stands for the source where it has one. */
 void problems_add(struct problems *problems, const char *source, struct place place,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
 

@@ -24,12 +24,21 @@
 
 #define STATS_MS        5000
 #define EVENTS_MS       100 /* events that were not worth a wake-up are read this often */
-#define SETTLE_MS       50  /* after a change of the file: editors write in several steps */
+#define SETTLE_MS       50  /* after a change of a file: editors write in several steps */
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
 #define RETRY_MS        1000
 /* After a pair was stopped its sockets are tried to be taken out, less and less often. */
 #define RELEASE_MS      2
 #define RELEASE_MOST_MS 1000
+
+/* One of the files that make the configuration. */
+struct followed {
+	struct daemon *daemon;
+	const char *path;
+	char name[NAME_MAX + 1]; /* in its folder */
+	uv_fs_event_t watch;
+	struct stat as_read; /* when it was last read */
+};
 
 struct daemon {
 	struct datapath *datapath;
@@ -38,15 +47,13 @@ struct daemon {
 	uv_timer_t stats_timer, events_timer, settle_timer, release_timer;
 	uv_poll_t events_poll, errands_poll;
 	uv_signal_t hup, term, interrupt;
-	uv_fs_event_t watch;
+	struct followed *followed; /* one for each file of the options */
 	struct control *control;
 	struct ring *events, *errands;
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	struct metrics_daemon self;
-	struct stat read_file; /* the file as it was last read */
-	char file_name[NAME_MAX + 1];
 	bool stats_failed; /* told once, not every few seconds */
-	bool too_large;    /* the file did not fit beside what is still there */
+	bool too_large;    /* the model did not fit beside what is still there */
 	bool must_adopt;   /* errands that have come in */
 	bool must_end;
 	bool must_release;
@@ -84,15 +91,17 @@ static int reload_locked(struct daemon *daemon, const struct model *model,
 	return 0;
 }
 
-static int reload_file(struct daemon *daemon, struct problems *problems)
+static int reload_files(struct daemon *daemon, struct problems *problems)
 {
+	const struct daemon_options *options = daemon->options;
 	_cleanup_model_ struct model *model = NULL;
 	int err;
 
-	/* before it is read: what is written meanwhile is a change */
-	if (stat(daemon->options->file, &daemon->read_file))
-		daemon->read_file = (struct stat){};
-	err = yaml_load_file(daemon->options->file, problems, &model);
+	/* before they are read: what is written meanwhile is a change */
+	for (size_t i = 0; i < options->n_files; i++)
+		if (stat(options->files[i], &daemon->followed[i].as_read))
+			daemon->followed[i].as_read = (struct stat){};
+	err = yaml_load_files(options->files, options->n_files, problems, &model);
 	if (err)
 		return err;
 	err = datapath_lock(daemon->datapath, 0);
@@ -110,7 +119,7 @@ static bool reload(void *arg)
 {
 	_cleanup_problems_ struct problems problems = {};
 	struct daemon *daemon = arg;
-	int err = reload_file(daemon, &problems);
+	int err = reload_files(daemon, &problems);
 
 	if (err == -EBUSY) { /* somebody changes it right now: it is only put off */
 		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
@@ -121,8 +130,8 @@ static bool reload(void *arg)
 	daemon->self.problems = problems.count + problems.more;
 	log_problems(&problems);
 	if (err)
-		log_line("%s is refused, the configuration in force stays: %s",
-			 daemon->options->file, strerror(-err));
+		log_line("the new configuration is refused, the one in force stays: %s",
+			 strerror(-err));
 	else
 		refresh_state(daemon);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
@@ -138,11 +147,12 @@ static void on_settled(uv_timer_t *timer)
 /* The folder is watched, not the file: a rename over it is a change of the folder. */
 static void on_folder_change(uv_fs_event_t *watch, const char *name, int events, int status)
 {
-	struct daemon *daemon = watch->data;
+	const struct followed *followed = watch->data;
+	struct daemon *daemon = followed->daemon;
 
 	(void)events;
 	/* "..data" is the link that Kubernetes swaps under a mounted ConfigMap */
-	if (status || !name || (strcmp(name, daemon->file_name) && strcmp(name, "..data")))
+	if (status || !name || (strcmp(name, followed->name) && strcmp(name, "..data")))
 		return;
 	/* not again while it runs: a folder that never rests must not hold it off */
 	if (!uv_is_active((uv_handle_t *)&daemon->settle_timer))
@@ -150,16 +160,25 @@ static void on_folder_change(uv_fs_event_t *watch, const char *name, int events,
 }
 
 /* What the watch does not see: the target of a link, a folder that was replaced. */
-static void look_at_file(struct daemon *daemon)
+static bool has_changed(const struct followed *followed)
 {
-	const struct stat *then = &daemon->read_file;
+	const struct stat *then = &followed->as_read;
 	struct stat now;
 
-	if (stat(daemon->options->file, &now))
-		return; /* gone; what is in force stays until there is one again */
-	if (now.st_ino != then->st_ino || now.st_dev != then->st_dev ||
-	    now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-	    now.st_mtim.tv_nsec != then->st_mtim.tv_nsec)
+	if (stat(followed->path, &now))
+		return false; /* gone; what is in force stays until there is one again */
+	return now.st_ino != then->st_ino || now.st_dev != then->st_dev ||
+	       now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
+	       now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
+}
+
+static void look_at_files(struct daemon *daemon)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < daemon->options->n_files; i++)
+		changed |= has_changed(&daemon->followed[i]);
+	if (changed)
 		reload(daemon);
 }
 
@@ -334,7 +353,7 @@ static void on_stats_due(uv_timer_t *timer)
 		uv_stop(&daemon->loop);
 		return;
 	}
-	look_at_file(daemon);
+	look_at_files(daemon);
 	/* errands that were lost, or of a time without a daemon */
 	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
@@ -437,14 +456,35 @@ void daemon_release(const char *socket)
 		unlink(path);
 }
 
-static int watch_file(struct daemon *daemon)
+static int follow(struct daemon *daemon, struct followed *followed)
 {
 	char folder[PATH_MAX], name[PATH_MAX];
+	int err;
 
-	snprintf(folder, sizeof(folder), "%s", daemon->options->file);
-	snprintf(name, sizeof(name), "%s", daemon->options->file);
-	snprintf(daemon->file_name, sizeof(daemon->file_name), "%.*s", NAME_MAX, basename(name));
-	return uv_fs_event_start(&daemon->watch, on_folder_change, dirname(folder), 0);
+	snprintf(folder, sizeof(folder), "%s", followed->path);
+	snprintf(name, sizeof(name), "%s", followed->path);
+	snprintf(followed->name, sizeof(followed->name), "%.*s", NAME_MAX, basename(name));
+	uv_fs_event_init(&daemon->loop, &followed->watch);
+	followed->watch.data = followed;
+	err = uv_fs_event_start(&followed->watch, on_folder_change, dirname(folder), 0);
+	if (err)
+		log_line("%s cannot be followed: %s", followed->path, strerror(-err));
+	return err;
+}
+
+static int follow_files(struct daemon *daemon)
+{
+	const struct daemon_options *options = daemon->options;
+	int err = 0;
+
+	daemon->followed = calloc(options->n_files, sizeof(*daemon->followed));
+	if (!daemon->followed)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->n_files; i++)
+		daemon->followed[i] = (struct followed){ daemon, options->files[i] };
+	for (size_t i = 0; !err && i < options->n_files; i++)
+		err = follow(daemon, &daemon->followed[i]);
+	return err;
 }
 
 static int open_rings(struct daemon *daemon)
@@ -481,10 +521,9 @@ static void start_handles(struct daemon *daemon)
 	uv_signal_init(loop, &daemon->hup);
 	uv_signal_init(loop, &daemon->term);
 	uv_signal_init(loop, &daemon->interrupt);
-	uv_fs_event_init(loop, &daemon->watch);
 	daemon->stats_timer.data = daemon->events_timer.data = daemon;
 	daemon->settle_timer.data = daemon->release_timer.data = daemon;
-	daemon->hup.data = daemon->watch.data = daemon;
+	daemon->hup.data = daemon;
 	uv_signal_start(&daemon->hup, on_hup, SIGHUP);
 	uv_signal_start(&daemon->term, on_end, SIGTERM);
 	uv_signal_start(&daemon->interrupt, on_end, SIGINT);
@@ -504,9 +543,7 @@ static int start(struct daemon *daemon)
 		return err;
 	}
 	start_handles(daemon);
-	err = watch_file(daemon);
-	if (err)
-		log_line("%s cannot be followed: %s", options->file, strerror(-err));
+	err = follow_files(daemon);
 	if (!err)
 		err = open_rings(daemon);
 	return err;
@@ -525,6 +562,7 @@ static void end(struct daemon *daemon)
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
+	free(daemon->followed);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
 	state_release(&daemon->state);
@@ -542,7 +580,8 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options)
 	err = start(&daemon);
 	if (!err) {
 		refresh_state(&daemon);
-		log_line("running, follows %s", options->file);
+		for (size_t i = 0; i < options->n_files; i++)
+			log_line("running, follows %s", options->files[i]);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
 		if (!daemon.lost_datapath)
 			account(&daemon); /* the last word */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * `sidestep run` after the load: follows the file, reads the rings, adopts flows for
+ * `sidestep run` after the load: follows its files, reads the rings, adopts flows for
  * the splice, writes the stats file, answers on the control socket. The data plane
  * does not need it: what is loaded goes on without.
  */
@@ -10,7 +10,8 @@
 #include "datapath/datapath.h"
 
 struct daemon_options {
-	const char *file;
+	const char *const *files;
+	size_t n_files;
 	const char *socket;
 	const char *stats;
 };

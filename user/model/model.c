@@ -65,6 +65,9 @@ void model_free(struct model *model)
 	}
 	for (size_t i = 0; i < model->n_policies; i++)
 		model_policy_release(&model->policies[i]);
+	for (size_t i = 0; i < model->n_files; i++)
+		free(model->files[i]);
+	free(model->files);
 	free(model->namespaces);
 	free(model->policies);
 	free(model->node.policy.probes_cgroup);

@@ -85,7 +85,9 @@ struct model_node {
 };
 
 struct model {
-	char *source; /* the file's name, for messages */
+	char *source; /* the file's name, or all of them, for messages */
+	char **files; /* of a model of several: their names, which its places refer to */
+	size_t n_files;
 	struct model_node node;
 	struct model_service *services;
 	size_t n_services;
@@ -108,8 +110,15 @@ static inline void cleanup_model(struct model **model)
 #define _cleanup_model_ __attribute__((cleanup(cleanup_model)))
 
 /*
+ * Adds the namespaces that are used and not listed, and to each one the label
+ * MODEL_NAMESPACE_LABEL if it has none: a source's last step. Returns 0 or -ENOMEM.
+ */
+int model_complete_namespaces(struct model *model);
+
+/*
  * The rules that span objects: unique names, no address and port served twice,
- * families of addresses and endpoints that fit, schedules that can be laid out.
+ * families of addresses and endpoints that fit, schedules that can be laid out; no two
+ * workloads that are told by the same thing, exceptions that lie within their network.
  * Adds to problems; returns 0, or -EINVAL when it added something, or -ENOMEM.
  */
 int model_validate(const struct model *model, struct problems *problems);

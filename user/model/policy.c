@@ -3,6 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "core/address.h"
 
 /* ---- selecting ------------------------------------------------------------------ */
 
@@ -52,6 +55,8 @@ bool model_cidr_holds(const struct model_cidr *cidr, const struct sst_addr *addr
 	const uint8_t *a = (const void *)&cidr->address, *b = (const void *)address;
 	unsigned whole = cidr->bits / 8, rest = cidr->bits % 8;
 
+	if (cidr->bits < 96 && address_family(address) == AF_INET)
+		return false;
 	if (memcmp(a, b, whole))
 		return false;
 	return !rest || !((a[whole] ^ b[whole]) >> (8 - rest));

@@ -60,6 +60,7 @@ struct model_cidr {
 	struct place place;
 };
 
+/* A prefix that is shorter than ::ffff:0:0/96 is one of IPv6 and holds no IPv4 address. */
 bool model_cidr_holds(const struct model_cidr *cidr, const struct sst_addr *address);
 
 enum model_peer_kind {

@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The rules of model_validate(). Each check_*() returns 0 or -ENOMEM: what is
- * wrong with the model goes to the problems, and the next rule is tried all the
- * same.
- */
+/* The rules of model_validate(): those of services, and the whole. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <string.h>
@@ -12,42 +8,19 @@
 #include "core/cleanup.h"
 #include "core/divisor.h"
 #include "core/seen.h"
-#include "model/model.h"
-
-struct check {
-	const struct model *model;
-	struct problems *problems;
-	struct seen service_names;
-	struct seen frontends;
-	struct seen workload_names;
-	struct seen workload_addresses;
-	struct seen cgroups;
-};
-
-static void release_check(struct check *check)
-{
-	seen_release(&check->service_names);
-	seen_release(&check->frontends);
-	seen_release(&check->workload_names);
-	seen_release(&check->workload_addresses);
-	seen_release(&check->cgroups);
-}
-
-#define complain(check, place, ...) \
-	problems_add((check)->problems, (check)->model->source, place, __VA_ARGS__)
+#include "model/validate.h"
 
 static unsigned count_problems(const struct check *check)
 {
 	return check->problems->count + check->problems->more;
 }
 
-#define WHERE_MAX 24
-
-/* " at line 7", or nothing when a source knows no lines. Returns buf. */
-static const char *where(struct place place, char *buf)
+const char *check_where(struct place place, char buf[WHERE_MAX])
 {
 	buf[0] = '\0';
-	if (place.line)
+	if (place.line && place.file)
+		snprintf(buf, WHERE_MAX, " at %s:%u", place.file, place.line);
+	else if (place.line)
 		snprintf(buf, WHERE_MAX, " at line %u", place.line);
 	return buf;
 }
@@ -69,8 +42,8 @@ static const char *unreachable(const struct sst_addr *address)
 	return NULL;
 }
 
-static void check_reachable(struct check *check, const char *whose, const struct sst_addr *address,
-			    struct place place)
+void check_reachable(struct check *check, const char *whose, const struct sst_addr *address,
+		     struct place place)
 {
 	const char *why = unreachable(address);
 	char text[ADDRESS_TEXT_MAX];
@@ -132,7 +105,7 @@ static int check_port_name(struct check *check, const struct model_service *serv
 	if (r == -EEXIST)
 		complain(check, port->place,
 			 "port name '%s' is used twice in service '%s', first%s", port->name,
-			 service->name, where(first.place, at));
+			 service->name, check_where(first.place, at));
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -147,7 +120,7 @@ static int check_port_number(struct check *check, const struct model_service *se
 	if (r == -EEXIST)
 		complain(check, port->place, "port %u/%s is listed twice in service '%s', first%s",
 			 port->port, protocol_name(port->protocol), service->name,
-			 where(first.place, at));
+			 check_where(first.place, at));
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -173,7 +146,7 @@ static int check_frontend(struct check *check, const struct model_service *servi
 	struct seen_first first, who = { service->place, service };
 	char text[ADDRESS_TEXT_MAX], at[WHERE_MAX];
 	const struct model_service *other;
-	int r = seen_add(&check->frontends, &key, sizeof(key), who, &first);
+	int r = seen_add(&check->seen[SEEN_FRONTENDS], &key, sizeof(key), who, &first);
 
 	if (r != -EEXIST)
 		return r;
@@ -183,7 +156,7 @@ static int check_frontend(struct check *check, const struct model_service *servi
 		complain(check, place, "%s/%s of service '%s' is already served by service '%s'%s",
 			 address_port_format(address, key.port, text),
 			 protocol_name(port->protocol), service->name, other->name,
-			 where(other->place, at));
+			 check_where(other->place, at));
 	return 0;
 }
 
@@ -214,7 +187,8 @@ static int check_endpoint(struct check *check, const struct model_service *servi
 		complain(check, endpoint->place,
 			 "endpoint %s is listed twice for port %u/%s of service '%s', first%s",
 			 address_port_format(&key.address, key.port, text), port->port,
-			 protocol_name(port->protocol), service->name, where(first.place, at));
+			 protocol_name(port->protocol), service->name,
+			 check_where(first.place, at));
 		return 0;
 	}
 	check_reachable(check, "endpoint", &endpoint->address, endpoint->place);
@@ -298,11 +272,12 @@ static int check_service_name(struct check *check, const struct model_service *s
 {
 	struct seen_first first, who = { service->place, service };
 	char at[WHERE_MAX];
-	int r = seen_add(&check->service_names, service->name, strlen(service->name), who, &first);
+	int r = seen_add(&check->seen[SEEN_SERVICE_NAMES], service->name, strlen(service->name),
+			 who, &first);
 
 	if (r == -EEXIST)
 		complain(check, service->place, "service name '%s' is used twice, first%s",
-			 service->name, where(first.place, at));
+			 service->name, check_where(first.place, at));
 	return r == -ENOMEM ? r : 0;
 }
 
@@ -318,80 +293,12 @@ static int check_service(struct check *check, const struct model_service *servic
 	return r;
 }
 
-/* ---- workloads ----------------------------------------------------------- */
+/* ---- all ----------------------------------------------------------------- */
 
-static int check_workload_name(struct check *check, const struct model_workload *workload)
+static void release_check(struct check *check)
 {
-	struct seen_first first, who = { workload->place, workload };
-	const char *name = workload->name;
-	char at[WHERE_MAX];
-	int r = seen_add(&check->workload_names, name, strlen(name), who, &first);
-
-	if (r == -EEXIST)
-		complain(check, workload->place, "workload name '%s' is used twice, first%s", name,
-			 where(first.place, at));
-	return r == -ENOMEM ? r : 0;
-}
-
-/* Two workloads must not claim the same connections. what is "address" or "cgroup". */
-static void complain_shared(struct check *check, const struct model_workload *workload,
-			    const struct model_workload *other, const char *what, const char *text)
-{
-	char at[WHERE_MAX];
-
-	if (other == workload)
-		complain(check, workload->place, "%s %s is listed twice in workload '%s'", what,
-			 text, workload->name);
-	else
-		complain(check, workload->place,
-			 "%s %s of workload '%s' is already that of workload '%s'%s", what, text,
-			 workload->name, other->name, where(other->place, at));
-}
-
-static int check_workload_address(struct check *check, const struct model_workload *workload,
-				  const struct sst_addr *address)
-{
-	struct seen_first first, who = { workload->place, workload };
-	char text[ADDRESS_TEXT_MAX];
-	int r = seen_add(&check->workload_addresses, address, sizeof(*address), who, &first);
-
-	if (r == -ENOMEM)
-		return r;
-	if (r == -EEXIST)
-		complain_shared(check, workload, first.owner, "address",
-				address_format(address, text));
-	else
-		check_reachable(check, "workload address", address, workload->place);
-	return 0;
-}
-
-static int check_cgroup(struct check *check, const struct model_workload *workload)
-{
-	struct seen_first first, who = { workload->place, workload };
-	const char *path = workload->cgroup;
-	int r;
-
-	if (!path)
-		return 0;
-	r = seen_add(&check->cgroups, path, strlen(path), who, &first);
-	if (r == -EEXIST)
-		complain_shared(check, workload, first.owner, "cgroup", path);
-	return r == -ENOMEM ? r : 0;
-}
-
-static int check_workload(struct check *check, const struct model_workload *workload)
-{
-	int r = check_workload_name(check, workload);
-
-	if (!r)
-		r = check_cgroup(check, workload);
-	for (size_t i = 0; !r && i < workload->n_addresses; i++)
-		r = check_workload_address(check, workload, &workload->addresses[i].address);
-	if (!workload->cgroup && !workload->n_addresses)
-		complain(check, workload->place,
-			 "workload '%s' has neither 'cgroup' nor 'addresses', expected one of them",
-			 workload->name);
-	return r;
+	for (size_t i = 0; i < ARRAY_SIZE(check->seen); i++)
+		seen_release(&check->seen[i]);
 }
 
 int model_validate(const struct model *model, struct problems *problems)
@@ -401,12 +308,16 @@ int model_validate(const struct model *model, struct problems *problems)
 		.problems = problems,
 	};
 	unsigned before = count_problems(&check);
-	int r = 0;
+	int r = check_node(&check);
 
+	for (size_t i = 0; !r && i < model->n_namespaces; i++)
+		r = check_namespace(&check, &model->namespaces[i]);
 	for (size_t i = 0; !r && i < model->n_workloads; i++)
 		r = check_workload(&check, &model->workloads[i]);
 	for (size_t i = 0; !r && i < model->n_services; i++)
 		r = check_service(&check, &model->services[i]);
+	for (size_t i = 0; !r && i < model->n_policies; i++)
+		r = check_policy(&check, &model->policies[i]);
 	if (r)
 		return r;
 	return count_problems(&check) == before ? 0 : -EINVAL;

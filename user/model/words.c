@@ -2,7 +2,7 @@
 #include "model/words.h"
 
 #include "core/cleanup.h"
-#include "sidestep/abi.h"
+#include "sidestep/policy.h"
 
 /* A number that another version wrote may have no name here. */
 #define NAME_OF(names, i) ((i) < ARRAY_SIZE(names) && (names)[i] ? (names)[i] : "?")
@@ -37,4 +37,37 @@ const char *on_remove_name(uint8_t on_remove)
 	};
 
 	return NAME_OF(names, on_remove);
+}
+
+const char *tier_name(uint8_t tier)
+{
+	static const char *const names[] = {
+		[SST_TIER_NONE] = "none",         [SST_TIER_ADMIN] = "admin",
+		[SST_TIER_HOST] = "host",         [SST_TIER_NETWORK] = "network",
+		[SST_TIER_BASELINE] = "baseline", [SST_TIER_DEFAULT] = "default",
+		[SST_TIER_SELF] = "self",
+	};
+
+	return NAME_OF(names, tier);
+}
+
+const char *direction_name(uint8_t direction)
+{
+	static const char *const names[] = {
+		[SST_EGRESS] = "egress",
+		[SST_INGRESS] = "ingress",
+	};
+
+	return NAME_OF(names, direction);
+}
+
+const char *action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[SST_ACTION_ALLOW] = "allow",
+		[SST_ACTION_DENY] = "deny",
+		[SST_ACTION_PASS] = "pass",
+	};
+
+	return NAME_OF(names, action);
 }

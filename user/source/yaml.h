@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A model from a YAML file; docs/configuration.md is its reference. */
+/* A model from YAML files; docs/configuration.md is their reference. */
 #ifndef SIDESTEP_SOURCE_YAML_H
 #define SIDESTEP_SOURCE_YAML_H
 
@@ -12,14 +12,19 @@
 /* Endpoints of a file, each counted once for every port of its service. */
 #define YAML_ENDPOINTS_MAX 1000000
 #define YAML_ADDRESSES_MAX 256 /* of a service or a workload */
-#define YAML_PORTS_MAX     256 /* of a service */
+#define YAML_PORTS_MAX     256 /* of a service or a workload */
+#define YAML_LABELS_MAX    256 /* of a workload or a namespace; and expressions of a selector */
+/* Rules of a policy's direction, peers or ports of a rule, values of an expression, ... */
+#define YAML_ENTRIES_MAX   10000
 
 /*
- * Both read one document, validate it (model_validate) and refuse it whole when
+ * All read each document, validate the whole (model_validate) and refuse it whole when
  * anything is wrong. Return 0; -EINVAL with every problem found; or another
- * -errno, told in problems too when it comes from the file. On failure *ret is
+ * -errno, told in problems too when it comes from a file. On failure *ret is
  * untouched.
  */
+int yaml_load_files(const char *const *paths, size_t n, struct problems *problems,
+		    struct model **ret);
 int yaml_load_file(const char *path, struct problems *problems, struct model **ret);
 int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
 		   struct model **ret);

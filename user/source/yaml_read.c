@@ -3,6 +3,7 @@
 #include "source/yaml_tree.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,12 +32,11 @@ const char *tree_quote(const yaml_node_t *node, char buf[TREE_QUOTE_MAX])
 	return buf;
 }
 
-/* Nothing after a colon, and the words that YAML has for it. */
-static bool is_null(const yaml_node_t *node)
+bool tree_is_null(const yaml_node_t *node)
 {
 	static const char *const words[] = { "", "~", "null", "Null", "NULL" };
 
-	if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+	if (node->type != YAML_SCALAR_NODE || node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
 		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (!strcmp(scalar(node), words[i]))
@@ -52,7 +52,7 @@ static const char *describe(const yaml_node_t *node, char *buf)
 	case YAML_SEQUENCE_NODE:
 		return "a list";
 	default:
-		return is_null(node) ? "nothing" : tree_quote(node, buf);
+		return tree_is_null(node) ? "nothing" : tree_quote(node, buf);
 	}
 }
 
@@ -71,7 +71,6 @@ void tree_expected(struct tree *tree, const yaml_node_t *node, const char *forma
 
 #define KEY_MAX 32
 
-/* Known keys are in lower case. */
 static char fold(char c)
 {
 	return tolower((unsigned char)c);
@@ -89,7 +88,7 @@ static size_t distance(const char *a, const char *b)
 
 		row[0] = i + 1;
 		for (size_t j = 0; j < n; j++) {
-			size_t replaced = diagonal + (fold(a[i]) != b[j]);
+			size_t replaced = diagonal + (fold(a[i]) != fold(b[j]));
 			size_t shorter = row[j] < row[j + 1] ? row[j] : row[j + 1];
 
 			diagonal = row[j + 1];
@@ -250,7 +249,7 @@ const char *tree_text(struct tree *tree, const yaml_node_t *node, const char *ex
 {
 	if (!node)
 		return NULL;
-	if (node->type == YAML_SCALAR_NODE && !is_null(node))
+	if (node->type == YAML_SCALAR_NODE && !tree_is_null(node))
 		return scalar(node);
 	tree_expected(tree, node, "%s", expected);
 	return NULL;
@@ -306,8 +305,8 @@ static bool digits(const char **s, uint64_t *ret)
 	return true;
 }
 
-uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint32_t min,
-		     uint32_t max, uint32_t fallback)
+uint64_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint64_t min,
+		     uint64_t max, uint64_t fallback)
 {
 	const char *s = tree_text(tree, node, what);
 	uint64_t n;
@@ -316,7 +315,7 @@ uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *wha
 		return fallback;
 	if (digits(&s, &n) && !*s && n >= min && n <= max)
 		return n;
-	tree_expected(tree, node, "%s from %u to %u", what, min, max);
+	tree_expected(tree, node, "%s from %" PRIu64 " to %" PRIu64, what, min, max);
 	return fallback;
 }
 

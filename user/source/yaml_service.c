@@ -51,7 +51,7 @@ static void read_service_addresses(struct tree *tree, yaml_node_t *node,
 	service->address_places =
 		tree_array(tree, service->n_addresses, sizeof(*service->address_places));
 	for (size_t i = 0; service->address_places && i < service->n_addresses; i++)
-		service->address_places[i] = tree_place(tree_item(tree, node, i));
+		service->address_places[i] = tree_place(tree, tree_item(tree, node, i));
 }
 
 /* ---- ports ----------------------------------------------------------------------- */
@@ -69,20 +69,15 @@ static void release_draft(struct draft *draft)
 	free(draft->names);
 }
 
-static uint16_t read_port_number(struct tree *tree, const yaml_node_t *node, uint16_t fallback)
-{
-	return tree_number(tree, node, "a port", 1, UINT16_MAX, fallback);
-}
-
 /* node is an entry of `ports`, or the service itself where it has `port`. */
 static void read_port(struct tree *tree, const yaml_node_t *node, const char *what,
 		      struct model_port *port, uint16_t *target)
 {
-	port->place = tree_place(node);
-	port->port = read_port_number(tree, tree_need(tree, node, what, "port"), 0);
+	port->place = tree_place(tree, node);
+	port->port = yaml_read_port(tree, tree_need(tree, node, what, "port"), 0);
 	port->protocol =
 		tree_word(tree, tree_get(tree, node, "protocol"), protocol_words, IPPROTO_TCP);
-	*target = read_port_number(tree, tree_get(tree, node, "target"), port->port);
+	*target = yaml_read_port(tree, tree_get(tree, node, "target"), port->port);
 }
 
 static void read_ports_entry(struct tree *tree, const yaml_node_t *node, struct model_port *port,
@@ -135,7 +130,7 @@ static void read_single_port(struct tree *tree, const yaml_node_t *service, stru
 	if (!make_ports(tree, draft, 1))
 		return;
 	read_port(tree, service, "a service", draft->service->ports, draft->targets);
-	draft->service->ports->place = tree_place(tree_get(tree, service, "port"));
+	draft->service->ports->place = tree_place(tree, tree_get(tree, service, "port"));
 	draft->service->ports->name = tree_copy(tree, "");
 }
 
@@ -206,7 +201,7 @@ static uint16_t read_endpoint_port(struct tree *tree, const yaml_node_t *node,
 		own = tree_get(tree, node, "port");
 	if (!own && port->name)
 		own = tree_get(tree, tree_get(tree, node, "ports"), port->name);
-	return read_port_number(tree, own, draft->targets[i]);
+	return yaml_read_port(tree, own, draft->targets[i]);
 }
 
 static char *read_zone(struct tree *tree, const yaml_node_t *node)
@@ -219,7 +214,7 @@ static void read_endpoint(struct tree *tree, const yaml_node_t *node, const stru
 			  size_t i)
 {
 	_cleanup_free_ char *zone = NULL;
-	struct model_endpoint common = { .place = tree_place(node) };
+	struct model_endpoint common = { .place = tree_place(tree, node) };
 
 	if (!tree_mapping(tree, node, "an endpoint", endpoint_keys))
 		return;
@@ -319,7 +314,7 @@ static void read_service(struct reader *reader, const yaml_node_t *node,
 	__attribute__((cleanup(release_draft))) struct draft draft = { .service = service };
 	struct tree *tree = reader->tree;
 
-	service->place = tree_place(node);
+	service->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a service", service_keys))
 		return;
 	service->name = tree_name(tree, tree_need(tree, node, "a service", "name"),

@@ -13,12 +13,12 @@
 #define DEPTH_MAX   32
 /* Places that aliases may refer to. */
 #define ANCHORS_MAX 10000
-/* Values of a file with each alias counted as what it stands for. */
+/* Values of a file, with each alias counted as what it stands for. */
 #define VALUES_MAX  10000000
 
-struct place tree_place(const yaml_node_t *node)
+struct place tree_place(const struct tree *tree, const yaml_node_t *node)
 {
-	return (struct place){ node->start_mark.line + 1, node->start_mark.column + 1 };
+	return (struct place){ node->start_mark.line + 1, node->start_mark.column + 1, tree->file };
 }
 
 unsigned tree_problems(const struct tree *tree)
@@ -31,11 +31,19 @@ yaml_node_t *tree_root(struct tree *tree)
 	return yaml_document_get_root_node(&tree->document);
 }
 
-void tree_release(struct tree *tree)
+static void drop_document(struct tree *tree)
 {
 	if (tree->loaded)
 		yaml_document_delete(&tree->document);
 	tree->loaded = false;
+}
+
+void tree_release(struct tree *tree)
+{
+	drop_document(tree);
+	if (tree->opened)
+		yaml_parser_delete(&tree->parser);
+	tree->opened = false;
 }
 
 /* ---- the survey ------------------------------------------------------------------
@@ -87,7 +95,7 @@ static void check_key(struct survey *survey, const yaml_node_t *key, struct seen
 		return;
 	}
 	r = seen_add(seen, key->data.scalar.value, key->data.scalar.length,
-		     (struct seen_first){ tree_place(key) }, &first);
+		     (struct seen_first){ tree_place(survey->tree, key) }, &first);
 	if (r == -EEXIST)
 		tree_complain(survey->tree, key, "key %s is given twice, first at line %u",
 			      tree_quote(key, text), first.place.line);
@@ -166,7 +174,8 @@ static int survey_tree(struct tree *tree)
 	size = visit(&survey, 1);
 	if (survey.error)
 		return survey.error;
-	if (size > VALUES_MAX) {
+	tree->values += size;
+	if (tree->values > VALUES_MAX) {
 		problems_add(tree->problems, tree->source, (struct place){ 0 },
 			     "found more than %d values with aliases followed, "
 			     "expected at most that many",
@@ -212,34 +221,6 @@ static int complain_syntax(struct tree *tree, const yaml_parser_t *parser)
 		problems_add(tree->problems, tree->source, place_of(&parser->problem_mark),
 			     "not valid YAML: %s", parser->problem);
 	return -EINVAL;
-}
-
-/* Another document would go unread. */
-static int expect_end(struct tree *tree, yaml_parser_t *parser)
-{
-	yaml_document_t next;
-	yaml_node_t *root;
-
-	if (!yaml_parser_load(parser, &next))
-		return complain_syntax(tree, parser);
-	root = yaml_document_get_root_node(&next);
-	if (root)
-		tree_complain(tree, root, "found a second document, expected exactly one");
-	yaml_document_delete(&next);
-	return root ? -EINVAL : 0;
-}
-
-static int load_document(struct tree *tree, yaml_parser_t *parser)
-{
-	if (!yaml_parser_load(parser, &tree->document))
-		return complain_syntax(tree, parser);
-	tree->loaded = true;
-	if (!tree_root(tree)) {
-		problems_add(tree->problems, tree->source, (struct place){ 0 },
-			     "found an empty file, expected a configuration");
-		return -EINVAL;
-	}
-	return expect_end(tree, parser);
 }
 
 static int nesting(yaml_event_type_t type)
@@ -300,27 +281,46 @@ static int check_effort(struct tree *tree, yaml_parser_t *parser)
 	return -EINVAL;
 }
 
-typedef int (*pass_fn)(struct tree *tree, yaml_parser_t *parser);
-
-static int run_pass(struct tree *tree, pass_fn pass, const char *text, size_t size)
+static int open_parser(yaml_parser_t *parser, const char *text, size_t size)
 {
-	__attribute__((cleanup(yaml_parser_delete))) yaml_parser_t parser = { 0 };
-
-	if (!yaml_parser_initialize(&parser))
+	if (!yaml_parser_initialize(parser))
 		return -ENOMEM;
-	yaml_parser_set_input_string(&parser, (const unsigned char *)text, size);
-	return pass(tree, &parser);
+	yaml_parser_set_input_string(parser, (const unsigned char *)text, size);
+	return 0;
 }
 
-int tree_load(struct tree *tree, const char *text, size_t size)
+static int check_text(struct tree *tree, const char *text, size_t size)
+{
+	__attribute__((cleanup(yaml_parser_delete))) yaml_parser_t parser = { 0 };
+	int r = open_parser(&parser, text, size);
+
+	return r ? r : check_effort(tree, &parser);
+}
+
+int tree_open(struct tree *tree, const char *text, size_t size)
 {
 	int r;
 
 	tree->text = text;
-	r = run_pass(tree, check_effort, text, size);
+	r = check_text(tree, text, size);
 	if (!r)
-		r = run_pass(tree, load_document, text, size);
-	if (!r)
-		r = survey_tree(tree);
+		r = open_parser(&tree->parser, text, size);
+	tree->opened = !r;
 	return r;
+}
+
+int tree_next(struct tree *tree)
+{
+	int r;
+
+	do {
+		drop_document(tree);
+		if (!yaml_parser_load(&tree->parser, &tree->document))
+			return complain_syntax(tree, &tree->parser);
+		tree->loaded = true;
+		if (!tree_root(tree))
+			return 0;
+	} while (tree_is_null(tree_root(tree)));
+	r = survey_tree(tree);
+	return r ? r : 1;
 }

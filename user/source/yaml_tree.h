@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A YAML document as a tree of typed values, with a place for each complaint.
- * Nothing here knows what the document means: that is yaml.c.
+ * The YAML documents of a text, one after the other, as trees of typed values with a
+ * place for each complaint. Nothing here knows what a document means: that is yaml.c.
  *
  * The readers do not return errors. A value that is not what it should be is
  * told in the tree's problems and the reader yields its fallback, so that one
@@ -22,20 +22,27 @@
 
 struct tree {
 	const char *source; /* the file's name, for messages */
+	const char *file;   /* the same where there are several files: goes into each place */
 	struct problems *problems;
-	const char *text; /* what is parsed, the caller's; only while it is */
+	const char *text; /* what is parsed, the caller's */
+	yaml_parser_t parser;
 	yaml_document_t document;
-	bool loaded;    /* document is to be deleted */
-	bool no_memory; /* some reader ran out of it: what was read is incomplete */
+	uint64_t values; /* of all documents so far, with aliases followed */
+	bool opened;     /* parser is to be deleted */
+	bool loaded;     /* document is to be deleted */
+	bool no_memory;  /* some reader ran out of it: what was read is incomplete */
 };
 
+/* Begins with a text; source, file and problems are set. Returns 0, -EINVAL or -ENOMEM. */
+int tree_open(struct tree *tree, const char *text, size_t size);
+
 /*
- * Parses exactly one document; source and problems are set. Refuses what no reader
- * should have to think of: tags, duplicate keys, aliases into themselves, aliases
- * that multiply without bound. Returns 0 when the tree can be read (there may be
- * problems all the same), -EINVAL with problems, or -ENOMEM.
+ * Goes on to the next document that has something in it; the one before is gone. Refuses
+ * what no reader should have to think of: tags, duplicate keys, aliases into themselves,
+ * aliases that multiply without bound. Returns 1 when the tree can be read (there may be
+ * problems all the same), 0 at the end, -EINVAL with problems, or -ENOMEM.
  */
-int tree_load(struct tree *tree, const char *text, size_t size);
+int tree_next(struct tree *tree);
 void tree_release(struct tree *tree);
 #define _cleanup_tree_ __attribute__((cleanup(tree_release)))
 
@@ -43,7 +50,7 @@ yaml_node_t *tree_root(struct tree *tree);
 
 /* ---- complaints ---------------------------------------------------------------- */
 
-struct place tree_place(const yaml_node_t *node);
+struct place tree_place(const struct tree *tree, const yaml_node_t *node);
 
 /* Problems so far: a part of the tree is sound when reading it added none. */
 unsigned tree_problems(const struct tree *tree);
@@ -53,7 +60,7 @@ unsigned tree_problems(const struct tree *tree);
 const char *tree_quote(const yaml_node_t *node, char buf[TREE_QUOTE_MAX]);
 
 #define tree_complain(tree, node, ...) \
-	problems_add((tree)->problems, (tree)->source, tree_place(node), __VA_ARGS__)
+	problems_add((tree)->problems, (tree)->source, tree_place(tree, node), __VA_ARGS__)
 
 /* "found 'x', expected ..." */
 void tree_expected(struct tree *tree, const yaml_node_t *node, const char *format, ...)
@@ -83,6 +90,9 @@ size_t tree_pairs(const yaml_node_t *node);
 void tree_pair(struct tree *tree, const yaml_node_t *node, size_t i, yaml_node_t **ret_key,
 	       yaml_node_t **ret_value);
 
+/* Nothing behind the colon, or one of YAML's words for that. */
+bool tree_is_null(const yaml_node_t *node);
+
 /* ---- lists --------------------------------------------------------------------- */
 
 /* Is this a list? what is "services". */
@@ -107,9 +117,9 @@ char *tree_name(struct tree *tree, const yaml_node_t *node, const char *what, si
 /* A copy of s, or NULL with no_memory set. */
 char *tree_copy(struct tree *tree, const char *s);
 
-/* what is "a port": "expected a port from 1 to 65535". */
-uint32_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint32_t min,
-		     uint32_t max, uint32_t fallback);
+/* what is "a port": "expected a port from 1 to 65535". max is below UINT64_MAX. */
+uint64_t tree_number(struct tree *tree, const yaml_node_t *node, const char *what, uint64_t min,
+		     uint64_t max, uint64_t fallback);
 
 /* Seconds, or a number with one of the units s, m, h. */
 uint32_t tree_duration(struct tree *tree, const yaml_node_t *node, uint32_t min, uint32_t max,

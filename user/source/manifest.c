@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which kinds of manifests there are, and those that are no policies. */
+#include "source/manifest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+
+#define NAME_LENGTH_MAX 253 /* of an object, as in Kubernetes */
+#define POLICY_API      "policy.networking.k8s.io/"
+#define ANNOTATION      "sidestep.io/"
+
+struct kind {
+	const char *name;
+	const char *versions[2]; /* what apiVersion may be */
+	void (*read)(struct reader *reader, const struct kind *kind, yaml_node_t *object);
+	/* of read_policy(): reads the rest */
+	void (*policy)(struct tree *tree, const yaml_node_t *object, struct model_policy *policy);
+	const char *refusal; /* instead of all that */
+};
+
+/* ---- parts ----------------------------------------------------------------------- */
+
+yaml_node_t *manifest_get(struct tree *tree, const yaml_node_t *node, const char *key)
+{
+	yaml_node_t *value = tree_get(tree, node, key);
+
+	return value && !tree_is_null(value) ? value : NULL;
+}
+
+yaml_node_t *manifest_need(struct tree *tree, const yaml_node_t *node, const char *what,
+			   const char *key)
+{
+	yaml_node_t *value = manifest_get(tree, node, key);
+
+	if (!value)
+		tree_complain(tree, node, "found %s without '%s', expected that key", what, key);
+	return value;
+}
+
+size_t manifest_count(struct tree *tree, const yaml_node_t *list, const char *what)
+{
+	return tree_list(tree, list, what) ? tree_count(list) : 0;
+}
+
+static char *read_name(struct tree *tree, const yaml_node_t *metadata)
+{
+	return tree_name(tree, manifest_need(tree, metadata, "metadata", "name"), "a name", 1,
+			 NAME_LENGTH_MAX);
+}
+
+/* Room for one more in a list of the model, or of the scraps; false without memory. */
+#define RESERVE(reader, list)                                                                    \
+	({                                                                                       \
+		struct model *_owners[] = { (reader)->model, (reader)->scraps };                 \
+		for (size_t _i = 0; _i < ARRAY_SIZE(_owners); _i++)                              \
+			_owners[_i]->list =                                                      \
+				yaml_grow((reader)->tree, _owners[_i]->list,                     \
+					  _owners[_i]->n_##list, 1, sizeof(*_owners[_i]->list)); \
+		!(reader)->tree->no_memory;                                                      \
+	})
+
+/* Where RESERVE() has made room. */
+#define KEEP(reader, list, item, sound)                                              \
+	({                                                                           \
+		struct model *_owner = (sound) ? (reader)->model : (reader)->scraps; \
+		_owner->list[_owner->n_##list++] = (item);                           \
+	})
+
+/* ---- namespaces and pods --------------------------------------------------------- */
+
+static void read_namespace(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	struct tree *tree = reader->tree;
+	const yaml_node_t *metadata = manifest_need(tree, object, kind->name, "metadata");
+	struct model_namespace namespace = { .place = tree_place(tree, object) };
+	unsigned before = tree_problems(tree);
+
+	if (!metadata || !RESERVE(reader, namespaces))
+		return;
+	namespace.name =
+		yaml_read_namespace(tree, manifest_need(tree, metadata, "metadata", "name"));
+	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &namespace.labels);
+	KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
+}
+
+/* Pods that have ended, that have no address yet, or that are the host to everybody. */
+static bool is_workload(struct tree *tree, const yaml_node_t *pod)
+{
+	const yaml_node_t *spec = manifest_get(tree, pod, "spec");
+	const yaml_node_t *status = manifest_get(tree, pod, "status");
+	const char *phase = tree_text(tree, manifest_get(tree, status, "phase"), "a phase");
+
+	if (phase && (!strcmp(phase, "Succeeded") || !strcmp(phase, "Failed")))
+		return false;
+	if (tree_bool(tree, manifest_get(tree, spec, "hostNetwork"), false))
+		return false;
+	return manifest_get(tree, status, "podIP") || manifest_get(tree, status, "podIPs");
+}
+
+/* podIPs has them all, podIP the first. */
+static void read_pod_addresses(struct tree *tree, const yaml_node_t *status,
+			       struct model_workload *workload)
+{
+	yaml_node_t *list = manifest_get(tree, status, "podIPs");
+	yaml_node_t *single = manifest_get(tree, status, "podIP");
+	size_t n = list ? manifest_count(tree, list, "addresses") : 1;
+
+	workload->addresses = tree_array(tree, n, sizeof(*workload->addresses));
+	workload->n_addresses = workload->addresses ? n : 0;
+	for (size_t i = 0; i < workload->n_addresses; i++) {
+		const yaml_node_t *item = list ? tree_item(tree, list, i) : NULL;
+		const yaml_node_t *node =
+			item ? manifest_need(tree, item, "an address", "ip") : single;
+
+		workload->addresses[i] = (struct model_cidr){
+			.address = yaml_read_address(tree, node),
+			.bits = 128,
+			.place = node ? tree_place(tree, node) : workload->place,
+		};
+	}
+}
+
+static bool has_port(const struct model_workload *workload, const char *name, uint8_t protocol)
+{
+	for (size_t i = 0; i < workload->n_ports; i++)
+		if (workload->ports[i].protocol == protocol &&
+		    !strcmp(workload->ports[i].name, name))
+			return true;
+	return false;
+}
+
+/* Of containers that give one name twice the first counts, as in Kubernetes. */
+static void read_pod_port(struct tree *tree, const yaml_node_t *node,
+			  struct model_workload *workload)
+{
+	const yaml_node_t *name = manifest_get(tree, node, "name");
+	const yaml_node_t *protocol = manifest_get(tree, node, "protocol");
+	struct model_named_port port = { 0 };
+
+	/* SCTP is nothing that rules could be about */
+	if (!name || (protocol && !strcmp(tree_text(tree, protocol, "a protocol") ?: "", "SCTP")))
+		return;
+	port.protocol = yaml_read_protocol(tree, protocol);
+	port.port = yaml_read_port(
+		tree, manifest_need(tree, node, "a container's port", "containerPort"), 0);
+	port.name = yaml_read_port_name(tree, name);
+	if (port.name && !has_port(workload, port.name, port.protocol))
+		workload->ports[workload->n_ports++] = port;
+	else
+		free(port.name);
+}
+
+static void read_pod_ports(struct tree *tree, const yaml_node_t *spec,
+			   struct model_workload *workload)
+{
+	yaml_node_t *containers = manifest_get(tree, spec, "containers");
+	size_t n = manifest_count(tree, containers, "containers"), sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += manifest_count(
+			tree, manifest_get(tree, tree_item(tree, containers, i), "ports"), "ports");
+	workload->ports = tree_array(tree, sum, sizeof(*workload->ports));
+	for (size_t i = 0; workload->ports && i < n; i++) {
+		yaml_node_t *ports = manifest_get(tree, tree_item(tree, containers, i), "ports");
+
+		for (size_t j = 0; j < tree_count(ports); j++)
+			read_pod_port(tree, tree_item(tree, ports, j), workload);
+	}
+}
+
+static void read_pod(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	struct tree *tree = reader->tree;
+	const yaml_node_t *metadata = manifest_need(tree, object, kind->name, "metadata");
+	struct model_workload workload = { .place = tree_place(tree, object) };
+	unsigned before = tree_problems(tree);
+
+	if (!metadata || !is_workload(tree, object) || !RESERVE(reader, workloads))
+		return;
+	workload.name = read_name(tree, metadata);
+	workload.name_space = yaml_read_namespace(tree, manifest_get(tree, metadata, "namespace"));
+	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &workload.labels);
+	read_pod_addresses(tree, manifest_get(tree, object, "status"), &workload);
+	read_pod_ports(tree, manifest_get(tree, object, "spec"), &workload);
+	KEEP(reader, workloads, workload, tree_problems(tree) == before);
+}
+
+/* ---- policies -------------------------------------------------------------------- */
+
+/* Annotations of ours: one with a typo would enforce what was to be tried. */
+static void read_annotations(struct tree *tree, const yaml_node_t *node,
+			     struct model_policy *policy)
+{
+	static const struct tree_word modes[] = { { "enforce", false },
+						  { "shadow", true },
+						  { NULL } };
+
+	if (!node)
+		return;
+	if (node->type != YAML_MAPPING_NODE) {
+		tree_expected(tree, node, "a mapping (annotations)");
+		return;
+	}
+	for (size_t i = 0; i < tree_pairs(node); i++) {
+		yaml_node_t *key, *value;
+		const char *name;
+
+		tree_pair(tree, node, i, &key, &value);
+		name = tree_text(tree, key, "an annotation");
+		if (!name || strncmp(name, ANNOTATION, strlen(ANNOTATION)))
+			continue;
+		if (!strcmp(name, ANNOTATION "mode"))
+			policy->shadow = tree_word(tree, value, modes, false);
+		else
+			tree_expected(tree, key, ANNOTATION "mode, the only annotation of ours");
+	}
+}
+
+static void read_policy(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	static const struct tree_key keys[] = {
+		{ "apiVersion" }, { "kind" }, { "metadata" }, { "spec" }, { "status" }, { NULL },
+	};
+	struct tree *tree = reader->tree;
+	struct model_policy policy = { .place = tree_place(tree, object) };
+	unsigned before = tree_problems(tree);
+	const yaml_node_t *metadata;
+
+	if (!RESERVE(reader, policies) || !tree_mapping(tree, object, kind->name, keys))
+		return;
+	metadata = manifest_need(tree, object, kind->name, "metadata");
+	if (metadata) {
+		policy.name = read_name(tree, metadata);
+		read_annotations(tree, manifest_get(tree, metadata, "annotations"), &policy);
+	}
+	kind->policy(tree, object, &policy);
+	KEEP(reader, policies, policy, tree_problems(tree) == before);
+}
+
+/* ---- kinds ----------------------------------------------------------------------- */
+
+static void read_list(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	yaml_node_t *items = manifest_get(reader->tree, object, "items");
+	size_t n = manifest_count(reader->tree, items, "items");
+
+	(void)kind;
+	for (size_t i = 0; i < n; i++)
+		manifest_read(reader, tree_item(reader->tree, items, i));
+}
+
+static const struct kind kinds[] = {
+	{ "List", { "v1" }, .read = read_list },
+	{ "Namespace", { "v1" }, .read = read_namespace },
+	{ "Pod", { "v1" }, .read = read_pod },
+	{ "NetworkPolicy",
+	  { "networking.k8s.io/v1" },
+	  .read = read_policy,
+	  .policy = manifest_network_policy },
+	{ "ClusterNetworkPolicy",
+	  { POLICY_API "v1alpha2", POLICY_API "v1beta1" },
+	  .read = read_policy,
+	  .policy = manifest_cluster_policy },
+	{ "AdminNetworkPolicy",
+	  { POLICY_API "v1alpha1" },
+	  .read = read_policy,
+	  .policy = manifest_admin_policy },
+	{ "BaselineAdminNetworkPolicy",
+	  { POLICY_API "v1alpha1" },
+	  .read = read_policy,
+	  .policy = manifest_baseline_policy },
+	{ "Service",
+	  .refusal = "kind Service is not supported by this version, 'services' of the node's "
+		     "configuration are" },
+	{ "EndpointSlice",
+	  .refusal = "kind EndpointSlice is not supported by this version, 'endpoints' of the "
+		     "node's configuration are" },
+};
+
+static const struct kind *find_kind(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(kinds[i].name, name))
+			return &kinds[i];
+	return NULL;
+}
+
+/* Other groups have kinds of the same names. */
+static bool check_version(struct tree *tree, const yaml_node_t *object, const struct kind *kind)
+{
+	const yaml_node_t *node = manifest_need(tree, object, kind->name, "apiVersion");
+	const char *version = tree_text(tree, node, "an API's version");
+	const char *const *known = kind->versions;
+
+	if (!version)
+		return false;
+	if (!strcmp(version, known[0]) || (known[1] && !strcmp(version, known[1])))
+		return true;
+	tree_expected(tree, node, "%s%s%s for kind %s", known[0], known[1] ? " or " : "",
+		      known[1] ?: "", kind->name);
+	return false;
+}
+
+bool manifest_is(struct tree *tree, const yaml_node_t *root)
+{
+	return tree_get(tree, root, "apiVersion") || tree_get(tree, root, "kind");
+}
+
+void manifest_read(struct reader *reader, yaml_node_t *root)
+{
+	struct tree *tree = reader->tree;
+	const struct kind *kind;
+	const yaml_node_t *node;
+	char found[TREE_QUOTE_MAX];
+	const char *name;
+
+	if (root->type != YAML_MAPPING_NODE) {
+		tree_expected(tree, root, "a mapping (a manifest)");
+		return;
+	}
+	node = manifest_need(tree, root, "a manifest", "kind");
+	name = tree_text(tree, node, "a kind");
+	if (!name)
+		return;
+	kind = find_kind(name);
+	if (!kind)
+		tree_complain(tree, node, "kind %s is not used by Sidestep",
+			      tree_quote(node, found));
+	else if (kind->refusal)
+		tree_complain(tree, node, "%s", kind->refusal);
+	else if (check_version(tree, root, kind))
+		kind->read(reader, kind, root);
+}

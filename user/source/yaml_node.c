@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The schema of `node`. */
+#include "source/yaml.h"
+#include "source/yaml_schema.h"
+
+static const struct tree_key node_keys[] = { { "fail" }, { "splice" }, { "policy" }, { NULL } };
+
+static const struct tree_key settings_keys[] = {
+	{ "default" }, { "host" },   { "probes" }, { "nodes" },
+	{ "denied" },  { "remote" }, { "revoke" }, { NULL },
+};
+
+static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
+
+static void read_host(struct tree *tree, const yaml_node_t *node, struct model_policy_settings *ret)
+{
+	static const struct tree_word words[] = {
+		{ "allow", MODEL_HOST_ALLOW },
+		{ "probes", MODEL_HOST_PROBES },
+		{ "policy", MODEL_HOST_POLICY },
+		{ NULL },
+	};
+	const yaml_node_t *host = tree_get(tree, node, "host");
+	const yaml_node_t *probes = tree_get(tree, node, "probes");
+
+	ret->host = tree_word(tree, host, words, ret->host);
+	ret->probes_cgroup = yaml_read_cgroup(tree, probes);
+	if (ret->host == MODEL_HOST_PROBES && !probes)
+		tree_complain(tree, host,
+			      "found 'probes' as the host's traffic, expected the key "
+			      "'probes' to tell their cgroup");
+}
+
+static void read_settings(struct tree *tree, const yaml_node_t *node,
+			  struct model_policy_settings *ret)
+{
+	static const struct tree_word defaults[] = { { "allow", false },
+						     { "deny", true },
+						     { NULL } };
+	static const struct tree_word denied[] = { { "eperm", false },
+						   { "refused", true },
+						   { NULL } };
+	static const struct tree_word remote[] = { { "drop", false },
+						   { "answer", true },
+						   { NULL } };
+	static const struct tree_word revoke[] = { { "on", true }, { "off", false }, { NULL } };
+
+	if (!tree_mapping(tree, node, "the node's policy", settings_keys))
+		return;
+	ret->default_deny =
+		tree_word(tree, tree_get(tree, node, "default"), defaults, ret->default_deny);
+	read_host(tree, node, ret);
+	ret->nodes = yaml_read_cidrs(tree, tree_get(tree, node, "nodes"), "networks",
+				     YAML_ENTRIES_MAX, &ret->n_nodes);
+	ret->refused = tree_word(tree, tree_get(tree, node, "denied"), denied, ret->refused);
+	ret->answer = tree_word(tree, tree_get(tree, node, "remote"), remote, ret->answer);
+	ret->revoke = tree_word(tree, tree_get(tree, node, "revoke"), revoke, ret->revoke);
+}
+
+void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret)
+{
+	if (!tree_mapping(tree, node, "the node", node_keys))
+		return;
+	ret->fail_closed =
+		tree_word(tree, tree_get(tree, node, "fail"), fail_words, ret->fail_closed);
+	ret->splice =
+		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
+	read_settings(tree, tree_get(tree, node, "policy"), &ret->policy);
+}

@@ -149,6 +149,8 @@ static const char *wrong_rules(const struct policy_set *set, const struct cluste
 		wrong = "no rule decided";
 	if (!wrong && decision->rule && info->shadow)
 		wrong = "a rule in shadow decided";
+	if (!wrong && !decision->shadow != !answer->shadow)
+		wrong = "a rule in shadow had a say, or had none";
 	if (!wrong && decision->shadow)
 		wrong = wrong_rule(set, cluster, query, shadow);
 	if (!wrong && decision->shadow && !shadow->shadow)

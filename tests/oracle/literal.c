@@ -320,6 +320,7 @@ static bool ask_cluster_policies(struct way *way, enum sst_tier tier)
 
 			if (!is_about(way, policy, rule))
 				continue;
+			way->answer.shadow |= rule->shadow;
 			if (rule->action == SST_ACTION_PASS)
 				return false;
 			way->answer.policy = policy;
@@ -353,27 +354,46 @@ static bool ask_host(struct way *way)
 	return decide(way, SST_TIER_HOST, false);
 }
 
+/* What NetworkPolicies that are for the subject do, enforced and in shadow. */
+struct findings {
+	bool selected[2];
+	bool allowed[2];
+};
+
+/* "policyTypes is a list of rule types that the NetworkPolicy relates to." */
+static void read_network_policy(const struct way *way, const struct model_policy *policy,
+				struct findings *findings)
+{
+	if (policy->tier != SST_TIER_NETWORK || !policy->isolates[way->query->direction] ||
+	    !literal_selects(way->cluster, policy, way->query))
+		return;
+	findings->selected[policy->shadow] = true;
+	for (size_t i = 0; i < policy->n_rules; i++)
+		if (literal_matches(way->cluster, policy, &policy->rules[i], way->query))
+			findings->allowed[policy->rules[i].shadow] = true;
+}
+
 /* "Traffic is allowed if there are no NetworkPolicies selecting the pod, OR if the traffic
  * matches at least one rule across all of the NetworkPolicy objects whose podSelector matches
- * the pod." "policyTypes is a list of rule types that the NetworkPolicy relates to." */
+ * the pod." */
 static bool ask_network_policies(struct way *way)
 {
 	const struct model *model = &way->cluster->model;
-	bool is_selected = false;
+	struct findings findings = { 0 };
 
-	for (size_t i = 0; i < model->n_policies; i++) {
-		const struct model_policy *policy = &model->policies[i];
-
-		if (policy->tier != SST_TIER_NETWORK || !policy->isolates[way->query->direction] ||
-		    !literal_selects(way->cluster, policy, way->query))
-			continue;
-		if (way->with_shadow || !policy->shadow)
-			is_selected = true;
-		for (size_t j = 0; j < policy->n_rules; j++)
-			if (is_about(way, policy, &policy->rules[j]))
-				return decide(way, SST_TIER_NETWORK, false);
-	}
-	return is_selected && decide(way, SST_TIER_NETWORK, true);
+	for (size_t i = 0; i < model->n_policies; i++)
+		read_network_policy(way, &model->policies[i], &findings);
+	for (int shadow = 0; shadow <= way->with_shadow; shadow++)
+		if (findings.allowed[shadow]) {
+			way->answer.shadow |= shadow;
+			return decide(way, SST_TIER_NETWORK, false);
+		}
+	for (int shadow = 0; shadow <= way->with_shadow; shadow++)
+		if (findings.selected[shadow]) {
+			way->answer.shadow |= shadow;
+			return decide(way, SST_TIER_NETWORK, true);
+		}
+	return false;
 }
 
 static struct literal_answer go(const struct cluster *cluster, const struct query *query,
@@ -393,7 +413,9 @@ static struct literal_answer go(const struct cluster *cluster, const struct quer
 struct literal_answer literal_decide(const struct cluster *cluster, const struct query *query)
 {
 	struct literal_answer answer = go(cluster, query, false);
+	struct literal_answer shadow = go(cluster, query, true);
 
-	answer.shadow_denied = go(cluster, query, true).denied;
+	answer.shadow = shadow.shadow;
+	answer.shadow_denied = shadow.denied;
 	return answer;
 }

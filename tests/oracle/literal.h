@@ -17,7 +17,10 @@
 struct literal_answer {
 	bool denied;
 	enum sst_tier tier;
-	bool shadow_denied; /* if whatever is in shadow were enforced */
+	/* If whatever is in shadow were enforced: the verdict, and whether something in shadow had
+	 * a say in it. What is enforced and decides the same is asked first. */
+	bool shadow_denied;
+	bool shadow;
 	/* ADMIN and BASELINE: who decided. In the other tiers several may have. */
 	const struct model_policy *policy;
 	const struct model_rule *rule;

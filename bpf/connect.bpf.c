@@ -111,17 +111,31 @@ static __always_inline void rewrite_v6(struct bpf_sock_addr *ctx, const struct s
  * asked. Returns an enum sst_counter. */
 int sst_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
 {
+	struct sst_frontend_key key; /* before 6.3 only one's own stack can be a key */
+
 	if (!to || !choice)
 		return SST_COUNTER_CONNECT_UNDECIDED;
-	return service_choose(ctx, to, choice);
+	key = *to;
+	return service_choose(ctx, &key, choice);
 }
 
-int sst_choose_datagram(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
+int sst_chosen_datagram(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
 			struct choice *choice)
 {
+	struct sst_frontend_key key;
+
 	if (!to || !choice)
 		return SST_COUNTER_CONNECT_UNDECIDED;
-	return udp_choose(ctx, to, choice);
+	key = *to;
+	return udp_chosen(ctx, &key, choice);
+}
+
+int sst_keep_datagram(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
+		      const struct choice *choice)
+{
+	if (to && choice)
+		udp_keep(ctx, to, choice);
+	return 0;
 }
 
 /* Where it goes without a service. */
@@ -268,7 +282,8 @@ static __always_inline void judge_datagram(struct bpf_sock_addr *ctx, const stru
 		return;
 	judge_call(ctx, to, IPPROTO_UDP, c);
 	if (!c->denied && c->flags & SST_POLICY_RULES)
-		sst_datagram_remember(cookie, &to->address, to->port, c->generation);
+		sst_datagram_remember(cookie, &to->address, to->port, c->generation,
+				      c->judgement.asked[SST_INGRESS]);
 }
 
 static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,
@@ -280,7 +295,12 @@ static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,
 
 	if (!to->protocol)
 		return SST_COUNTER_CONNECT_PROTOCOL;
-	reason = sst_choose_datagram(ctx, to, choice);
+	reason = sst_chosen_datagram(ctx, to, choice);
+	if (reason == UDP_CHOOSE) {
+		reason = sst_choose(ctx, to, choice);
+		if (reason == SST_COUNTER_CONNECT_TRANSLATED)
+			sst_keep_datagram(ctx, to, choice);
+	}
 	if (reason == SST_COUNTER_CONNECT_NO_SERVICE)
 		choose_asked(to, choice);
 	else if (reason != SST_COUNTER_CONNECT_TRANSLATED)

@@ -108,16 +108,17 @@ static __always_inline enum sst_counter service_choose(struct bpf_sock_addr *ctx
 	struct sst_endpoint endpoint;
 	struct sst_frontend frontend;
 	struct sst_service service;
+	__u32 id;
 
 	for (int i = 0; i < 3; i++) {
 		if (!map_copy(&frontends, asked, &frontend))
 			return SST_COUNTER_CONNECT_NO_SERVICE;
-		choice->service = frontend.service;
-		if (!map_copy(&services, &choice->service, &service))
+		choice->service = id = frontend.service;
+		if (!map_copy(&services, &id, &service))
 			continue;
 		if (!service.slots)
 			return SST_COUNTER_CONNECT_NO_ENDPOINT;
-		choice->endpoint = endpoint_choose(ctx, choice->service, &service, &endpoint);
+		choice->endpoint = endpoint_choose(ctx, id, &service, &endpoint);
 		if (!choice->endpoint)
 			continue;
 		choice->address = endpoint.address;

@@ -67,16 +67,17 @@ static __always_inline void udp_remember(struct udp_peers *peers, const struct s
 		count(SST_COUNTER_UDP_RECYCLED);
 }
 
-/* As service_choose(), but a socket keeps its endpoint while datagrams follow each other. */
+/* To be chosen: there is a service and no endpoint in use for it. */
+#define UDP_CHOOSE SST_COUNTER_MAX
+
+/* What the socket has for what is asked: the reason as of service_choose(), or UDP_CHOOSE. */
 static __always_inline enum sst_counter
-udp_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *asked, struct choice *choice)
+udp_chosen(struct bpf_sock_addr *ctx, const struct sst_frontend_key *asked, struct choice *choice)
 {
 	struct bpf_sock *sk = ctx->sk;
-	struct sst_udp_peer given = {};
 	struct sst_endpoint endpoint;
 	struct sst_frontend frontend;
 	struct udp_peers *peers;
-	enum sst_counter reason;
 
 	if (!map_copy(&frontends, asked, &frontend))
 		return SST_COUNTER_CONNECT_NO_SERVICE;
@@ -86,23 +87,32 @@ udp_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *asked, stru
 		count(SST_COUNTER_UDP_NO_RECORD);
 		return SST_COUNTER_CONNECT_UNDECIDED;
 	}
-	given.used_ns = bpf_ktime_get_boot_ns();
-	choice->endpoint = udp_recall(peers, asked, given.used_ns);
-	if (choice->endpoint && endpoint_ready(choice->endpoint, choice->service, &endpoint)) {
-		choice->address = endpoint.address;
-		choice->port = endpoint.port;
-		return SST_COUNTER_CONNECT_TRANSLATED;
-	}
-	reason = service_choose(ctx, asked, choice);
-	if (reason != SST_COUNTER_CONNECT_TRANSLATED)
-		return reason;
-	given.asked = asked->address;
-	given.asked_port = asked->port;
-	given.chosen = choice->address;
-	given.chosen_port = choice->port;
-	given.endpoint = choice->endpoint;
-	udp_remember(peers, &given);
-	return reason;
+	choice->endpoint = udp_recall(peers, asked, bpf_ktime_get_boot_ns());
+	if (!choice->endpoint || !endpoint_ready(choice->endpoint, frontend.service, &endpoint))
+		return UDP_CHOOSE;
+	choice->address = endpoint.address;
+	choice->port = endpoint.port;
+	return SST_COUNTER_CONNECT_TRANSLATED;
+}
+
+/* It stays with what was chosen. */
+static __always_inline void udp_keep(struct bpf_sock_addr *ctx,
+				     const struct sst_frontend_key *asked,
+				     const struct choice *choice)
+{
+	struct sst_udp_peer given = {
+		.asked = asked->address,
+		.chosen = choice->address,
+		.asked_port = asked->port,
+		.chosen_port = choice->port,
+		.endpoint = choice->endpoint,
+		.used_ns = bpf_ktime_get_boot_ns(),
+	};
+	struct bpf_sock *sk = ctx->sk;
+	struct udp_peers *peers = sk ? udp_peers_of(sk, 0) : 0;
+
+	if (peers)
+		udp_remember(peers, &given);
 }
 
 /* Turns an endpoint's address into the service's; 0 if this socket knows of none. */

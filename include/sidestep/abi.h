@@ -626,8 +626,10 @@ static_assert(sizeof(struct sst_datagram_key) == 32, "sst_datagram_key");
 struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
+	__u32 judged;  /* 1: by the sender, and for who is called, too */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_datagram) == 16, "sst_datagram");
+static_assert(sizeof(struct sst_datagram) == 24, "sst_datagram");
 
 /* Map `answers`: whom to answer, instead of dropping what it sends, while the set is of this
  * generation. */

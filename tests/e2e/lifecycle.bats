@@ -615,6 +615,35 @@ no_daemon_with() {
 	no_daemon_with "$BATS_TEST_TMPDIR/file/stats" /proc/stats
 }
 
+# ask_as UID: what the daemon answers to a ping of this user.
+ask_as() {
+	python3 - "$1" <<-'END'
+		import os, socket, sys
+		os.chdir(os.environ["BATS_TEST_TMPDIR"])
+		os.setuid(int(sys.argv[1]))
+		s = socket.socket(socket.AF_UNIX)
+		s.connect("socket")
+		s.sendall(b'{"command":"ping"}\n')
+		try:
+		    print(s.recv(100).decode())
+		except ConnectionResetError:
+		    pass
+	END
+}
+
+@test "the control socket answers to root and to nobody else" {
+	require_command python3
+	nodes
+	web 8080 | config
+	daemon_start
+	[ "$(stat -c %a "$BATS_TEST_TMPDIR/socket")" = 600 ]
+	[ "$(ask_as 0)" = pong ]
+	# also where its mode would let others in
+	chmod 666 "$BATS_TEST_TMPDIR/socket"
+	[ "$(ask_as 65534)" = "" ]
+	[ "$(ask_as 0)" = pong ]
+}
+
 @test "a socket's path that is too long is refused, the longest one is not" {
 	local room path
 

@@ -173,12 +173,11 @@ static int locate_host(struct search *search)
 
 static void tell_dormant(struct search *search, const struct model_workload *workload, int err)
 {
-	problems_add(
-		search->problems, search->model->source, workload->place,
-		"workload %s/%s: network namespace %s: %s: until it is there, nothing is known "
-		"to be this workload by it",
-		workload->name_space, workload->name, workload->netns,
-		err == -EINVAL ? "something else is there" : strerror(-err));
+	problems_add(search->problems, search->model->source, workload->place,
+		     "workload %s/%s: there is no network namespace %s (%s): nobody is known by it "
+		     "until there is",
+		     workload->name_space, workload->name, workload->netns,
+		     err == -EINVAL ? "something else is there" : strerror(-err));
 }
 
 static int locate_named(struct search *search, size_t number)

@@ -41,41 +41,52 @@ static __always_inline __u64 hash_name(__u64 hash, const char *name)
 	return sst_path_name_end(hash);
 }
 
+/* A walk from the root to a cgroup. */
+struct path {
+	void *set;
+	const struct sst_policy_head *head;
+	struct cgroup **ancestors; /* of the cgroup, by level */
+	__u64 hash;
+	int level; /* the cgroup's own */
+	__u32 workload;
+};
+
+/* One level; bpf_loop()'s are looked at once, however many there are. */
+static long path_step(__u32 n, struct path *path)
+{
+	struct cgroup *ancestor = 0;
+	struct kernfs_node *node;
+	__u32 found;
+
+	if ((int)n >= path->level ||
+	    bpf_probe_read_kernel(&ancestor, sizeof(ancestor), path->ancestors + n + 1))
+		return 1;
+	node = BPF_CORE_READ(ancestor, kn);
+	path->hash = hash_name(path->hash, BPF_CORE_READ(node, name));
+	found = sst_policy_find(path->set, path->head, SST_KEY_CGROUP_PATH, path->hash);
+	if (!found)
+		found = sst_policy_find(path->set, path->head, SST_KEY_CGROUP_ID,
+					BPF_CORE_READ(node, id));
+	if (found)
+		path->workload = found;
+	return 0;
+}
+
 /* The workload of a cgroup, told by where that lies: the nearest of it and those above it that
  * is one. 0: nobody's, or the set is another one by now. */
 __u32 sst_workload_of_path(__u64 place, __u64 generation)
 {
 	struct cgroup *cgroup = (struct cgroup *)place;
-	const struct sst_policy_head *head;
-	void *set = policy_set();
-	int level = BPF_CORE_READ(cgroup, level);
-	struct cgroup **ancestors =
-		(struct cgroup **)__builtin_preserve_access_index(&cgroup->ancestors[0]);
-	__u32 workload = 0;
-	__u64 hash;
+	struct path path = { .set = policy_set() };
 
-	head = policy_head(set);
-	if (!set || !head || head->generation != generation)
+	path.head = policy_head(path.set);
+	if (!path.set || !path.head || path.head->generation != generation)
 		return 0;
-	hash = head->seed;
-
-	for (int i = 1; i <= SST_PATH_LEVELS; i++) {
-		struct cgroup *ancestor = 0;
-		struct kernfs_node *node;
-		__u32 found;
-
-		if (i > level || bpf_probe_read_kernel(&ancestor, sizeof(ancestor), ancestors + i))
-			break;
-		node = BPF_CORE_READ(ancestor, kn);
-		hash = hash_name(hash, BPF_CORE_READ(node, name));
-		found = sst_policy_find(set, head, SST_KEY_CGROUP_PATH, hash);
-		if (!found)
-			found = sst_policy_find(set, head, SST_KEY_CGROUP_ID,
-						BPF_CORE_READ(node, id));
-		if (found)
-			workload = found;
-	}
-	return workload;
+	path.hash = path.head->seed;
+	path.level = BPF_CORE_READ(cgroup, level);
+	path.ancestors = (struct cgroup **)__builtin_preserve_access_index(&cgroup->ancestors[0]);
+	bpf_loop(SST_PATH_LEVELS, path_step, &path, 0);
+	return path.workload;
 }
 
 static __always_inline __u32 workload_of_cgroup(struct cgroup *cgroup, __u64 id, __u64 generation)

@@ -41,7 +41,7 @@
 #define SST_BLOCK_WORDS 64
 #define SST_BLOCK_BITS  4096
 
-#define SST_ROW_BLOCKS    16 /* at most: 65,536 rules of a direction */
+#define SST_ROW_BLOCKS    8 /* at most: 32,768 rules of a direction */
 #define SST_INTERVALS_MAX (1U << 20)
 #define SST_KEY_PROBES    8
 

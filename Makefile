@@ -56,15 +56,27 @@ UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
 SEMANTICS := $(BUILD)/tests/semantics/semantics
 SEMANTICS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/semantics/*.c)))
-TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS)
+# Who else can judge by policies; cluster writes what they judge as files.
+ORACLE_OBJ := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out %/main.c,$(sort $(wildcard tests/oracle/*.c))))
+CLUSTER  := $(BUILD)/tests/oracle/cluster
+CYCLONUS := $(BUILD)/tests/oracle/cyclonus
+TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER)
 
-.PHONY: all install demo test test-kernels test-programs mutants soak unit tools lint format compdb \
-        bench verifier clean
+# Pure code once more, by the compiler that has libFuzzer.
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/%,$(PURE_SRC)) \
+                                             user/export/flowlog.c user/export/json.c)
+FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
+
+.PHONY: all install demo test test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
+        format compdb bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/sidestep
 tools: $(TOOL_BIN)
+fuzzers: $(FUZZ_BIN)
 
 # ---- kernel half -----------------------------------------------------------
 
@@ -105,8 +117,24 @@ $(BUILD)/asan/%.o: %.c
 $(BUILD)/tests/unit/%: tests/unit/%.c $(PURE_OBJ)
 	$(call say,TEST,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE) -Itests/unit -MMD -MP -MF $@.d $< $(PURE_OBJ) -o $@ \
-		-lcmocka $(LDLIBS) -lm
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE) -Itests/unit -Itests -MMD -MP -MF $@.d \
+		$(filter %.c %.o,$^) -o $@ -lcmocka $(LDLIBS) -lm
+
+$(BUILD)/tests/unit/policy_oracle_test: $(ORACLE_OBJ) | $(CYCLONUS)
+
+$(BUILD)/asan/tests/%.o: CPPFLAGS += -Itests
+
+$(CLUSTER): $(BUILD)/asan/tests/oracle/main.o $(ORACLE_OBJ) $(PURE_OBJ)
+	$(call say,LINK,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(SANITIZE) $^ -o $@ $(LDLIBS)
+
+# Where there is no Go, or its modules cannot be had, the log says so and a test is skipped.
+$(CYCLONUS): $(wildcard tests/oracle/cyclonus/*)
+	$(call say,GO,$@)
+	@mkdir -p $(@D)
+	$(Q)cd tests/oracle/cyclonus && go build -buildvcs=false -o $(abspath $@) . \
+		>$(abspath $@).log 2>&1 || echo "  not built, see $@.log"
 
 $(BUILD)/tests/tools/%: tests/tools/%.c
 	$(call say,TOOL,$<)
@@ -134,6 +162,16 @@ $(SEMANTICS): $(SEMANTICS_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -luring -lpthread
 
+$(BUILD)/fuzz/%.o: %.c
+	$(call say,CC,"$< (for fuzzers)")
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJ)
+	$(call say,FUZZER,$<)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $@.d $< $(FUZZ_OBJ) -o $@ $(LDLIBS)
+
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
@@ -155,6 +193,10 @@ mutants:
 # Mixed traffic and all that may happen to it: make soak MINUTES=5
 soak:
 	@scripts/soak $(MINUTES)
+
+# What reads files and compiles them, on inputs made up: make fuzz SECONDS=600
+fuzz:
+	@scripts/fuzz $(if $(SECONDS),-t $(SECONDS))
 
 demo:
 	@scripts/demo

@@ -239,6 +239,7 @@ static __always_inline void remember(struct bpf_sock_addr *ctx, const struct sst
 	flow_chose(flow, to, choice);
 	flow->judgement = c->judgement;
 	flow->generation = c->generation;
+	flow->peer_told = !!c->end[SST_ROLE_SERVER].sk;
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
@@ -282,7 +283,8 @@ static __always_inline void judge_datagram(struct bpf_sock_addr *ctx, const stru
 		return;
 	judge_call(ctx, to, IPPROTO_UDP, c);
 	if (!c->denied && c->flags & SST_POLICY_RULES)
-		sst_datagram_remember(cookie, &to->address, to->port, c->generation);
+		sst_datagram_remember(cookie, &to->address, to->port, c->generation,
+				      c->judgement.asked[SST_INGRESS]);
 }
 
 static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,

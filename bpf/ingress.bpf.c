@@ -22,6 +22,7 @@ struct packet {
 	__u8 protocol;   /* as the socket has it; the rest is read */
 	__u8 flags;      /* TCP's */
 	__u8 pad[2];
+	__u64 judged; /* by its sender: of which generation, see sst_sender() */
 };
 
 #define IPV4_ADDRESSES 12
@@ -118,19 +119,32 @@ static __always_inline int find_caller(const struct packet *packet, struct polic
 	if (caller->judged && caller->generation == head->generation)
 		return 1;
 	c->is_told = 1;
-	c->caller_identity = caller->identity;
-	c->caller_workload = caller->workload;
+	c->told_identity = caller->identity;
+	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
 	return 0;
 }
 
-/* Who sends a datagram from this node's own addresses is told by the socket that does. */
-__u64 sst_sender(struct __sk_buff *skb, const struct packet *packet)
+/* Its connect() was judged by the set in force, and for who is called, too. */
+static __always_inline __u64 judged_whole(struct bpf_sock *sk)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+	struct sst_flow *flow = flow_of(sk);
+
+	if (!flow || !head || !sk->dst_port || flow->generation != head->generation ||
+	    !flow->judgement.asked[SST_INGRESS])
+		return 0;
+	return flow->generation;
+}
+
+/* Who sends a datagram from this node's own addresses is told by the socket that does, which
+ * may have been judged already. */
+__u64 sst_sender(struct __sk_buff *skb, struct packet *packet)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = sizeof(tuple.ipv6);
 	struct bpf_sock *found;
-	__u64 sk;
+	struct sock *sk;
 
 	if (!packet)
 		return 0;
@@ -149,9 +163,14 @@ __u64 sst_sender(struct __sk_buff *skb, const struct packet *packet)
 	found = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!found)
 		return 0;
-	sk = (unsigned long)found;
+	packet->judged = judged_whole(found);
+	sk = (struct sock *)(unsigned long)found;
 	bpf_sk_release(found);
-	return sk;
+	if (!packet->judged)
+		packet->judged =
+			sst_datagram_judged(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter),
+					    &packet->target, packet->target_port);
+	return (unsigned long)sk;
 }
 
 /* A connected socket was judged, and what it is connected to is all that reaches it. */
@@ -195,8 +214,17 @@ static __always_inline int drop(struct __sk_buff *skb, const struct policy_case 
 	return DROP;
 }
 
+/* Whoever may send may be answered. */
+static __always_inline void let_in(struct __sk_buff *skb, const struct packet *packet,
+				   __u64 generation)
+{
+	if (packet->protocol == IPPROTO_UDP && generation)
+		sst_datagram_remember(bpf_get_socket_cookie(skb), &packet->source,
+				      packet->source_port, generation, 0);
+}
+
 /* 1: it is the first of its flow, and who sends it is found out as far as it can be. */
-static __always_inline int is_first(struct __sk_buff *skb, const struct packet *packet,
+static __always_inline int is_first(struct __sk_buff *skb, struct packet *packet,
 				    struct policy_case *c)
 {
 	if (packet->protocol == IPPROTO_TCP)
@@ -206,7 +234,8 @@ static __always_inline int is_first(struct __sk_buff *skb, const struct packet *
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
 	if (is_loopback(&packet->source) || address_equal(&packet->source, &packet->target))
 		c->end[SST_ROLE_CLIENT].sk = sst_sender(skb, packet);
-	return 1;
+	let_in(skb, packet, packet->judged);
+	return !packet->judged;
 }
 
 static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
@@ -226,9 +255,8 @@ static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
 	judge(&c);
 	if (c.denied)
 		return drop(skb, &c, &packet);
-	if (packet.protocol == IPPROTO_UDP && c.flags & SST_POLICY_RULES)
-		sst_datagram_remember(bpf_get_socket_cookie(skb), &packet.source,
-				      packet.source_port, c.generation);
+	if (c.flags & SST_POLICY_RULES)
+		let_in(skb, &packet, c.generation);
 	return PASS;
 }
 

@@ -269,7 +269,7 @@ static __always_inline void find_loopback(struct policy_end *end, const struct p
 int sst_find_identities(struct policy_case *c)
 {
 	const struct sst_policy_head *head;
-	struct policy_end *caller;
+	struct policy_end *peer;
 	void *set = policy_set();
 
 	if (!c)
@@ -285,11 +285,11 @@ int sst_find_identities(struct policy_case *c)
 	find_loopback(&c->end[0], &c->end[1]);
 	find_loopback(&c->end[1], &c->end[0]);
 	if (c->is_told) {
-		caller = &c->end[SST_ROLE_CLIENT];
-		caller->identity =
-			index_of(set, head->identities, head->n_identities, c->caller_identity);
-		caller->workload =
-			index_of(set, head->workloads, head->n_workloads, c->caller_workload);
+		peer = &c->end[!c->own];
+		peer->identity =
+			index_of(set, head->identities, head->n_identities, c->told_identity);
+		peer->workload =
+			index_of(set, head->workloads, head->n_workloads, c->told_workload);
 	}
 	c->selected = is_selected(set, head, &c->end[c->own & 1]);
 	write_ids(set, head, c);
@@ -527,29 +527,50 @@ int sst_event_denied(const struct policy_case *c, __u64 cookie, __u32 caller, __
 
 /* ---- datagrams --------------------------------------------------------------------------- */
 
-int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port)
+static __always_inline struct sst_datagram *datagram_of(const struct sst_datagram_key *key)
 {
 	const struct sst_policy_head *head = policy_head(policy_set());
-	struct sst_datagram_key key = { .cookie = cookie, .port = port };
-	struct sst_datagram *known;
-	__u64 now = bpf_ktime_get_boot_ns();
+	struct sst_datagram *known = bpf_map_lookup_elem(&datagrams, key);
 
-	if (!peer || !head)
+	if (!known || !head || known->generation != head->generation ||
+	    bpf_ktime_get_boot_ns() - known->used_ns > SST_DATAGRAM_NS)
 		return 0;
-	key.address = *peer;
-	known = bpf_map_lookup_elem(&datagrams, &key);
-	if (!known || known->generation != head->generation ||
-	    now - known->used_ns > SST_DATAGRAM_NS)
-		return 0;
-	known->used_ns = now;
-	return 1;
+	return known;
 }
 
-int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation)
+int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port)
+{
+	struct sst_datagram_key key = { .cookie = cookie, .port = port };
+	struct sst_datagram *known;
+
+	if (!peer)
+		return 0;
+	key.address = *peer;
+	known = datagram_of(&key);
+	if (known)
+		known->used_ns = bpf_ktime_get_boot_ns();
+	return !!known;
+}
+
+__u64 sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port)
+{
+	struct sst_datagram_key key = { .cookie = cookie, .port = port };
+	struct sst_datagram *known;
+
+	if (!peer)
+		return 0;
+	key.address = *peer;
+	known = datagram_of(&key);
+	return known && known->judged ? known->generation : 0;
+}
+
+int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
+			  int judged)
 {
 	struct sst_datagram_key key = { .cookie = cookie, .port = port };
 	struct sst_datagram known = { .generation = generation,
-				      .used_ns = bpf_ktime_get_boot_ns() };
+				      .used_ns = bpf_ktime_get_boot_ns(),
+				      .judged = judged };
 
 	if (!peer)
 		return 0;

@@ -9,7 +9,12 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints flows capture doctor check version --help --version" -- "$word")
+			endpoints flows capture identities workloads explain policy doctor check \
+			version --help --version" -- "$word")
+		return
+	fi
+	if ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == policy ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "check diff replay stats" -- "$word")
 		return
 	fi
 
@@ -20,7 +25,7 @@ _sidestep() {
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $previous in
-	-f | --file | -w | --write | --socket | --stats | --cache)
+	-f | --file | -w | --write | --flows | --socket | --stats | --cache)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
@@ -36,12 +41,18 @@ _sidestep() {
 		;;
 	esac
 
-	case ${COMP_WORDS[1]} in
+	local command=${COMP_WORDS[1]}
+	[[ $command != policy ]] || command+=" ${COMP_WORDS[2]}"
+	case $command in
 	load | check) options+=" --file" ;;
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints | doctor) options+=" --output" ;;
+	status | services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
+	"policy check") options+=" --file --strict" ;;
+	"policy diff") options+=" --file --output" ;;
+	"policy replay") options+=" --file --flows --output" ;;
+	"policy stats") options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac

@@ -77,7 +77,6 @@ enum sst_field {
 	SST_FIELDS = 4,
 };
 
-/* All places are numbers of blocks from the set's begin. */
 /* Which rules take part in a search: four rows. */
 enum sst_mask {
 	SST_MASK_ENFORCED = 0,
@@ -86,6 +85,7 @@ enum sst_mask {
 	SST_MASKS = 4,
 };
 
+/* All places are numbers of blocks from the set's begin. */
 struct sst_policy_direction {
 	__u32 n_rules;
 	__u32 row_blocks;       /* a row takes so many; 0: no rule at all */
@@ -212,7 +212,7 @@ struct sst_policy_info {
 	__u8 shadow;
 	__u32 policy;     /* text: its name; built-in ones: "host", "default" */
 	__u32 name_space; /* text: of the policy, "" for the admin and baseline tier */
-	__u32 rule;       /* text: the rule's name, or its place "ingress[0]"; "isolated" */
+	__u32 rule;       /* text: its name, or place "ingress[0]"; "isolated"; built in: "" */
 	__u32 summary;    /* text: subject, peers and ports in a few words */
 	__u32 line;       /* in the file, 0: not known */
 	__u32 pad;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export_fixture.h"
+#include "shop_fixture.h"
 
 #include <stdbool.h>
 #include <stdlib.h>
@@ -67,6 +67,95 @@ static void test_values(void **unused UNUSED)
 		assert_contains(&out, lines[i]);
 }
 
+static const char *const rule_lines[] = {
+	"\nsidestep_policy_identities 4\n",
+	"\nsidestep_policy_workloads 4\n",
+	"\nsidestep_policy_rules 7\n",
+	"\nsidestep_policy_rules_unlisted 0\n",
+	"\nsidestep_policy_rule_decisions_total{tier=\"network\",namespace=\"shop\","
+	"policy=\"db-ingress\",rule=\"from-web\",direction=\"ingress\",action=\"allow\"} 11\n",
+	"\nsidestep_policy_rule_decisions_total{tier=\"network\",namespace=\"shop\","
+	"policy=\"db-ingress\",rule=\"isolated\",direction=\"ingress\",action=\"deny\"} 0\n",
+	"\nsidestep_policy_rule_would_deny_total{tier=\"admin\",namespace=\"\","
+	"policy=\"guard\",rule=\"no-world\",direction=\"ingress\",action=\"deny\"} 13\n",
+	"\nsidestep_policy_rule_shadow_total{tier=\"admin\",namespace=\"\","
+	"policy=\"guard\",rule=\"no-world\",direction=\"ingress\",action=\"deny\"} 17\n",
+};
+
+/* The id of a rule by its name. */
+static uint32_t rule_id(const struct policy_set *set, const char *name)
+{
+	for (uint32_t i = 0; i < policy_head(set)->n_infos; i++)
+		if (!strcmp(policy_text(set, policy_info(set, i)->rule), name))
+			return policy_info(set, i)->id;
+	fail_msg("no rule %s", name);
+	return 0;
+}
+
+static int compare_rules(const void *a, const void *b)
+{
+	const struct state_rule *x = a, *y = b;
+
+	return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static void test_rules(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
+	struct state_rule rules[] = {
+		{ rule_id(&set, "from-web"), { .decided = 11 } },
+		{ rule_id(&set, "no-world"), { .shadow = 17, .would_deny = 13 } },
+	};
+	struct fixture f;
+
+	qsort(rules, ARRAY_SIZE(rules), sizeof(*rules), compare_rules);
+	fixture_init(&f);
+	f.state.policy = set;
+	f.state.rules = rules;
+	f.state.n_rules = ARRAY_SIZE(rules);
+	_cleanup_text_ struct text out = write_all(&f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(rule_lines); i++)
+		assert_contains(&out, rule_lines[i]);
+}
+
+/* Nothing is enforced: there is no set. */
+static void test_without_policy(void **unused UNUSED)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	_cleanup_text_ struct text out = write_all(&f);
+
+	assert_contains(&out, "\nsidestep_policy_identities 0\n");
+	assert_contains(&out, "\nsidestep_policy_workloads 0\n");
+	assert_contains(&out, "\nsidestep_policy_rules 0\n");
+	assert_null(strstr(out.data, "\nsidestep_policy_rule_decisions_total{"));
+}
+
+static void test_rules_are_bounded(void **unused UNUSED)
+{
+	for (int more = 0; more <= 1; more++) {
+		_cleanup_text_ struct text yaml = {}, out = {};
+		_cleanup_policy_set_ struct policy_set set = {};
+		struct state state = {};
+
+		/* with the default of both directions, and the host's */
+		text_add(&yaml, "policies:\n"
+				"  - { name: p, tier: baseline, subject: {a: b}, ingress: [\n");
+		for (int i = 0; i < METRICS_RULES_MAX - 3 + more; i++)
+			text_add(&yaml, "    { ports: [%d], action: deny },\n", i + 1);
+		text_add(&yaml, "  ] }\n");
+		set = shop_set(text_string(&yaml), NULL);
+		state.policy = set;
+		assert_int_equal(metrics_write(&state, NULL, &out), 0);
+		assert_int_equal(!!strstr(out.data, "\nsidestep_policy_rule_decisions_total{"),
+				 !more);
+		assert_contains(&out, more ? "\nsidestep_policy_rules_unlisted 1001\n"
+					   : "\nsidestep_policy_rules_unlisted 0\n");
+	}
+}
+
 static void test_without_daemon(void **unused UNUSED)
 {
 	_cleanup_text_ struct text out = {};
@@ -122,11 +211,13 @@ static void test_endpoints_are_bounded(void **unused UNUSED)
 
 static void test_series_are_unique(void **unused UNUSED)
 {
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
 	const char *lines[4096];
 	struct fixture f;
 	size_t n = 0;
 
 	fixture_init(&f);
+	f.state.policy = set;
 	/* one name on two ports: the first one's last flows still run */
 	f.services[1].info = f.services[0].info;
 	f.services[1].info.port = htons(81);
@@ -242,9 +333,11 @@ static void assert_lines_within(const struct text *lines, const struct text *in,
 
 static void test_families_are_documented(void **unused UNUSED)
 {
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
 	struct fixture f;
 
 	fixture_init(&f);
+	f.state.policy = set;
 	_cleanup_text_ struct text metrics = write_all(&f);
 	_cleanup_text_ struct text rows = expected_rows(&metrics);
 	_cleanup_text_ struct text table = documented("| `sidestep_");
@@ -283,12 +376,14 @@ static void test_reasons_are_documented(void **unused UNUSED)
 /* The linter of the format's makers, where it is installed. */
 static void test_promtool(void **unused UNUSED)
 {
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
 	struct fixture f;
 	FILE *promtool;
 
 	if (system("command -v promtool >/dev/null"))
 		skip();
 	fixture_init(&f);
+	f.state.policy = set;
 	_cleanup_text_ struct text metrics = write_all(&f);
 
 	promtool = popen("promtool check metrics 2>&1", "w");
@@ -301,6 +396,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_without_policy),
+		cmocka_unit_test(test_rules_are_bounded),
 		cmocka_unit_test(test_without_daemon),
 		cmocka_unit_test(test_escaping),
 		cmocka_unit_test(test_endpoints_are_bounded),

@@ -159,6 +159,9 @@ static const char *const records[] = {
 	RECORD("4", "10.1.0.7", "null", "192.0.2.1", "null", "443", "null"),
 	RECORD("5", "10.1.0.9", GONE, "10.1.0.7", "null", "81", "\"allowed\""),
 	RECORD("6", "192.0.2.1", HOST, "10.1.0.7", "null", "22", "\"allowed\""),
+	/* denied before it had an address */
+	"{\"flow\":\"8\",\"protocol\":\"TCP\",\"source\":null,\"source_identity\":" WEB
+	",\"destination\":{\"address\":\"10.1.0.7\",\"port\":81},\"verdict\":\"denied\"}",
 	RECORD("7", "192.0.2.1", WORLD, "10.1.0.7", "null", "22", "\"denied\""),
 };
 
@@ -193,9 +196,9 @@ static void test_replay(void **unused UNUSED)
 		"denied        2  default/web  default/db   80/TCP  ingress: default/p/isolated\n"
 		"denied        1  world        default/db   81/TCP  ingress: default/p/isolated\n"
 		"denied        1  host         default/db   22/TCP  ingress: default/p/isolated\n"
-		"opened        1  default/web  default/db   81/TCP  ingress: default/p/r\n"
+		"opened        2  default/web  default/db   81/TCP  ingress: default/p/r\n"
 		"\n"
-		"7 flows: 4 would be denied, 1 would be opened\n"
+		"8 flows: 4 would be denied, 2 would be opened\n"
 		"1 flows are of workloads that are not known any more, judged by their addresses\n");
 }
 
@@ -205,9 +208,9 @@ static void test_replay_without_policies(void **unused UNUSED)
 	struct policy_set none = {};
 
 	replay_records(&replay, &none);
-	assert_int_equal(replay.flows, 7);
+	assert_int_equal(replay.flows, 8);
 	assert_int_equal(replay.denied, 0);
-	assert_int_equal(replay.opened, 2);
+	assert_int_equal(replay.opened, 3);
 }
 
 /* Ingress of who lives elsewhere is decided there: this node let it go. */
@@ -222,8 +225,8 @@ static void test_remote_workloads(void **unused UNUSED)
 		NULL);
 	_cleanup_replay_ struct replay replay = {};
 	struct replay_flow flow = {
-		.source.address = fixture_address("10.1.0.2"),
-		.destination.address = fixture_address("10.1.0.7"),
+		.source = { .address = fixture_address("10.1.0.2"), .has_address = true },
+		.destination = { .address = fixture_address("10.1.0.7"), .has_address = true },
 		.port = 80,
 		.protocol = IPPROTO_TCP,
 	};
@@ -239,6 +242,7 @@ static void test_bad_lines(void **unused UNUSED)
 		"nonsense",
 		"[]",
 		"{}",
+		"{\"protocol\":\"TCP\",\"source\":null,\"destination\":null}",
 		"{\"protocol\":\"TCP\",\"source\":{\"address\":\"x\",\"port\":1},"
 		"\"destination\":{\"address\":\"10.0.0.1\",\"port\":1}}",
 		"{\"protocol\":\"TCP\",\"source\":{\"address\":\"10.0.0.1\",\"port\":1},"
@@ -257,6 +261,18 @@ static void test_bad_lines(void **unused UNUSED)
 	}
 }
 
+/* A log may come from anywhere, and what is wrong with it is shown on a terminal. */
+static void test_bad_line_is_told_harmlessly(void **unused UNUSED)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_flowlog_ struct flowlog log = {};
+	struct replay_flow flow;
+
+	assert_int_equal(flowlog_read(&log, "\x1b[2J", "log", 1, &problems, &flow), -EINVAL);
+	assert_string_equal(problems.text[0],
+			    "log:1:1: no JSON: '[' or '{' expected near '?'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -270,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_replay_without_policies),
 		cmocka_unit_test(test_remote_workloads),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_bad_line_is_told_harmlessly),
 	};
 
 	return cmocka_run_group_tests_name("policy_change", tests, NULL, NULL);

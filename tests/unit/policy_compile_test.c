@@ -578,7 +578,7 @@ static void test_networks(void **state)
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net 10.1.0.8;net 10.1.2.0/24;app=db", "1")
 		->name = strdup("b");
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net 0.0.0.0/0", "2")->name = strdup("v4");
-	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net ::/0", "2")->name = strdup("v6");
+	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net ::/0", "2,4")->name = strdup("v6");
 	add_rule(policy, SST_INGRESS, SST_ACTION_ALLOW, "net fd00::/8 - fd00::/9", "3")->name =
 		strdup("fd");
 	set = compile(model);
@@ -602,6 +602,10 @@ static void test_networks(void **state)
 	assert_ingress(&set, "shop/db", "::1:0:0:0", 2, TCP, "allow shop/db/v6");
 	assert_ingress(&set, "shop/db", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", 2, TCP,
 		       "allow shop/db/v6");
+	assert_ingress(&set, "shop/db", "::fffe:ffff:ffff", 4, TCP, "allow shop/db/v6");
+	assert_ingress(&set, "shop/db", "0.0.0.0", 4, TCP, "deny shop/db/isolated");
+	assert_ingress(&set, "shop/db", "255.255.255.255", 4, TCP, "deny shop/db/isolated");
+	assert_ingress(&set, "shop/db", "::1:0:0:0", 4, TCP, "allow shop/db/v6");
 	assert_ingress(&set, "shop/db", "fd7f::1", 3, TCP, "deny shop/db/isolated");
 	assert_ingress(&set, "shop/db", "fd80::", 3, TCP, "allow shop/db/fd");
 	assert_ingress(&set, "shop/db", "fe00::", 3, TCP, "deny shop/db/isolated");
@@ -1066,16 +1070,17 @@ static void test_ids_are_not_given_twice(void **state)
 	struct policy_ids ids = { 300, 40, 50 };
 
 	(void)state;
+	add_workload(model, "shop", "fourth", "app=fourth", "", "");
 	before = compile_after(model, &nothing, &ids);
 	assert_int_equal(workload_id(&before, "db"), 40);
 	assert_int_equal(identity_id(&before, "shop/db"), 300);
-	assert_int_equal(ids.identity, 303);
-	assert_int_equal(ids.workload, 43);
+	assert_int_equal(ids.identity, 304);
+	assert_int_equal(ids.workload, 44);
 	ids = (struct policy_ids){ 0 };
 	add_workload(model, "shop", "new", "app=new", "", "");
 	after = compile_after(model, &before, &ids);
-	assert_int_equal(workload_id(&after, "new"), 43);
-	assert_int_equal(identity_id(&after, "shop/new"), 303);
+	assert_int_equal(workload_id(&after, "new"), 44);
+	assert_int_equal(identity_id(&after, "shop/new"), 304);
 }
 
 static void test_a_name_like_a_number(void **state)
@@ -1144,6 +1149,7 @@ static void test_summaries(void **state)
 {
 	_cleanup_model_ struct model *model = make_shop();
 	struct model_policy *admin = add_admin(model, "admin", 1, "tier=a|b,x");
+	struct model_policy *other = add_admin(model, "other", 1, "a!=1,b!=1|2,!c");
 	_cleanup_policy_set_ struct policy_set set = { 0 };
 	const struct sst_policy_info *info;
 
@@ -1153,6 +1159,7 @@ static void test_summaries(void **state)
 		 "net 10.0.0.0/8 - 10.1.0.0/16;is world;team=a : ; : !app",
 		 "80-90/UDP,pg,*,53/any");
 	add_rule(admin, SST_INGRESS, SST_ACTION_DENY, NULL, "1,2,3,4,5,6");
+	add_rule(other, SST_INGRESS, SST_ACTION_DENY, "is nodes;", NULL);
 	set = compile(model);
 	assert_string_equal(summary_of(&set, "db", "ingress[0]"), "app=db <- app=web 5432/TCP");
 	assert_string_equal(summary_of(&set, "db", "isolated"), "app=db isolated");
@@ -1162,6 +1169,8 @@ static void test_summaries(void **state)
 		"namespaces team=a or !app of all namespaces 80-90/UDP,pg/TCP,TCP,53/any");
 	assert_string_equal(summary_of(&set, "admin", "ingress[0]"),
 			    "tier in (a,b),x <- everybody 1/TCP,2/TCP,3/TCP,4/TCP and 2 more");
+	assert_string_equal(summary_of(&set, "other", "ingress[0]"),
+			    "a!=1,b not in (1,2),!c <- nodes");
 	assert_string_equal(summary_of(&set, "host", ""), "all <- host or probes");
 	info = policy_info_by_id(&set, rule_id(&set, "db", "ingress[0]", SST_INGRESS));
 	assert_int_equal(info->line, 12);

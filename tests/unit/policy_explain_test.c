@@ -13,6 +13,8 @@ struct shop {
 	struct policy_set set;
 	struct explain explain;
 	struct problems problems;
+	uint32_t (*listener)(const struct policy_set *set, const struct sst_addr *address,
+			     uint16_t port, uint8_t protocol);
 };
 
 static int set_up(void **state)
@@ -43,7 +45,7 @@ static int tear_down(void **state)
 
 static int ask(struct shop *shop, const char *source, const char *destination, const char *port)
 {
-	const struct explain_question question = { source, destination, port };
+	const struct explain_question question = { source, destination, port, shop->listener };
 
 	forget(shop);
 	return policy_explain(&shop->set, &shop->f.state, &question, &shop->problems,
@@ -115,6 +117,29 @@ static void test_shadow(void **state)
 		"no-world");
 }
 
+/* Behind a pass, and behind who decides, nothing plays a part any more. */
+static void test_what_comes_too_late(void **state)
+{
+	struct shop *shop = *state;
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("workloads:\n"
+			     "  - { name: a, addresses: [10.1.0.1] }\n"
+			     "policies:\n"
+			     "  - { name: p, tier: admin, priority: 1, subject: {}, ingress: [\n"
+			     "      { name: one, ports: [80], action: pass },\n"
+			     "      { name: two, ports: [80], action: pass },\n"
+			     "      { name: three, ports: [80], action: deny } ] }\n"
+			     "  - { name: b, tier: baseline, subject: {}, ingress: [\n"
+			     "      { name: one, ports: [80], action: deny },\n"
+			     "      { name: two, action: allow } ] }\n",
+			     NULL);
+	assert_int_equal(ask(shop, "world", "a", "80"), 0);
+	assert_matches(shop, SST_INGRESS,
+		       "p/one passes, p/two late, p/three late, b/one decides, b/two late, "
+		       "default/ late");
+}
+
 static void test_labels_are_all_identities(void **state)
 {
 	struct shop *shop = *state;
@@ -170,6 +195,38 @@ static void test_services(void **state)
 	shop->f.endpoints[2].value.state = SST_ENDPOINT_REMOVED;
 	assert_int_equal(ask(shop, "world", "web", "80"), 0);
 	assert_int_equal(shop->explain.n_pairs, 1);
+}
+
+/* db, on the node's own port 5432/TCP. */
+static uint32_t listens(const struct policy_set *set, const struct sst_addr *address, uint16_t port,
+			uint8_t protocol)
+{
+	assert_int_equal(policy_locate(set, address).identity, SST_IDENTITY_HOST);
+	return port == 5432 && protocol == IPPROTO_TCP ? policy_find_workload(set, "db") : 0;
+}
+
+/* On 127.0.0.1 the address does not tell who is called; the socket does. */
+static void test_listeners(void **state)
+{
+	struct shop *shop = *state;
+
+	shop->listener = listens;
+	assert_int_equal(ask(shop, "other/web", "127.0.0.1", "5432"), 0);
+	assert_true(shop->explain.denied);
+	assert_int_equal(ask(shop, "other/web", "127.0.0.1", "5432/UDP"), 0);
+	assert_false(shop->explain.denied);
+	assert_int_equal(shop->explain.pairs[0].destination.identity, SST_IDENTITY_HOST);
+	/* as an endpoint */
+	shop->f.endpoints[1].value.address = fixture_address("127.0.0.1");
+	shop->f.endpoints[1].value.port = htons(5432);
+	shop->f.endpoints[2].value.address = fixture_address("127.0.0.1");
+	shop->f.endpoints[2].value.state = SST_ENDPOINT_READY;
+	assert_int_equal(ask(shop, "other/web", "web:80", NULL), 0);
+	assert_true(shop->explain.pairs[0].denied);
+	assert_false(shop->explain.pairs[1].denied);
+	/* who has an address of its own is told by that */
+	assert_int_equal(ask(shop, "other/web", "10.1.0.2", "5432"), 0);
+	assert_false(shop->explain.denied);
 }
 
 static void test_bad_questions(void **state)
@@ -273,9 +330,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_order),
 		TEST(test_shadow),
+		TEST(test_what_comes_too_late),
 		TEST(test_labels_are_all_identities),
 		TEST(test_self),
 		TEST(test_services),
+		TEST(test_listeners),
 		TEST(test_bad_questions),
 		TEST(test_addresses_that_rules_tell_apart),
 		TEST(test_text),

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "export_fixture.h"
+#include "shop_fixture.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
 
 #include "export/json.h"
 #include "export/record.h"
+#include "policy/party.h"
 
 static struct sst_record client_record(void)
 {
@@ -89,6 +90,14 @@ static void test_json(void **unused UNUSED)
 			  " \"service_port\": \"http\",\n"
 			  " \"cgroup_id\": \"1234\",\n"
 			  " \"netns\": 4026531840,\n"
+			  " \"source_identity\": null,\n"
+			  " \"destination_identity\": null,\n"
+			  " \"verdict\": null,\n"
+			  " \"direction\": null,\n"
+			  " \"tier\": null,\n"
+			  " \"rule\": null,\n"
+			  " \"shadow_verdict\": null,\n"
+			  " \"shadow_rule\": null,\n"
 			  " \"sent_bytes\": 100,\n"
 			  " \"received_bytes\": 2000,\n"
 			  " \"spliced_sent_bytes\": 30000,\n"
@@ -236,9 +245,146 @@ static void test_table(void **unused UNUSED)
 	assert_string_equal(
 		out.data,
 		"FLOW  SERVICE   SOURCE          ASKED          DESTINATION    ROLE    STATE        "
-		"SPLICE          SENT  RECEIVED   SPLICED     AGE      RTT  RETRANS\n"
+		"SPLICE          SENT  RECEIVED   SPLICED     AGE      RTT  RETRANS  FROM  TO  VERDICT  BY\n"
 		"42    web/http  10.1.0.9:41000  10.96.0.10:80  10.1.0.2:8080  server  established  "
-		"redirecting  29.4KiB  392.6KiB  419.9KiB  1.500s  0.045ms        6\n");
+		"redirecting  29.4KiB  392.6KiB  419.9KiB  1.500s  0.045ms        6  -     -   -        -\n");
+}
+
+/* ---- what policy says of it ------------------------------------------------------- */
+
+/* Of the shop: ids by the names of workloads and rules, so that no number is told twice. */
+static struct sst_judgement judgement_of(const struct policy_set *set, const char *source,
+					 const char *destination)
+{
+	_cleanup_parties_ struct parties parties = {};
+	_cleanup_problems_ struct problems problems = {};
+	const struct party *from, *to;
+
+	assert_int_equal(parties_find(set, source, &problems, &parties), 0);
+	assert_int_equal(parties_find(set, destination, &problems, &parties), 0);
+	from = &parties.items[0];
+	to = &parties.items[parties.n - 1];
+	return (struct sst_judgement){
+		.identity = policy_identity(set, from->identity)->id,
+		.workload = policy_workload(set, from->workload)->id,
+		.peer_identity = policy_identity(set, to->identity)->id,
+		.peer_workload = policy_workload(set, to->workload)->id,
+	};
+}
+
+static uint32_t rule_id(const struct policy_set *set, const char *name)
+{
+	for (uint32_t i = 0; i < policy_head(set)->n_infos; i++)
+		if (!strcmp(policy_text(set, policy_info(set, i)->rule), name))
+			return policy_info(set, i)->id;
+	fail_msg("no rule %s", name);
+	return 0;
+}
+
+static struct sst_record denied_record(const struct policy_set *set)
+{
+	struct sst_record record = client_record();
+
+	record.type = SST_RECORD_DENIED;
+	record.error = EPERM;
+	record.service = 0;
+	record.asked = (struct sst_addr){};
+	record.local = (struct sst_addr){}; /* it was not bound */
+	record.local_port = 0;
+	record.judgement = judgement_of(set, "other/web", "db");
+	record.judgement.asked[SST_EGRESS] = record.judgement.asked[SST_INGRESS] = 1;
+	record.judgement.tier[SST_EGRESS] = SST_TIER_DEFAULT;
+	record.judgement.denied[SST_INGRESS] = record.judgement.shadow_denied[SST_INGRESS] = 1;
+	record.judgement.tier[SST_INGRESS] = SST_TIER_NETWORK;
+	record.judgement.rule[SST_INGRESS] = rule_id(set, "isolated");
+	return record;
+}
+
+static void assert_member(const json_t *json, const char *name, const char *expected)
+{
+	assert_string_equal(json_string_value(json_object_get(json, name)), expected);
+}
+
+static void test_denied(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
+	struct sst_record record = denied_record(&set);
+	struct state state = { .policy = set };
+	struct record_context context = { &state, OFFSET };
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	const json_t *source = json_object_get(json, "source_identity");
+	_cleanup_text_ struct text line = {};
+
+	assert_member(json, "event", "denied");
+	assert_member(json, "verdict", "denied");
+	assert_member(json, "direction", "ingress");
+	assert_member(json, "tier", "network");
+	assert_member(json, "rule", "shop/db-ingress/isolated");
+	assert_member(source, "workload", "other/web");
+	assert_member(source, "namespace", "other");
+	assert_member(source, "labels", "app=web");
+	assert_null_member(json, "shadow_verdict");
+	assert_null_member(json, "source");
+	record_to_line(&record, &context, &line);
+	assert_string_equal(line.data,
+			    "2026-01-02T03:04:05.006000000Z denied TCP - -> "
+			    "10.1.0.2:8080 service - denied from other/web to shop/db by ingress "
+			    "network shop/db-ingress/isolated error EPERM\n");
+}
+
+/* The server's end knows itself as the one that is called. */
+static void test_server_of_a_judged_flow(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
+	struct sst_record record = server_record();
+	struct state state = { .policy = set };
+	struct record_context context = { &state, OFFSET };
+	_cleanup_table_ struct table table = record_table();
+	_cleanup_text_ struct text out = {};
+
+	record.service = 0;
+	record.judgement = judgement_of(&set, "db", "shop/web");
+	record.judgement.asked[SST_INGRESS] = 1;
+	record.judgement.tier[SST_INGRESS] = SST_TIER_NETWORK;
+	record.judgement.rule[SST_INGRESS] = rule_id(&set, "from-web");
+	record.judgement.shadow[SST_INGRESS] = rule_id(&set, "no-world");
+	record.judgement.shadow_denied[SST_INGRESS] = 1;
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+
+	assert_member(json_object_get(json, "destination_identity"), "workload", "shop/db");
+	assert_member(json, "verdict", "allowed");
+	assert_member(json, "shadow_verdict", "denied");
+	assert_member(json, "shadow_rule", "guard/no-world");
+	record_add_row(&record, &context, &table);
+	assert_int_equal(table_print(&table, &out), 0);
+	assert_contains(&out, "  shop/web  shop/db  allowed  ingress network "
+			      "shop/db-ingress/from-web\n");
+}
+
+/* The record is older than the set, or there is none any more. */
+static void test_unknown_ids(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
+	struct record_context context = { NULL, OFFSET };
+	struct sst_record record = denied_record(&set);
+	_cleanup_text_ struct text line = {};
+
+	record.judgement = (struct sst_judgement){ .identity = 999,
+						   .workload = 7,
+						   .peer_identity = 998,
+						   .rule = { 0, 5 },
+						   .asked = { 1, 1 },
+						   .denied = { 0, 1 },
+						   .tier = { 5, 3 } };
+	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	const json_t *source = json_object_get(json, "source_identity");
+
+	assert_int_equal(json_integer_value(json_object_get(source, "id")), 999);
+	assert_null_member(source, "labels");
+	assert_member(source, "workload", "#7");
+	assert_member(json, "rule", "#5");
+	record_to_line(&record, &context, &line);
+	assert_contains(&line, " denied from #7 to #998 by ingress network #5 ");
 }
 
 int main(void)
@@ -252,6 +398,9 @@ int main(void)
 		cmocka_unit_test(test_age_is_never_negative),
 		cmocka_unit_test(test_lines),
 		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_denied),
+		cmocka_unit_test(test_server_of_a_judged_flow),
+		cmocka_unit_test(test_unknown_ids),
 	};
 
 	return cmocka_run_group_tests_name("record", tests, NULL, NULL);

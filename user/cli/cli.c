@@ -546,6 +546,11 @@ static void complain_of_command(int argc, char **argv)
 		cli_error("unknown command '%s'", argv[0]);
 }
 
+static bool is_help(const char *word)
+{
+	return !strcmp(word, "--help") || !strcmp(word, "-h");
+}
+
 static int dispatch(int argc, char **argv)
 {
 	static char *version[] = { "version", NULL };
@@ -556,7 +561,7 @@ static int dispatch(int argc, char **argv)
 		cli_error("which command?");
 		return usage_error(NULL);
 	}
-	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
+	if (is_help(argv[1]) || (!strcmp(argv[1], "policy") && argc > 2 && is_help(argv[2]))) {
 		print_help();
 		return CLI_DONE;
 	}

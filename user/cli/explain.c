@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "datapath/listener.h"
 #include "export/show_explain.h"
 
 static int print(const struct cli_options *options, const struct explain *explain,
@@ -36,7 +37,12 @@ static int answer(const struct cli_options *options, const struct explain_questi
 
 int cmd_explain(const struct cli_options *options, int argc, char **argv)
 {
-	const struct explain_question question = { argv[0], argv[1], argc > 2 ? argv[2] : NULL };
+	const struct explain_question question = {
+		.source = argv[0],
+		.destination = argv[1],
+		.port = argc > 2 ? argv[2] : NULL,
+		.listener = listener_find,
+	};
 	_cleanup_state_ struct state state = {};
 	int status = cli_dump(options, DUMP_TABLES | DUMP_POLICY, &state);
 

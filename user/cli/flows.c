@@ -88,7 +88,7 @@ static int list(const struct cli_options *options, struct datapath *datapath)
 	struct record_context context = { .state = &state,
 					  .realtime_offset_ns = clock_realtime_offset_ns() };
 	struct listing listing = {};
-	int status, err = datapath_dump(datapath, DUMP_TABLES, &state);
+	int status, err = datapath_dump(datapath, DUMP_TABLES | DUMP_POLICY, &state);
 
 	/* one walk may miss a flow while others come and go */
 	for (int i = 0; i < 2 && !err; i++)

@@ -22,7 +22,11 @@ static int read_end(const json_t *record, const char *side, const char *who, str
 	json_int_t id = json_integer_value(json_object_get(identity, "id"));
 	json_int_t number = json_integer_value(json_object_get(end, "port"));
 
-	if (!address || address_parse(address, &ret->address) || number < 0 || number > 65535)
+	/* who was denied before it had an address */
+	ret->has_address = !json_is_null(end);
+	if (ret->has_address && (!address || address_parse(address, &ret->address)))
+		return -EINVAL;
+	if (number < 0 || number > 65535)
 		return -EINVAL;
 	ret->is_reserved =
 		json_is_object(identity) && (id == SST_IDENTITY_UNKNOWN ||
@@ -54,6 +58,8 @@ static int read_record(const json_t *record, struct replay_flow *ret)
 	if (!err)
 		err = read_end(record, "destination", "destination_identity", &ret->destination,
 			       &ret->port);
+	if (!err && !ret->destination.has_address)
+		err = -EINVAL;
 	ret->denied = verdict && !strcmp(verdict, "denied");
 	return err;
 }

@@ -89,10 +89,8 @@ const char *splice_state_name(uint8_t state)
 const char *record_type_name(uint8_t record_type)
 {
 	static const char *const names[] = {
-		[SST_RECORD_LIVE] = "live",
-		[SST_RECORD_OPEN] = "open",
-		[SST_RECORD_CLOSE] = "close",
-		[SST_RECORD_FAILED] = "failed",
+		[SST_RECORD_LIVE] = "live",     [SST_RECORD_OPEN] = "open",
+		[SST_RECORD_CLOSE] = "close",   [SST_RECORD_FAILED] = "failed",
 		[SST_RECORD_DENIED] = "denied",
 	};
 

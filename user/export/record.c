@@ -122,6 +122,12 @@ static struct view view_of(const struct sst_record *record, const struct record_
 	return view;
 }
 
+/* A denied connect() has no address of its own yet. */
+static bool is_known(const struct side *side)
+{
+	return side->port || !address_is_unspecified(&side->address);
+}
+
 static bool was_asked(const struct view *view)
 {
 	static const struct sst_addr none;
@@ -155,7 +161,7 @@ static char *time_text(const struct sst_record *record, const struct record_cont
 
 static json_t *side_to_json(const struct side *side)
 {
-	return json_address_port(&side->address, side->port);
+	return is_known(side) ? json_address_port(&side->address, side->port) : json_null();
 }
 
 /* Who talks to whom. */
@@ -249,6 +255,8 @@ static char *service_text(const struct sst_record *record, const struct view *vi
 
 static char *side_text(const struct side *side, char *buf)
 {
+	if (!is_known(side))
+		return strcpy(buf, "-");
 	return address_port_format(&side->address, side->port, buf);
 }
 

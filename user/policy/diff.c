@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "policy/match.h"
 
 #define PORTS 65536
 
@@ -21,6 +22,10 @@ struct comparison {
 	const struct policy_set *after;
 	struct sides sides;
 	uint32_t *ports; /* one of each kind: as in policy_diff.kinds, an index */
+	size_t words;    /* that a set of kinds takes */
+	/* For each bit of before and after, by direction: the kinds of ports that it is about. */
+	uint64_t *kinds_of[2][SST_DIRECTIONS];
+	uint64_t *apart; /* kinds that some rule of a pair tells from others */
 	struct policy_diff diff;
 };
 
@@ -265,6 +270,112 @@ static int find_sides(struct comparison *c)
 	return err;
 }
 
+/* ---- which ports a pair's rules tell apart ------------------------------------------------ */
+
+static const struct policy_set *set_of(const struct comparison *c, int n)
+{
+	return n ? c->after : c->before;
+}
+
+/* Marks kind in the sets of all bits that are about it. */
+static void mark_kind(struct comparison *c, int n, enum sst_direction direction, uint32_t kind)
+{
+	const struct policy_set *set = set_of(c, n);
+	const struct sst_policy_direction *rules = &policy_head(set)->direction[direction];
+	uint32_t row =
+		rules->rows[SST_FIELD_PORT] + port_class(set, c->ports[kind]) * rules->row_blocks;
+
+	for (uint32_t i = 0; i < rules->row_blocks * SST_BLOCK_WORDS; i++) {
+		uint64_t word = *sst_policy_at(&set->memory, row, i, __u64);
+
+		for (; word; word &= word - 1)
+			c->kinds_of[n][direction][(i * 64 + sst_first_bit(word)) * c->words +
+						  kind / 64] |= 1ULL << kind % 64;
+	}
+}
+
+static int find_kinds(struct comparison *c, int n, enum sst_direction direction)
+{
+	const struct policy_set *set = set_of(c, n);
+	uint32_t n_rules;
+
+	if (policy_set_is_empty(set))
+		return 0;
+	n_rules = policy_head(set)->direction[direction].n_rules;
+	c->kinds_of[n][direction] = calloc(n_rules * c->words + 1, sizeof(uint64_t));
+	if (!c->kinds_of[n][direction])
+		return -ENOMEM;
+	for (uint32_t kind = 0; kind < c->diff.n_kinds; kind++)
+		mark_kind(c, n, direction, kind);
+	return 0;
+}
+
+static int find_all_kinds(struct comparison *c)
+{
+	int err = 0;
+
+	c->words = c->diff.n_kinds / 64 + 1;
+	c->apart = calloc(c->words, sizeof(*c->apart));
+	if (!c->apart)
+		return -ENOMEM;
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < SST_DIRECTIONS && !err; j++)
+			err = find_kinds(c, i, j);
+	return err;
+}
+
+static bool is_about_all(const struct comparison *c, const uint64_t *kinds)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->words; i++)
+		n += __builtin_popcountll(kinds[i]);
+	return n == c->diff.n_kinds;
+}
+
+/* Adds what the rules of one direction tell apart. */
+static void add_apart(struct comparison *c, int n, enum sst_direction direction,
+		      const struct party *subject, const struct party *peer)
+{
+	const struct policy_set *set = set_of(c, n);
+	const struct sst_policy_query query = { .subject = subject->identity,
+						.peer = peer->identity,
+						.peer_network = peer->network,
+						.protocol = IPPROTO_TCP,
+						.direction = direction };
+	struct sst_policy_rows rows;
+
+	if (sst_policy_rows_of(&set->memory, policy_head(set), &query, &rows))
+		return;
+	rows.port = rows.mask; /* of every port */
+	for (uint32_t i = 0; i < rows.blocks * SST_BLOCK_WORDS; i++) {
+		uint64_t word = policy_match_word(set, &rows, i);
+
+		for (; word; word &= word - 1) {
+			const uint64_t *kinds = c->kinds_of[n][direction] +
+						(i * 64 + sst_first_bit(word)) * c->words;
+
+			for (size_t j = 0; !is_about_all(c, kinds) && j < c->words; j++)
+				c->apart[j] |= kinds[j];
+		}
+	}
+}
+
+static void find_apart(struct comparison *c, const struct diff_party *source,
+		       const struct diff_party *destination)
+{
+	memset(c->apart, 0, c->words * sizeof(*c->apart));
+	for (int i = 0; i < 2; i++) {
+		const struct party *from = i ? &source->after : &source->before;
+		const struct party *to = i ? &destination->after : &destination->before;
+
+		if (policy_set_is_empty(set_of(c, i)))
+			continue;
+		add_apart(c, i, SST_EGRESS, from, to);
+		add_apart(c, i, SST_INGRESS, to, from);
+	}
+}
+
 /* ---- comparing ---------------------------------------------------------------------------- */
 
 static struct judged judge(const struct policy_set *set, const struct party *source,
@@ -337,20 +448,32 @@ static bool is_alone(const struct comparison *c, const struct diff_party *source
 	       policy_identity_by_id(set, source->id)->n_workloads == 1;
 }
 
+static void judge_both(const struct comparison *c, const struct diff_party *source,
+		       const struct diff_party *destination, uint32_t port, struct judged ret[2])
+{
+	ret[0] = judge(c->before, &source->before, &destination->before, port);
+	ret[1] = judge(c->after, &source->after, &destination->after, port);
+}
+
+/* Ports that no rule of the two tells apart are judged once. */
 static int compare_pair(struct comparison *c, const struct diff_party *source,
 			const struct diff_party *destination)
 {
+	struct judged others[2], own[2];
 	size_t first = c->diff.n_rows;
+	bool judged = false;
 	int err = 0;
 
 	if (is_alone(c, source, destination))
 		return 0;
+	find_apart(c, source, destination);
 	for (uint32_t i = 0; i < c->diff.n_kinds && !err; i++) {
-		const struct judged verdicts[2] = {
-			judge(c->before, &source->before, &destination->before, c->ports[i]),
-			judge(c->after, &source->after, &destination->after, c->ports[i]),
-		};
+		bool apart = c->apart[i / 64] >> i % 64 & 1;
+		struct judged *verdicts = apart ? own : others;
 
+		if (apart || !judged)
+			judge_both(c, source, destination, c->ports[i], verdicts);
+		judged |= !apart;
 		if (verdicts[0].denied != verdicts[1].denied)
 			err = add_change(c, first, source, destination, i, verdicts);
 	}
@@ -362,12 +485,22 @@ static int compare_all(struct comparison *c)
 	const struct sides *sides = &c->sides;
 	int err = 0;
 
-	if ((uint64_t)sides->n * sides->n * c->diff.n_kinds > DIFF_DECISIONS_MAX)
+	if ((uint64_t)sides->n * sides->n > DIFF_PAIRS_MAX)
 		return -E2BIG;
 	for (size_t i = 0; i < sides->n; i++)
 		for (size_t j = 0; j < sides->n && !err; j++)
 			err = compare_pair(c, &sides->items[i], &sides->items[j]);
 	return err;
+}
+
+static void release_work(struct comparison *c)
+{
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < SST_DIRECTIONS; j++)
+			free(c->kinds_of[i][j]);
+	free(c->sides.items);
+	free(c->ports);
+	free(c->apart);
 }
 
 int policy_diff(const struct policy_set *before, const struct policy_set *after,
@@ -379,12 +512,13 @@ int policy_diff(const struct policy_set *before, const struct policy_set *after,
 	if (!policy_set_is_empty(before) || !policy_set_is_empty(after)) {
 		err = find_ports(&c);
 		if (!err)
+			err = find_all_kinds(&c);
+		if (!err)
 			err = find_sides(&c);
 		if (!err)
 			err = compare_all(&c);
 	}
-	free(c.sides.items);
-	free(c.ports);
+	release_work(&c);
 	if (err)
 		policy_diff_release(&c.diff);
 	else

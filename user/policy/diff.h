@@ -9,8 +9,8 @@
 
 #include "policy/judge.h"
 
-#define DIFF_ROWS_MAX      1000         /* that are kept; all are counted */
-#define DIFF_DECISIONS_MAX (1ULL << 26) /* some ten seconds */
+#define DIFF_ROWS_MAX  1000         /* that are kept; all are counted */
+#define DIFF_PAIRS_MAX (1ULL << 27) /* of parties: 11,000 of them, some minutes */
 
 /* An identity, at addresses that neither set tells apart. */
 struct diff_party {
@@ -39,7 +39,7 @@ struct policy_diff {
 	uint32_t n_kinds;
 };
 
-/* -E2BIG: more than DIFF_DECISIONS_MAX decisions are needed; -ENOMEM. */
+/* -E2BIG: more than DIFF_PAIRS_MAX pairs are to be looked at; -ENOMEM. */
 int policy_diff(const struct policy_set *before, const struct policy_set *after,
 		struct policy_diff *ret);
 

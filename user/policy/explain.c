@@ -252,6 +252,25 @@ static int complain_of_destination(const struct state *state, const char *text,
 	return -ENOENT;
 }
 
+/* Adds who has the address, or has the socket there where several share it. */
+static int add_called(const struct policy_set *set, const struct explain_question *question,
+		      const struct sst_addr *address, uint16_t port, uint8_t protocol,
+		      struct parties *parties)
+{
+	int err = parties_add_address(set, address, parties);
+	struct party *party = err ? NULL : &parties->items[parties->n - 1];
+	uint32_t workload;
+
+	if (err || party->identity != SST_IDENTITY_HOST || !question->listener)
+		return err;
+	workload = question->listener(set, address, port, protocol);
+	if (workload) {
+		party->workload = workload;
+		party->identity = policy_workload(set, workload)->identity;
+	}
+	return 0;
+}
+
 static int find_destination(const struct policy_set *set, const struct state *state,
 			    const struct explain_question *question, struct problems *problems,
 			    struct destinations *ret)
@@ -268,7 +287,10 @@ static int find_destination(const struct policy_set *set, const struct state *st
 	if (!address_parse(text, &address)) {
 		ret->service = find_frontend(state, &address, &ret->port);
 		ret->one_family = true;
-		return ret->service ? 0 : parties_add_address(set, &address, &ret->parties);
+		if (ret->service)
+			return 0;
+		return add_called(set, question, &address, ret->port.number,
+				  ret->port.protocol ?: IPPROTO_TCP, &ret->parties);
 	}
 	err = parties_find(set, text, problems, &ret->parties);
 	if (err != -ENOENT || problems->count)
@@ -304,11 +326,13 @@ static int add_pair(const struct policy_set *set, const struct party *source,
 	return err;
 }
 
-static int add_endpoint(const struct policy_set *set, const struct parties *sources,
-			const struct state_endpoint *endpoint, struct explain *explain)
+static int add_endpoint(const struct policy_set *set, const struct explain_question *question,
+			const struct parties *sources, const struct state_endpoint *endpoint,
+			struct explain *explain)
 {
 	_cleanup_parties_ struct parties called = {};
-	int err = parties_add_address(set, &endpoint->value.address, &called);
+	int err = add_called(set, question, &endpoint->value.address, ntohs(endpoint->value.port),
+			     explain->protocol, &called);
 
 	for (size_t i = 0; i < sources->n && !err; i++)
 		err = add_pair(set, &sources->items[i], called.items, endpoint->id,
@@ -317,8 +341,8 @@ static int add_endpoint(const struct policy_set *set, const struct parties *sour
 }
 
 static int explain_service(const struct policy_set *set, const struct state *state,
-			   const struct parties *sources, const struct destinations *to,
-			   struct explain *explain)
+			   const struct explain_question *question, const struct parties *sources,
+			   const struct destinations *to, struct explain *explain)
 {
 	int err = 0;
 
@@ -332,7 +356,7 @@ static int explain_service(const struct policy_set *set, const struct state *sta
 		if (endpoint->value.state != SST_ENDPOINT_REMOVED &&
 		    (to->one_family ? unit == to->service->id
 				    : is_unit_of(to->service, state, unit)))
-			err = add_endpoint(set, sources, endpoint, explain);
+			err = add_endpoint(set, question, sources, endpoint, explain);
 	}
 	return err;
 }
@@ -363,7 +387,7 @@ static int explain_all(const struct policy_set *set, const struct state *state,
 			     "expected a number: only a service's ports have names here");
 		return -EINVAL;
 	}
-	err = to->service ? explain_service(set, state, sources, to, explain)
+	err = to->service ? explain_service(set, state, question, sources, to, explain)
 			  : explain_parties(set, sources, to, explain);
 	if (err == -E2BIG)
 		problems_add(problems, question->destination, (struct place){},

@@ -22,6 +22,10 @@ struct explain_question {
 	const char *source;
 	const char *destination;
 	const char *port; /* "80", "53/UDP", a service's "http"; NULL: destination tells */
+	/* Whose socket is called at one of the node's own addresses: a workload's index, 0:
+	 * nobody's. The kernel half looks; no table tells. NULL: nobody can be asked. */
+	uint32_t (*listener)(const struct policy_set *set, const struct sst_addr *address,
+			     uint16_t port, uint8_t protocol);
 };
 
 enum explain_part {

@@ -351,13 +351,6 @@ static struct place place_of(struct seen *keys, const struct policy_set *set,
 	return err == -EEXIST ? first.place : line;
 }
 
-static bool is_written(const struct sst_policy_info *info)
-{
-	bool isolation = info->tier == SST_TIER_NETWORK && info->action == SST_ACTION_DENY;
-
-	return info->tier != SST_TIER_HOST && info->tier != SST_TIER_DEFAULT && !isolation;
-}
-
 static void lint_reach(const struct lint *lint, const struct policy_set *set, struct seen *keys,
 		       const struct sst_policy_info *info, const struct reach *reach)
 {
@@ -380,17 +373,18 @@ static int lint_reaches(const struct lint *lint, const struct policy_set *set)
 	_cleanup_free_ struct reach *reach = NULL;
 	_cleanup_seen_ struct seen keys = {};
 	int err = policy_reach(set, LINT_WORDS_MAX, &reach);
+	uint32_t unknown = 0;
 
-	if (err == -E2BIG) {
-		WARN(lint, (struct place){},
-		     "too many kinds of subjects, peers and ports to look for rules that never decide");
-		return 0;
-	}
 	for (size_t i = 0; i < lint->model->n_policies && !err; i++)
 		err = add_policy_keys(&keys, &lint->model->policies[i]);
-	for (uint32_t i = 0; !err && i < policy_head(set)->n_infos; i++)
-		if (is_written(policy_info(set, i)))
+	for (uint32_t i = 0; !err && i < policy_head(set)->n_infos; i++) {
+		unknown += reach[i].unknown;
+		if (!reach[i].unknown)
 			lint_reach(lint, set, &keys, policy_info(set, i), &reach[i]);
+	}
+	if (unknown)
+		WARN(lint, (struct place){},
+		     "%u rules are about too many to find out whether they ever decide", unknown);
 	return err;
 }
 

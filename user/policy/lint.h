@@ -10,7 +10,7 @@
 #include "model/model.h"
 #include "policy/set.h"
 
-/* Words of rows to look at: a second or so. What takes more is told and not looked at. */
+/* Words of rows to look at: some seconds. Of rules that take more it is told that they do. */
 #define LINT_WORDS_MAX (1ULL << 29)
 
 /* Adds "FILE:LINE:COLUMN: warning: ..." for each finding. The set is what the model was compiled

@@ -140,175 +140,213 @@ static int find_ports(const struct policy_set *set, struct kinds *ret)
 
 /* ---- what comes of it ------------------------------------------------------------------ */
 
-/* One direction. */
+/* One rule's bit, and who may ask for it. */
 struct walk {
 	const struct policy_set *set;
-	const struct sst_policy_direction *direction;
-	enum sst_direction number;
-	uint64_t *seen; /* bits that have matched */
+	enum sst_direction direction;
+	uint32_t bit;
+	const struct sst_policy_rule *rule;
+	struct kinds subjects, peers, ports; /* those that have the bit */
+	uint64_t *words;                     /* that may still be looked at */
 	struct reach *reach;
 };
 
-static const struct sst_policy_rule *rule_at(const struct walk *walk, uint32_t bit)
+static const struct sst_policy_direction *rules_of(const struct walk *walk)
 {
-	return policy_rule_at(walk->set, walk->number, bit);
+	return &policy_head(walk->set)->direction[walk->direction];
 }
 
-static struct reach *reach_of(const struct walk *walk, const struct sst_policy_rule *rule)
+static struct sst_policy_query query_for(const struct walk *walk, const struct kind *subject,
+					 const struct kind *peer, const struct kind *port)
 {
-	return &walk->reach[policy_info_by_id(walk->set, rule->id) - policy_info(walk->set, 0)];
+	return (struct sst_policy_query){ .subject = subject->one,
+					  .peer = peer->one,
+					  .peer_network = (uint32_t)peer->class,
+					  .port = port->one,
+					  .protocol = port->protocol,
+					  .direction = walk->direction };
 }
 
-/* Of the rule that decides at or behind this bit; NULL: none. */
-static const struct sst_policy_rule *decider(struct walk *walk, const struct sst_policy_rows *rows,
-					     uint32_t from)
+/* The first rule that matches from here on, behind what it passes; NO_BIT: none. */
+static uint32_t decider(const struct walk *walk, const struct sst_policy_rows *rows, uint32_t from)
 {
 	uint32_t bit = policy_next_match(walk->set, rows, from);
 
-	if (bit != SST_POLICY_NO_BIT && rule_at(walk, bit)->action == SST_ACTION_PASS)
-		bit = policy_next_match(walk->set, rows, walk->direction->network_first);
-	return bit != SST_POLICY_NO_BIT ? rule_at(walk, bit) : NULL;
+	if (bit != SST_POLICY_NO_BIT &&
+	    policy_rule_at(walk->set, walk->direction, bit)->action == SST_ACTION_PASS)
+		bit = policy_next_match(walk->set, rows, rules_of(walk)->network_first);
+	return bit;
 }
 
-static bool denies(const struct sst_policy_rule *rule)
+static bool denies(const struct walk *walk, uint32_t bit)
 {
-	return rule && rule->action == SST_ACTION_DENY;
+	return bit != SST_POLICY_NO_BIT &&
+	       policy_rule_at(walk->set, walk->direction, bit)->action == SST_ACTION_DENY;
 }
 
-/* Who comes before the others here, 0: nobody. */
-struct winner {
-	uint32_t pass; /* in the admin tier, a rule that passes */
-	uint32_t rule; /* that decides */
+/* Whoever is first here, is it ours? */
+static void judge(struct walk *walk, const struct sst_policy_rows *rows)
+{
+	uint32_t first = policy_next_match(walk->set, rows, 0), wins = first;
+	struct reach *reach = walk->reach;
+
+	/* what passes hides the rest of the admin tier, and nothing else */
+	if (first != walk->bit && walk->bit >= rules_of(walk)->network_first)
+		wins = decider(walk, rows, 0);
+	if (wins == walk->bit)
+		reach->decides = true;
+	else if (!reach->matches && wins != SST_POLICY_NO_BIT)
+		reach->hidden_by = policy_rule_at(walk->set, walk->direction, wins)->id;
+	reach->matches = true;
+	if (first == walk->bit && walk->rule->action == SST_ACTION_PASS &&
+	    denies(walk, decider(walk, rows, 0)) != denies(walk, decider(walk, rows, first + 1)))
+		reach->matters = true;
+}
+
+/* False: nothing more is to be found out, or may be looked at. */
+static bool ask(struct walk *walk, const struct kind *subject, const struct kind *peer,
+		const struct kind *port)
+{
+	struct sst_policy_query query = query_for(walk, subject, peer, port);
+	const struct sst_policy_direction *rules = rules_of(walk);
+	enum sst_mask mask = walk->rule->shadow ? SST_MASK_ALL : SST_MASK_ENFORCED;
+	uint32_t cost = walk->bit / 64 + 1;
+	struct sst_policy_rows rows;
+
+	if (*walk->words < cost) {
+		walk->reach->unknown = true;
+		return false;
+	}
+	*walk->words -= cost;
+	if (sst_policy_rows_of(&walk->set->memory, policy_head(walk->set), &query, &rows))
+		return false;
+	rows.mask = rules->masks + mask * rows.blocks;
+	judge(walk, &rows);
+	return !walk->reach->decides ||
+	       (walk->rule->action == SST_ACTION_PASS && !walk->reach->matters);
+}
+
+static void ask_all(struct walk *walk)
+{
+	for (size_t i = 0; i < walk->subjects.n; i++)
+		for (size_t j = 0; j < walk->peers.n; j++)
+			for (size_t k = 0; k < walk->ports.n; k++)
+				if (!ask(walk, &walk->subjects.items[i], &walk->peers.items[j],
+					 &walk->ports.items[k]))
+					return;
+}
+
+/* ---- who may ask ------------------------------------------------------------------------ */
+
+static bool has_bit(const struct walk *walk, enum sst_field field, uint64_t class)
+{
+	const struct sst_policy_direction *rules = rules_of(walk);
+	uint32_t row = rules->rows[field] + (uint32_t) class * rules->row_blocks;
+
+	return *sst_policy_at(&walk->set->memory, row, walk->bit / 64, __u64) >> walk->bit % 64 & 1;
+}
+
+static bool subject_has_bit(const struct walk *walk, const struct kind *kind)
+{
+	return has_bit(walk, SST_FIELD_SUBJECT, kind->class);
+}
+
+static bool peer_has_bit(const struct walk *walk, const struct kind *kind)
+{
+	return has_bit(walk, SST_FIELD_PEER, kind->class >> 32) ||
+	       has_bit(walk, SST_FIELD_NETWORK, kind->class);
+}
+
+static bool port_has_bit(const struct walk *walk, const struct kind *kind)
+{
+	return has_bit(walk, SST_FIELD_PORT, kind->class);
+}
+
+static int select_kinds(const struct walk *walk, const struct kinds *all,
+			bool (*fits)(const struct walk *walk, const struct kind *kind),
+			struct kinds *ret)
+{
+	int err = 0;
+
+	ret->n = 0;
+	for (size_t i = 0; i < all->n && !err; i++) {
+		const struct kind *kind = &all->items[i];
+
+		if (fits(walk, kind))
+			err = add_kind(ret, kind->class, kind->one, kind->protocol);
+	}
+	return err;
+}
+
+/* All that can be asked. */
+struct everybody {
+	struct kinds subjects, peers, ports;
 };
 
-/* Marks who decides; of rules in shadow when shadow, of others else. */
-static struct winner mark(struct walk *walk, const struct sst_policy_rows *rows, bool shadow)
+static int walk_bit(struct walk *walk, const struct everybody *all)
 {
-	const struct sst_policy_rule *rule = decider(walk, rows, 0), *first;
-	uint32_t bit = policy_next_match(walk->set, rows, 0);
-	struct winner winner = {};
+	int err = select_kinds(walk, &all->subjects, subject_has_bit, &walk->subjects);
 
-	if (bit == SST_POLICY_NO_BIT)
-		return winner;
-	first = rule_at(walk, bit);
-	winner.pass = first->action == SST_ACTION_PASS ? first->id : 0;
-	winner.rule = rule ? rule->id : 0;
-	if (winner.pass && first->shadow == shadow) {
-		reach_of(walk, first)->decides = true;
-		if (denies(rule) != denies(decider(walk, rows, bit + 1)))
-			reach_of(walk, first)->matters = true;
+	if (!err)
+		err = select_kinds(walk, &all->peers, peer_has_bit, &walk->peers);
+	if (!err)
+		err = select_kinds(walk, &all->ports, port_has_bit, &walk->ports);
+	if (!err)
+		ask_all(walk);
+	return err;
+}
+
+/* Of what nobody has written it does not matter whether it decides. */
+static bool is_built_in(const struct sst_policy_rule *rule)
+{
+	bool isolation = rule->tier == SST_TIER_NETWORK && rule->action == SST_ACTION_DENY;
+
+	return isolation || rule->tier == SST_TIER_HOST || rule->tier == SST_TIER_DEFAULT;
+}
+
+static int walk_direction(const struct policy_set *set, enum sst_direction direction,
+			  const struct everybody *all, uint64_t *words, struct reach *reach)
+{
+	struct walk walk = { .set = set, .direction = direction, .words = words };
+	uint32_t n = policy_head(set)->direction[direction].n_rules;
+	int err = 0;
+
+	for (walk.bit = 0; walk.bit < n && !err; walk.bit++) {
+		walk.rule = policy_rule_at(set, direction, walk.bit);
+		walk.reach = &reach[policy_info_by_id(set, walk.rule->id) - policy_info(set, 0)];
+		if (!is_built_in(walk.rule))
+			err = walk_bit(&walk, all);
 	}
-	if (rule && rule->shadow == shadow)
-		reach_of(walk, rule)->decides = true;
-	return winner;
+	kinds_release(&walk.subjects);
+	kinds_release(&walk.peers);
+	kinds_release(&walk.ports);
+	return err;
 }
 
-static void mark_match(struct walk *walk, uint32_t bit, const struct winner winners[2])
+static int find_everybody(const struct policy_set *set, struct everybody *ret)
 {
-	const struct sst_policy_rule *rule = rule_at(walk, bit);
-	struct reach *reach = reach_of(walk, rule);
-	const struct winner *winner = &winners[rule->shadow];
+	int err = find_subjects(set, &ret->subjects);
 
-	if (!reach->matches)
-		reach->hidden_by = bit < walk->direction->network_first && winner->pass
-					   ? winner->pass
-					   : winner->rule;
-	reach->matches = true;
+	if (!err)
+		err = find_peers(set, &ret->peers);
+	return err ?: find_ports(set, &ret->ports);
 }
 
-/* The bits that match here and did not before: that they do, and who decides. */
-static void mark_matches(struct walk *walk, const struct sst_policy_rows *rows,
-			 const struct winner winners[2])
+static void everybody_release(struct everybody *all)
 {
-	for (uint32_t i = 0; i < rows->blocks * SST_BLOCK_WORDS; i++) {
-		uint64_t match = policy_match_word(walk->set, rows, i) & ~walk->seen[i];
-
-		walk->seen[i] |= match;
-		for (; match; match &= match - 1)
-			mark_match(walk, i * 64 + sst_first_bit(match), winners);
-	}
-}
-
-static void ask(struct walk *walk, const struct sst_policy_query *query)
-{
-	const struct sst_policy_direction *direction = walk->direction;
-	struct sst_policy_rows rows;
-	struct winner winners[2];
-
-	if (sst_policy_rows_of(&walk->set->memory, policy_head(walk->set), query, &rows))
-		return;
-	rows.mask = direction->masks + SST_MASK_ENFORCED * rows.blocks;
-	winners[0] = mark(walk, &rows, false);
-	rows.mask = direction->masks + SST_MASK_ALL * rows.blocks;
-	winners[1] = direction->has_shadow ? mark(walk, &rows, true) : winners[0];
-	mark_matches(walk, &rows, winners);
-}
-
-static void ask_all(struct walk *walk, uint8_t direction, const struct kinds *subjects,
-		    const struct kinds *peers, const struct kinds *ports)
-{
-	struct sst_policy_query query = { .direction = direction };
-
-	for (size_t i = 0; i < subjects->n; i++)
-		for (size_t j = 0; j < peers->n; j++)
-			for (size_t k = 0; k < ports->n; k++) {
-				query.subject = subjects->items[i].one;
-				query.peer = peers->items[j].one;
-				query.peer_network = (uint32_t)peers->items[j].class;
-				query.port = ports->items[k].one;
-				query.protocol = ports->items[k].protocol;
-				ask(walk, &query);
-			}
-}
-
-static int walk_direction(const struct policy_set *set, uint8_t direction,
-			  const struct kinds *subjects, const struct kinds *peers,
-			  const struct kinds *ports, struct reach *reach)
-{
-	struct walk walk = { .set = set,
-			     .direction = &policy_head(set)->direction[direction],
-			     .number = direction,
-			     .reach = reach };
-	_cleanup_free_ uint64_t *seen =
-		calloc(walk.direction->row_blocks * SST_BLOCK_WORDS + 1, sizeof(*seen));
-
-	if (!seen)
-		return -ENOMEM;
-	walk.seen = seen;
-	if (walk.direction->row_blocks)
-		ask_all(&walk, direction, subjects, peers, ports);
-	return 0;
-}
-
-/* Rough, and far below 2^64: there are some 2^20 kinds of peers, and as many ports. */
-static uint64_t words_of(const struct policy_set *set, const struct kinds *subjects,
-			 const struct kinds *peers, const struct kinds *ports)
-{
-	const struct sst_policy_head *head = policy_head(set);
-	uint32_t blocks = head->direction[0].row_blocks + head->direction[1].row_blocks;
-
-	return subjects->n * peers->n * ports->n * blocks * SST_BLOCK_WORDS;
+	kinds_release(&all->subjects);
+	kinds_release(&all->peers);
+	kinds_release(&all->ports);
 }
 
 int policy_reach(const struct policy_set *set, uint64_t words_max, struct reach **ret)
 {
-	_cleanup_kinds_ struct kinds subjects = {}, peers = {}, ports = {};
-	_cleanup_free_ struct reach *reach = NULL;
-	int err = find_subjects(set, &subjects);
+	_cleanup_free_ struct reach *reach = calloc(policy_head(set)->n_infos + 1, sizeof(*reach));
+	_cleanup_(everybody_release) struct everybody all = {};
+	int err = reach ? find_everybody(set, &all) : -ENOMEM;
 
-	if (!err)
-		err = find_peers(set, &peers);
-	if (!err)
-		err = find_ports(set, &ports);
-	if (!err && words_of(set, &subjects, &peers, &ports) > words_max)
-		err = -E2BIG;
-	if (err)
-		return err;
-	reach = calloc(policy_head(set)->n_infos + 1, sizeof(*reach));
-	if (!reach)
-		return -ENOMEM;
-	for (uint8_t i = 0; i < SST_DIRECTIONS && !err; i++)
-		err = walk_direction(set, i, &subjects, &peers, &ports, reach);
+	for (int i = 0; i < SST_DIRECTIONS && !err; i++)
+		err = walk_direction(set, i, &all, &words_max, reach);
 	if (err)
 		return err;
 	*ret = TAKE_PTR(reach);

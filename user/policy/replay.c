@@ -6,17 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Who has the address; UNKNOWN where there is none. */
+static struct party party_at(const struct policy_set *set, const struct replay_end *end)
+{
+	struct party party = { .has_address = end->has_address, .address = end->address };
+	struct sst_policy_place place;
+
+	if (!end->has_address)
+		return party;
+	place = policy_locate(set, &end->address);
+	party.identity = place.identity;
+	party.workload = place.workload;
+	party.network = place.network;
+	return party;
+}
+
 /* Who it is now: by name, by what no address tells, by address. */
 static struct party find_party(const struct policy_set *set, const struct replay_end *end,
 			       bool *unknown)
 {
-	struct sst_policy_place place = policy_locate(set, &end->address);
-	struct party party = { .identity = place.identity,
-			       .workload = place.workload,
-			       .network = place.network,
-			       .has_address = true,
-			       .address = end->address };
 	uint32_t workload = end->workload ? policy_find_workload(set, end->workload) : 0;
+	struct party party = party_at(set, end);
 
 	if (workload) {
 		party.workload = workload;

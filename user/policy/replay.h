@@ -11,6 +11,7 @@ struct replay_end {
 	uint32_t reserved; /* host, probes or unknown: not told by the address; else 0 .. */
 	bool is_reserved;  /* .. and false */
 	struct sst_addr address;
+	bool has_address; /* false: who was denied had none yet */
 };
 
 struct replay_flow {

@@ -62,13 +62,21 @@ CLUSTER  := $(BUILD)/tests/oracle/cluster
 CYCLONUS := $(BUILD)/tests/oracle/cyclonus
 TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER)
 
-.PHONY: all install demo test test-kernels test-programs mutants soak unit tools lint format compdb \
-        bench verifier clean
+# Pure code once more, by the compiler that has libFuzzer.
+FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
+FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/%,$(PURE_SRC)) \
+                                             user/export/flowlog.c user/export/json.c)
+FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
+
+.PHONY: all install demo test test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
+        format compdb bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
 all: $(BUILD)/sidestep
 tools: $(TOOL_BIN)
+fuzzers: $(FUZZ_BIN)
 
 # ---- kernel half -----------------------------------------------------------
 
@@ -154,6 +162,16 @@ $(SEMANTICS): $(SEMANTICS_OBJ)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -luring -lpthread
 
+$(BUILD)/fuzz/%.o: %.c
+	$(call say,CC,"$< (for fuzzers)")
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer-no-link -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/fuzz/%: tests/fuzz/%.c $(FUZZ_OBJ)
+	$(call say,FUZZER,$<)
+	@mkdir -p $(@D)
+	$(Q)$(FUZZ_CC) -fsanitize=fuzzer -MMD -MP -MF $@.d $< $(FUZZ_OBJ) -o $@ $(LDLIBS)
+
 unit: $(UNIT_BIN)
 	@set -e; for t in $(UNIT_BIN); do $$t; done
 
@@ -175,6 +193,10 @@ mutants:
 # Mixed traffic and all that may happen to it: make soak MINUTES=5
 soak:
 	@scripts/soak $(MINUTES)
+
+# What reads files and compiles them, on inputs made up: make fuzz SECONDS=600
+fuzz:
+	@scripts/fuzz $(if $(SECONDS),-t $(SECONDS))
 
 demo:
 	@scripts/demo

@@ -239,6 +239,7 @@ static __always_inline void remember(struct bpf_sock_addr *ctx, const struct sst
 	flow_chose(flow, to, choice);
 	flow->judgement = c->judgement;
 	flow->generation = c->generation;
+	flow->peer_told = !!c->end[SST_ROLE_SERVER].sk;
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,

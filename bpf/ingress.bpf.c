@@ -119,8 +119,8 @@ static __always_inline int find_caller(const struct packet *packet, struct polic
 	if (caller->judged && caller->generation == head->generation)
 		return 1;
 	c->is_told = 1;
-	c->caller_identity = caller->identity;
-	c->caller_workload = caller->workload;
+	c->told_identity = caller->identity;
+	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
 	return 0;
 }

@@ -116,6 +116,17 @@ static __always_inline int is_gone(__u32 then, __u32 now)
 	return then && then != now;
 }
 
+/* Who is at the other end: its socket, where it can be seen, else what was told of it. */
+static __always_inline void find_peer(const struct sst_flow *flow, struct policy_case *c)
+{
+	c->end[!flow->role].sk = called_end(flow);
+	if (c->end[!flow->role].sk || !flow->peer_told)
+		return;
+	c->is_told = 1;
+	c->told_identity = flow->judgement.peer_identity;
+	c->told_workload = flow->judgement.peer_workload;
+}
+
 /* Whether the set as it is now would not let the flow be. */
 static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 {
@@ -123,10 +134,13 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 	struct policy_end *own = &c.end[flow->role & 1], *peer = &c.end[!flow->role];
 
 	own->sk = (unsigned long)sk;
-	peer->sk = called_end(flow);
+	find_peer(flow, &c);
 	address_of_socket(sk, &own->address, &peer->address);
 	c.port = c.own ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
 	judge(&c);
+	/* its place may have become another socket's meanwhile; then the flow ends anyway */
+	if (peer->sk && called_end(flow) != peer->sk)
+		return 0;
 	if (!c.denied && !is_gone(flow->judgement.workload, c.judgement.workload) &&
 	    !is_gone(flow->judgement.peer_workload, c.judgement.peer_workload)) {
 		flow->judgement = c.judgement;
@@ -149,6 +163,9 @@ int sst_revoke(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	flow = flow_walked(sk, ctx->value);
 	if (!flow || !is_live(flow, sk) || flow->service >= SST_SELFTEST_ID)
+		return 0;
+	/* of a pair the caller's end is asked, and takes the other with it */
+	if (flow->role == SST_ROLE_SERVER && flow->paired)
 		return 0;
 	if (is_revoked(flow, sk))
 		write_record(ctx->meta->seq, sk, flow);

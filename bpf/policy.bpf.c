@@ -269,7 +269,7 @@ static __always_inline void find_loopback(struct policy_end *end, const struct p
 int sst_find_identities(struct policy_case *c)
 {
 	const struct sst_policy_head *head;
-	struct policy_end *caller;
+	struct policy_end *peer;
 	void *set = policy_set();
 
 	if (!c)
@@ -285,11 +285,11 @@ int sst_find_identities(struct policy_case *c)
 	find_loopback(&c->end[0], &c->end[1]);
 	find_loopback(&c->end[1], &c->end[0]);
 	if (c->is_told) {
-		caller = &c->end[SST_ROLE_CLIENT];
-		caller->identity =
-			index_of(set, head->identities, head->n_identities, c->caller_identity);
-		caller->workload =
-			index_of(set, head->workloads, head->n_workloads, c->caller_workload);
+		peer = &c->end[!c->own];
+		peer->identity =
+			index_of(set, head->identities, head->n_identities, c->told_identity);
+		peer->workload =
+			index_of(set, head->workloads, head->n_workloads, c->told_workload);
 	}
 	c->selected = is_selected(set, head, &c->end[c->own & 1]);
 	write_ids(set, head, c);

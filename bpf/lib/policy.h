@@ -28,14 +28,14 @@ struct policy_end {
 /* One flow; ends by enum sst_role. */
 struct policy_case {
 	struct policy_end end[2];
-	/* Ids from map `callers`, where it is known there. */
-	__u32 caller_identity;
-	__u32 caller_workload;
+	/* Ids of the other end, where somebody else has told who it is. */
+	__u32 told_identity;
+	__u32 told_workload;
 	__u16 port;    /* of who is called, host order */
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 own;      /* enum sst_role of the end whose hook asks; its socket is known */
 	__u8 counts;   /* enum case_counts: of which outcome the counters are to tell */
-	__u8 is_told;  /* 1: the caller is told by the ids above */
+	__u8 is_told;  /* 1: the ids above tell */
 	/* The answer. */
 	__u8 denied;
 	__u8 unknown;     /* 1: a subject is not known */

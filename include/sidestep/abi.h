@@ -533,8 +533,10 @@ struct sst_flow {
 	struct sst_judgement judgement;
 	__u64 generation;                 /* of the policy set that judged it */
 	struct sst_caller_key calling_as; /* in map `callers` */
+	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
+	__u8 pad[7];
 };
-static_assert(sizeof(struct sst_flow) == 184, "sst_flow");
+static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 
 /*
  * Map `udp_peers`, in the storage of a UDP socket that talks to services without

@@ -44,6 +44,11 @@ denied() { # PORT
 	check '.errors == { EPERM: 1 }'
 }
 
+# The kernel's id of the set in force.
+set_id() {
+	bpftool -j map show pinned "$PIN"/abi*/policy_set | jq -e .id
+}
+
 attached() {
 	find "$PIN" -name "sst_$1*" | wc -l
 }
@@ -82,7 +87,7 @@ runs_what_is_pinned() {
 
 	apply_config <<<'services: []'
 	[ "$(attached ingress) $(attached socket) $(attached lookup)" = "0 0 0" ]
-	[ ! -e "$PIN"/abi*/policy_set ]
+	run ! set_id
 	[ "$(bpftool -j map dump pinned "$PIN"/abi*/rule_stats)" = "[]" ]
 	allowed 8081
 
@@ -98,18 +103,18 @@ runs_what_is_pinned() {
 
 	pods
 	policy 8080 | load_config
-	before=$(bpftool -j map show pinned "$PIN"/abi*/policy_set | jq .id)
+	before=$(set_id)
 	run -0 sidestep apply -f "$CONF"
 	[ "$output" = "no difference" ]
-	[ "$(bpftool -j map show pinned "$PIN"/abi*/policy_set | jq .id)" = "$before" ]
+	[ "$(set_id)" = "$before" ]
 	policy 8081 | config
 	run -0 sidestep apply -f "$CONF"
 	[ "$output" = "~ policy default/server: 1 rule changed" ]
-	[ "$(bpftool -j map show pinned "$PIN"/abi*/policy_set | jq .id)" != "$before" ]
+	[ "$(set_id)" != "$before" ]
 }
 
 @test "three capabilities are enough, and what they cannot see is told" {
-	local caps=(setpriv --inh-caps=-all --bounding-set=-all,+bpf,+net_admin,+perfmon)
+	local caps=(setpriv --inh-caps=-all "--bounding-set=-all,+bpf,+net_admin,+perfmon")
 
 	require_command setpriv
 	pods
@@ -141,13 +146,11 @@ hammered() {
 
 @test "a flip leaves nothing undecided" {
 	declare -A HAMMERS=()
-	local i
-
 	pods
 	policy "8080, 8082" | load_config
 	hammer 8082
 	hammer 8083
-	for i in {1..50}; do
+	for _ in {1..50}; do
 		policy "8081, 8082" | apply_config
 		policy "8080, 8082" | apply_config
 	done
@@ -183,6 +186,22 @@ hammered() {
 	denied 8081
 	sidestep unload
 	[ ! -e "$PIN" ]
+}
+
+@test "a set whose pin was not moved yet is found, and replaced" {
+	local folder
+
+	pods
+	policy 8080 | load_config
+	folder=$(echo "$PIN"/abi*)
+	mv "$folder/policy_set" "$folder/policy_set-next"
+	run -0 sidestep apply -f "$CONF"
+	[ "$output" = "no difference" ]
+	policy 8081 | apply_config
+	[ -e "$folder/policy_set" ]
+	[ ! -e "$folder/policy_set-next" ]
+	allowed 8081
+	denied 8080
 }
 
 # ---- revocation ----------------------------------------------------------------------------
@@ -293,11 +312,11 @@ restart_client() {
 	background nsenter --net="${NS}bridge" "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF"
 	DAEMON=$PID
 	wait_until 20 daemon_answers
-	before=$(bpftool -j map show pinned "$PIN"/abi*/policy_set | jq .id)
+	before=$(set_id)
 	in_ns bridge ip address add 10.77.0.99/24 dev br0
 	wait_until 15 set_is_another "$before"
 }
 
 set_is_another() { # ID
-	[[ $(bpftool -j map show pinned "$PIN"/abi*/policy_set | jq .id) != "$1" ]]
+	[[ $(set_id) != "$1" ]]
 }

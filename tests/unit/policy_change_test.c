@@ -261,6 +261,18 @@ static void test_bad_lines(void **unused UNUSED)
 	}
 }
 
+/* A log may come from anywhere, and what is wrong with it is shown on a terminal. */
+static void test_bad_line_is_told_harmlessly(void **unused UNUSED)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_flowlog_ struct flowlog log = {};
+	struct replay_flow flow;
+
+	assert_int_equal(flowlog_read(&log, "\x1b[2J", "log", 1, &problems, &flow), -EINVAL);
+	assert_string_equal(problems.text[0],
+			    "log:1:1: no JSON: '[' or '{' expected near '?'");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -274,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_replay_without_policies),
 		cmocka_unit_test(test_remote_workloads),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_bad_line_is_told_harmlessly),
 	};
 
 	return cmocka_run_group_tests_name("policy_change", tests, NULL, NULL);

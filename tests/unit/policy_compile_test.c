@@ -1070,16 +1070,17 @@ static void test_ids_are_not_given_twice(void **state)
 	struct policy_ids ids = { 300, 40, 50 };
 
 	(void)state;
+	add_workload(model, "shop", "fourth", "app=fourth", "", "");
 	before = compile_after(model, &nothing, &ids);
 	assert_int_equal(workload_id(&before, "db"), 40);
 	assert_int_equal(identity_id(&before, "shop/db"), 300);
-	assert_int_equal(ids.identity, 303);
-	assert_int_equal(ids.workload, 43);
+	assert_int_equal(ids.identity, 304);
+	assert_int_equal(ids.workload, 44);
 	ids = (struct policy_ids){ 0 };
 	add_workload(model, "shop", "new", "app=new", "", "");
 	after = compile_after(model, &before, &ids);
-	assert_int_equal(workload_id(&after, "new"), 43);
-	assert_int_equal(identity_id(&after, "shop/new"), 303);
+	assert_int_equal(workload_id(&after, "new"), 44);
+	assert_int_equal(identity_id(&after, "shop/new"), 304);
 }
 
 static void test_a_name_like_a_number(void **state)

@@ -8,6 +8,14 @@
 
 #include "core/cleanup.h"
 
+/* A message may quote what was read: that does not rule the terminal. */
+static void make_harmless(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+}
+
 void problems_add(struct problems *problems, const char *source, struct place place,
 		  const char *format, ...)
 {
@@ -38,6 +46,7 @@ void problems_add(struct problems *problems, const char *source, struct place pl
 		problems->more++;
 		return;
 	}
+	make_harmless(text);
 	problems->text[problems->count++] = text;
 }
 

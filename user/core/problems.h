@@ -27,7 +27,7 @@ struct problems {
 };
 
 /* Adds "source:line:column: message"; without a place "source: message". The place's file
- * stands for the source where it has one. */
+ * stands for the source where it has one. Control characters become question marks. */
 void problems_add(struct problems *problems, const char *source, struct place place,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
 

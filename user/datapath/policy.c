@@ -167,6 +167,21 @@ static int set_make(const struct policy_set *set)
 	return err ?: TAKE_FD(fd);
 }
 
+/* Whoever was killed may have left the set in force under the second name. */
+static int clear_next(const struct datapath *datapath, const char *path, const char *next)
+{
+	_cleanup_close_ int fd = -1;
+	__u32 id;
+	int err = set_id(datapath, &id);
+
+	if (err)
+		return err;
+	fd = open_if_id(datapath, SET_PIN_NEXT, id);
+	if (fd >= 0 ? rename(next, path) : unlink(next) && errno != ENOENT)
+		return -errno;
+	return 0;
+}
+
 /* Waits as grace_wait() does. */
 static int set_flip(struct datapath *datapath, int fd)
 {
@@ -174,10 +189,10 @@ static int set_flip(struct datapath *datapath, int fd)
 	__u32 key = 0;
 	int err = pin_path(datapath, SET_PIN, path) ?: pin_path(datapath, SET_PIN_NEXT, next);
 
+	if (!err)
+		err = clear_next(datapath, path, next);
 	if (err)
 		return err;
-	if (unlink(next) && errno != ENOENT)
-		return -errno;
 	if (bpf_obj_pin(fd, next) ||
 	    bpf_map_update_elem(datapath->map[MAP_policy], &key, &fd, BPF_ANY) ||
 	    rename(next, path))

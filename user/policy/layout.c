@@ -113,7 +113,8 @@ static void *block(unsigned char *set, uint32_t n)
 	return set + (size_t)n * SST_BLOCK_BYTES;
 }
 
-/* Which rules select whom they are about: those of policies, where they are enforced. */
+/* Which rules select whom they are about: those that are enforced, but for a default that
+ * lets everything be. */
 static uint64_t *selecting_rules(const struct compile *compile)
 {
 	uint64_t *mask = calloc(compile->row_words + 1, sizeof(*mask)), *words = mask;
@@ -125,7 +126,7 @@ static uint64_t *selecting_rules(const struct compile *compile)
 			const struct sst_policy_rule *rule = &direction->bits[i].rule;
 
 			if (!rule->shadow && rule->tier != SST_TIER_HOST &&
-			    rule->tier != SST_TIER_DEFAULT)
+			    (rule->tier != SST_TIER_DEFAULT || rule->action == SST_ACTION_DENY))
 				words[i / 64] |= 1ULL << i % 64;
 		}
 		words += (size_t)direction->row_blocks * SST_BLOCK_WORDS;

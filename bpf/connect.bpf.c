@@ -8,21 +8,43 @@
  * address they are the same as v4.
  */
 #include "maps.h"
-#include "lib/service.h"
+#include "lib/datagram.h"
 #include "lib/flow.h"
+#include "lib/policy.h"
+#include "lib/record.h"
+#include "lib/service.h"
 #include "lib/udp.h"
 
 extern const volatile __u32 have_set_retval;
 
 enum { REFUSE = 0, PROCEED = 1 };
 
+/* Without another word the application is told EPERM. */
+static __always_inline int deny(struct bpf_sock_addr *ctx, const struct policy_case *c,
+				const struct choice *choice)
+{
+	struct books books;
+
+	books_begin(&books, choice->service, choice->endpoint);
+	books_add(&books, denied, 1);
+	sst_event_denied(c, bpf_get_socket_cookie(ctx), 0, choice->service, choice->endpoint);
+	if (c->flags & SST_POLICY_REFUSED && have_set_retval)
+		bpf_set_retval(-ECONNREFUSED);
+	return REFUSE;
+}
+
 /* The one place where a reason becomes a verdict. */
-static __always_inline int verdict(enum sst_counter reason, const struct choice *choice)
+static __always_inline int verdict(struct bpf_sock_addr *ctx, enum sst_counter reason,
+				   const struct choice *choice, const struct policy_case *c)
 {
 	struct sst_config *node;
 	int proceed = PROCEED;
 	struct books books;
 
+	if (c->denied) {
+		count(reason);
+		return deny(ctx, c, choice);
+	}
 	if (reason == SST_COUNTER_CONNECT_UNDECIDED) {
 		node = settings();
 		if (node && node->fail_closed) {
@@ -85,6 +107,100 @@ static __always_inline void rewrite_v6(struct bpf_sock_addr *ctx, const struct s
 	ctx->user_port = port;
 }
 
+/* Global, as in policy.bpf.c: what they need of the stack is free again when policy is
+ * asked. Returns an enum sst_counter. */
+int sst_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
+{
+	if (!to || !choice)
+		return SST_COUNTER_CONNECT_UNDECIDED;
+	return service_choose(ctx, to, choice);
+}
+
+int sst_choose_datagram(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
+			struct choice *choice)
+{
+	if (!to || !choice)
+		return SST_COUNTER_CONNECT_UNDECIDED;
+	return udp_choose(ctx, to, choice);
+}
+
+/* Where it goes without a service. */
+static __always_inline void choose_asked(const struct sst_frontend_key *to, struct choice *choice)
+{
+	choice->address = to->address;
+	choice->port = to->port;
+	choice->service = choice->endpoint = 0;
+	choice->splice = SST_SPLICE_INHERIT;
+}
+
+/* Whether several workloads may have this address: the caller's loopback, and the node's own
+ * addresses within its own namespace. */
+static __always_inline int is_shared(struct bpf_sock_addr *ctx, const struct sst_addr *address)
+{
+	const struct sst_policy_head *head;
+	struct sst_policy_place place;
+	void *set;
+
+	if (is_loopback(address))
+		return 1;
+	set = policy_set();
+	head = policy_head(set);
+	if (!set || !head || head->host_netns != bpf_get_netns_cookie(ctx))
+		return 0;
+	locate(set, head, address, &place);
+	return place.identity == SST_IDENTITY_HOST;
+}
+
+/*
+ * The socket that will be called, where it is in the caller's network namespace and shares its
+ * addresses: who that is cannot be told by the address. 0: none there.
+ */
+__u64 sst_called(struct bpf_sock_addr *ctx, const struct choice *to)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv6);
+	struct bpf_sock *called;
+	__u64 found;
+
+	if (!to || !is_shared(ctx, &to->address))
+		return 0;
+	if (is_v4(&to->address)) {
+		tuple.ipv4.daddr = to->address.w[3];
+		tuple.ipv4.dport = to->port;
+		size = sizeof(tuple.ipv4);
+	} else {
+		__builtin_memcpy(tuple.ipv6.daddr, to->address.w, sizeof(to->address.w));
+		tuple.ipv6.dport = to->port;
+	}
+	if (ctx->protocol == IPPROTO_UDP)
+		called = bpf_sk_lookup_udp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	else
+		called = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!called)
+		return 0;
+	found = (unsigned long)called;
+	bpf_sk_release(called);
+	return found;
+}
+
+/* Asks policy about a call to what was chosen. */
+static __always_inline void judge_call(struct bpf_sock_addr *ctx, const struct choice *to,
+				       __u8 protocol, struct policy_case *c)
+{
+	struct bpf_sock *sk = ctx->sk;
+
+	c->own = SST_ROLE_CLIENT;
+	c->end[SST_ROLE_CLIENT].sk = (unsigned long)sk;
+	c->end[SST_ROLE_SERVER].address = to->address;
+	c->port = bpf_ntohs(to->port);
+	c->protocol = protocol;
+	c->counts = COUNT_ALLOWED | COUNT_DENIED;
+	if (sk)
+		address_bound(sk, &c->end[SST_ROLE_CLIENT].address);
+	c->end[SST_ROLE_SERVER].sk = sst_called(ctx, to);
+	judge(c);
+}
+
 /* A record of an earlier use of the socket must not speak for this one. */
 static __always_inline void forget(struct bpf_sock_addr *ctx, __u8 protocol)
 {
@@ -94,43 +210,83 @@ static __always_inline void forget(struct bpf_sock_addr *ctx, __u8 protocol)
 		flow_start(sk, bpf_get_socket_cookie(ctx), protocol, SST_ROLE_CLIENT);
 }
 
-static __always_inline enum sst_counter
-do_connect(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
+/* Writes down what was chosen and what was judged. */
+static __always_inline void remember(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
+				     const struct choice *choice, const struct policy_case *c)
 {
 	struct bpf_sock *sk = ctx->sk;
-	enum sst_counter reason;
 	struct sst_flow *flow;
+
+	if (!sk)
+		return;
+	flow = flow_start(sk, bpf_get_socket_cookie(ctx), to->protocol, SST_ROLE_CLIENT);
+	if (!flow)
+		return;
+	flow_chose(flow, to, choice);
+	flow->judgement = c->judgement;
+	flow->generation = c->generation;
+}
+
+static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
+						   const struct sst_frontend_key *to,
+						   struct choice *choice, struct policy_case *c)
+{
+	enum sst_counter reason;
 	struct books books;
+	int wanted;
 
 	if (!to->protocol)
 		return SST_COUNTER_CONNECT_PROTOCOL;
-	reason = service_choose(ctx, to, choice);
-	if (reason != SST_COUNTER_CONNECT_TRANSLATED) {
-		forget(ctx, to->protocol);
-		return reason;
-	}
-	if (!sk)
-		return SST_COUNTER_CONNECT_UNDECIDED;
-	flow = flow_start(sk, bpf_get_socket_cookie(ctx), to->protocol, SST_ROLE_CLIENT);
-	if (flow)
-		flow_chose(flow, to, choice);
-	if (to->protocol == IPPROTO_UDP) {
+	reason = sst_choose(ctx, to, choice);
+	if (reason == SST_COUNTER_CONNECT_NO_SERVICE)
+		choose_asked(to, choice);
+	else if (reason != SST_COUNTER_CONNECT_TRANSLATED || !ctx->sk)
+		goto forget;
+	wanted = policy_wanted();
+	if (reason == SST_COUNTER_CONNECT_NO_SERVICE && !wanted)
+		goto forget;
+	if (wanted)
+		judge_call(ctx, choice, to->protocol, c);
+	remember(ctx, to, choice, c);
+	if (to->protocol == IPPROTO_UDP && choice->service && !c->denied) {
 		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_connected, 1);
 	}
 	return reason;
+forget:
+	forget(ctx, to->protocol);
+	return reason == SST_COUNTER_CONNECT_TRANSLATED ? SST_COUNTER_CONNECT_UNDECIDED : reason;
 }
 
-static __always_inline enum sst_counter
-do_sendmsg(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
+/* With whom a socket has exchanged datagrams it may go on, as long as the set is the same. */
+static __always_inline void judge_datagram(struct bpf_sock_addr *ctx, const struct choice *to,
+					   struct policy_case *c)
+{
+	__u64 cookie = bpf_get_socket_cookie(ctx);
+
+	if (!policy_wanted() || sst_datagram_is_known(cookie, &to->address, to->port))
+		return;
+	judge_call(ctx, to, IPPROTO_UDP, c);
+	if (!c->denied && c->flags & SST_POLICY_RULES)
+		sst_datagram_remember(cookie, &to->address, to->port, c->generation);
+}
+
+static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,
+						   const struct sst_frontend_key *to,
+						   struct choice *choice, struct policy_case *c)
 {
 	enum sst_counter reason;
 	struct books books;
 
 	if (!to->protocol)
 		return SST_COUNTER_CONNECT_PROTOCOL;
-	reason = udp_choose(ctx, to, choice);
-	if (reason == SST_COUNTER_CONNECT_TRANSLATED) {
+	reason = sst_choose_datagram(ctx, to, choice);
+	if (reason == SST_COUNTER_CONNECT_NO_SERVICE)
+		choose_asked(to, choice);
+	else if (reason != SST_COUNTER_CONNECT_TRANSLATED)
+		return reason;
+	judge_datagram(ctx, choice, c);
+	if (choice->service && !c->denied) {
 		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_datagrams, 1);
 	}
@@ -160,56 +316,60 @@ SEC("cgroup/connect4")
 int sst_connect4(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
+	struct policy_case c = {};
 	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
-	reason = do_connect(ctx, &to, &choice);
+	reason = do_connect(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v4(ctx, &choice.address, choice.port);
-	return verdict(reason, &choice);
+	return verdict(ctx, reason, &choice, &c);
 }
 
 SEC("cgroup/connect6")
 int sst_connect6(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
+	struct policy_case c = {};
 	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
-	reason = do_connect(ctx, &to, &choice);
+	reason = do_connect(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v6(ctx, &choice.address, choice.port);
-	return verdict(reason, &choice);
+	return verdict(ctx, reason, &choice, &c);
 }
 
 SEC("cgroup/sendmsg4")
 int sst_sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
+	struct policy_case c = {};
 	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
-	reason = do_sendmsg(ctx, &to, &choice);
+	reason = do_sendmsg(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v4(ctx, &choice.address, choice.port);
-	return verdict(reason, &choice);
+	return verdict(ctx, reason, &choice, &c);
 }
 
 SEC("cgroup/sendmsg6")
 int sst_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct choice choice = {};
+	struct policy_case c = {};
 	struct sst_frontend_key to;
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
-	reason = do_sendmsg(ctx, &to, &choice);
+	reason = do_sendmsg(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v6(ctx, &choice.address, choice.port);
-	return verdict(reason, &choice);
+	return verdict(ctx, reason, &choice, &c);
 }
 
 static __always_inline int reverse_v4(struct bpf_sock_addr *ctx)

@@ -37,7 +37,7 @@ static __always_inline int is_live(const struct sst_flow *flow, struct sock *sk)
 	if (flow->state == SST_FLOW_ENDED)
 		return 0;
 	if (flow->protocol == IPPROTO_UDP)
-		return flow->service && flow_is_current(flow, sk);
+		return (flow->service || flow->generation) && flow_is_current(flow, sk);
 	return sk->__sk_common.skc_state != BPF_TCP_CLOSE;
 }
 
@@ -91,6 +91,66 @@ int sst_leavers(struct bpf_iter__bpf_sk_storage_map *ctx)
 
 	flow = flow_walked(sk, ctx->value);
 	if (flow && must_end(flow, sk))
+		write_record(ctx->meta->seq, sk, flow);
+	return 0;
+}
+
+/* The called end of a pair, to be probed; 0: it is not here, or has gone just now. */
+static __always_inline __u64 called_end(const struct sst_flow *flow)
+{
+	struct sst_pair *pair = pair_of(flow);
+	struct sock *peer;
+
+	if (!pair || flow->role != SST_ROLE_CLIENT)
+		return 0;
+	peer = (struct sock *)pair->end[SST_ROLE_SERVER].sock;
+	if (!peer || (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) !=
+			     pair->end[SST_ROLE_SERVER].cookie)
+		return 0;
+	return (unsigned long)peer;
+}
+
+/* A workload that was there when the flow was judged is not, or is another one. */
+static __always_inline int is_gone(__u32 then, __u32 now)
+{
+	return then && then != now;
+}
+
+/* Whether the set as it is now would not let the flow be. */
+static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
+{
+	struct policy_case c = { .protocol = flow->protocol, .own = flow->role };
+	struct policy_end *own = &c.end[flow->role & 1], *peer = &c.end[!flow->role];
+
+	own->sk = (unsigned long)sk;
+	peer->sk = called_end(flow);
+	address_of_socket(sk, &own->address, &peer->address);
+	c.port = c.own ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
+	judge(&c);
+	if (!c.denied && !is_gone(flow->judgement.workload, c.judgement.workload) &&
+	    !is_gone(flow->judgement.peer_workload, c.judgement.peer_workload)) {
+		flow->judgement = c.judgement;
+		flow->generation = c.generation;
+		return 0;
+	}
+	/* what it was let in by stays to be told; that it ends is counted once */
+	if (!flow->doomed)
+		count(SST_COUNTER_POLICY_REVOKED);
+	flow->doomed = 1;
+	return 1;
+}
+
+/* After the set has changed: flows that it does not let be. */
+SEC("iter/bpf_sk_storage_map")
+int sst_revoke(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sst_flow *flow;
+
+	flow = flow_walked(sk, ctx->value);
+	if (!flow || !is_live(flow, sk) || flow->service >= SST_SELFTEST_ID)
+		return 0;
+	if (is_revoked(flow, sk))
 		write_record(ctx->meta->seq, sk, flow);
 	return 0;
 }

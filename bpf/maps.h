@@ -11,6 +11,7 @@
 
 #include "lib/kernel.h"
 #include "sidestep/abi.h"
+#include "sidestep/policy.h"
 
 #ifdef SST_DEFINE_MAPS
 #define SST_MAP
@@ -247,5 +248,68 @@ SST_MAP struct messages_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 2 * 1024 * 1024);
 } messages SEC(".maps");
+
+/*
+ * The policy set in force: one element, a map of blocks made by userspace (see
+ * sidestep/policy.h), which is never written again. Replacing the element is the flip;
+ * without one there is no set. U writes, K reads.
+ */
+struct policy_set_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_INNER_MAP | BPF_F_MMAPABLE); /* sets differ in size */
+	__uint(key_size, sizeof(__u32));
+	__uint(value_size, SST_BLOCK_BYTES);
+};
+
+SST_MAP struct policy_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__array(values, struct policy_set_map);
+} policy SEC(".maps");
+
+/* What rules have decided, by id. U creates and deletes entries, K adds. */
+SST_MAP struct rule_stats_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_rule_stats);
+} rule_stats SEC(".maps");
+
+/* Who is calling, while a SYN is under way. K only; the caller's end deletes it. */
+SST_MAP struct callers_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sst_caller_key);
+	__type(value, struct sst_caller);
+} callers SEC(".maps");
+
+/* With whom UDP sockets were allowed to exchange datagrams. K only; the least recently
+ * used goes first when full. */
+SST_MAP struct datagrams_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_datagram_key);
+	__type(value, struct sst_datagram);
+} datagrams SEC(".maps");
+
+/* Denied clients, to be answered when they try again. K only; likewise. */
+SST_MAP struct answers_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, struct sst_answer_key);
+	__type(value, __u64);
+} answers SEC(".maps");
+
+/* Workloads of cgroups by the cgroup's id, found once a set. K only; likewise. */
+SST_MAP struct cgroups_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__type(key, __u64);
+	__type(value, struct sst_cgroup);
+} cgroups SEC(".maps");
 
 #endif

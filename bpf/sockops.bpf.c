@@ -7,6 +7,7 @@
  * this node, else by its server's end.
  */
 #include "maps.h"
+#include "lib/caller.h"
 #include "lib/pair.h"
 #include "lib/record.h"
 #include "lib/splice.h"
@@ -30,17 +31,24 @@ static __always_inline struct tcp_sock *tcp_of(struct bpf_sock_ops *ops)
 	return sk ? bpf_skc_to_tcp_sock(sk) : 0;
 }
 
-/* The connect hook has made the record where there is a service; else it is made here. */
+/* The connect hook has made the record where there is a service or policy; else it is made
+ * here. */
 static __always_inline void connecting(struct bpf_sock_ops *ops)
 {
+	struct tcp_sock *tp = tcp_of(ops);
 	struct bpf_sock *sk = ops->sk;
+	struct sst_flow *flow;
 
-	if (!sk)
+	if (!sk || !tp)
 		return;
-	if (!flow_of(sk) &&
-	    !flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_CLIENT))
+	flow = flow_of(sk);
+	if (!flow)
+		flow = flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_CLIENT);
+	if (!flow)
 		return;
 	callbacks(ops, BPF_SOCK_OPS_STATE_CB_FLAG, 0);
+	if (flow->generation)
+		caller_tell(flow, tp);
 }
 
 static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
@@ -68,6 +76,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		return;
 	flow->state = SST_FLOW_ESTABLISHED;
 	flow->opened_ns = bpf_ktime_get_boot_ns();
+	caller_forget(flow);
 	/* not snd_nxt: a Fast Open SYN carried data. bytes_acked counts the SYN. */
 	flow->pair.client_seq = tp->snd_una - (__u32)tp->bytes_acked + 1;
 	flow->pair.server_seq = ops->rcv_nxt;
@@ -86,10 +95,35 @@ static __always_inline void server_opened(struct sst_flow *flow)
 	flow->opened_ns = flow->started_ns;
 }
 
+/* Its SYN was let in; that the set has changed since ends it. */
+static __always_inline void judge_arrived(struct sst_flow *flow, struct tcp_sock *tp)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct policy_case c = {
+		.end[SST_ROLE_SERVER].sk = (unsigned long)sk,
+		.port = sk->__sk_common.skc_num,
+		.protocol = IPPROTO_TCP,
+		.own = SST_ROLE_SERVER,
+		.counts = COUNT_ALLOWED,
+	};
+
+	if (!policy_wanted())
+		return;
+	address_of_socket(sk, &c.end[SST_ROLE_SERVER].address, &c.end[SST_ROLE_CLIENT].address);
+	judge(&c);
+	flow->judgement = c.judgement;
+	flow->generation = c.generation;
+	if (!c.denied)
+		return;
+	flow->doomed = 1;
+	errand(SST_ERRAND_END);
+}
+
 /* The end of a connection whose client is elsewhere: it alone can tell of it. */
 static __always_inline void server_alone(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	server_opened(flow);
+	judge_arrived(flow, tp);
 	opened(flow, tp);
 }
 
@@ -243,6 +277,7 @@ static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	struct books books;
 
+	caller_forget(flow);
 	books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, failed, 1);
 	event_send(tp, flow, 0, SST_RECORD_FAILED);

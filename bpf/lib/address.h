@@ -36,4 +36,18 @@ static __always_inline void address_of_socket(struct sock *sk, struct sst_addr *
 	}
 }
 
+/* The address a socket was bound to; untouched when it was not. */
+static __always_inline void address_bound(struct bpf_sock *sk, struct sst_addr *local)
+{
+	if (sk->family == AF_INET) {
+		if (sk->src_ip4)
+			address_from_v4(local, sk->src_ip4);
+		return;
+	}
+	local->w[0] = sk->src_ip6[0];
+	local->w[1] = sk->src_ip6[1];
+	local->w[2] = sk->src_ip6[2];
+	local->w[3] = sk->src_ip6[3];
+}
+
 #endif

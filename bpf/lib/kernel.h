@@ -17,9 +17,17 @@
 #define AF_INET  2
 #define AF_INET6 10
 
-#define IPPROTO_TCP   6
-#define IPPROTO_UDP   17
-#define IPPROTO_MPTCP 262
+#define IPPROTO_TCP     6
+#define IPPROTO_UDP     17
+#define IPPROTO_DCCP    33
+#define IPPROTO_SCTP    132
+#define IPPROTO_UDPLITE 136
+#define IPPROTO_MPTCP   262
+
+#define ETH_P_IP   0x0800
+#define ETH_P_IPV6 0x86dd
+
+#define SOCK_RAW 3
 
 #define O_NONBLOCK    00004000
 #define SEND_SHUTDOWN 2
@@ -67,6 +75,7 @@ struct ns_common {
 
 struct net {
 	struct ns_common ns;
+	__u64 net_cookie;
 };
 
 typedef struct {
@@ -74,11 +83,14 @@ typedef struct {
 } possible_net_t;
 
 struct kernfs_node {
+	const char *name;
 	__u64 id;
 };
 
 struct cgroup {
+	int level; /* 0: the root */
 	struct kernfs_node *kn;
+	struct cgroup *ancestors[]; /* by level, the last is the cgroup itself */
 };
 
 struct sock_cgroup_data {

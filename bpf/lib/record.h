@@ -4,6 +4,7 @@
 #define SIDESTEP_BPF_RECORD_H
 
 #include "lib/flow.h"
+#include "lib/policy.h"
 #include "lib/psock.h"
 
 static __always_inline __u8 spliced_unread(struct sock *sk)
@@ -53,6 +54,7 @@ static __always_inline void record_common(struct sst_record *record, struct sock
 	record->service = flow->service;
 	record->endpoint = flow->endpoint;
 	record->error = sk->sk_err;
+	record->judgement = flow->judgement;
 }
 
 static __always_inline void record_tcp(struct sst_record *record, struct tcp_sock *tp,
@@ -79,7 +81,7 @@ static __always_inline void record_tcp(struct sst_record *record, struct tcp_soc
 
 #define EVENT_COUNTER(name, type) ((enum sst_counter)(SST_COUNTER_EVENT_OPEN##name + (type)-1))
 
-static_assert(EVENT_COUNTER(, SST_RECORD_FAILED) == SST_COUNTER_EVENT_FAILED &&
+static_assert(EVENT_COUNTER(, SST_RECORD_DENIED) == SST_COUNTER_EVENT_DENIED &&
 		      EVENT_COUNTER(_LOST, SST_RECORD_CLOSE) == SST_COUNTER_EVENT_CLOSE_LOST &&
 		      EVENT_COUNTER(_WITHHELD, SST_RECORD_OPEN) == SST_COUNTER_EVENT_OPEN_WITHHELD,
 	      "counters of events stand in the order of enum sst_record_type");
@@ -92,26 +94,43 @@ static __always_inline int somebody_follows(void)
 	return wanted && wanted->events;
 }
 
-static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,
-				       const struct sst_pair *pair, enum sst_record_type type)
+/* Room for a record somebody wants; NULL: nobody does, or there is none. */
+static __always_inline struct sst_record *event_begin(enum sst_record_type type)
 {
 	struct sst_record *record;
-	__u64 waiting;
 
 	if (!somebody_follows()) {
 		count(EVENT_COUNTER(_WITHHELD, type));
-		return;
+		return 0;
 	}
 	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
-	if (!record) {
+	if (!record)
 		count(EVENT_COUNTER(_LOST, type));
-		return;
-	}
-	record_tcp(record, tp, flow, pair, type);
-	waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+	return record;
+}
+
+static __always_inline void event_end(struct sst_record *record, enum sst_record_type type)
+{
+	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
+
 	bpf_ringbuf_submit(record,
 			   waiting >= EVENTS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	count(EVENT_COUNTER(, type));
 }
+
+static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,
+				       const struct sst_pair *pair, enum sst_record_type type)
+{
+	struct sst_record *record = event_begin(type);
+
+	if (!record)
+		return;
+	record_tcp(record, tp, flow, pair, type);
+	event_end(record, type);
+}
+
+/* Of what policy denied; in policy.bpf.c. `caller` is the calling socket's port, 0: none yet. */
+int sst_event_denied(const struct policy_case *c, __u64 cookie, __u32 caller, __u32 service,
+		     __u32 endpoint);
 
 #endif

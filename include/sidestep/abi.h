@@ -134,15 +134,16 @@ static_assert(sizeof(struct sst_affinity) == 16, "sst_affinity");
 
 /* Map `config`, one entry. Userspace writes it whole, the kernel half reads it. */
 struct sst_config {
-	__u8 splice;          /* the node's enum sst_splice, never INHERIT */
-	__u8 splice_auto;     /* 1: this kernel passed the self-test, AUTO may adopt */
-	__u8 fail_closed;     /* 1: what cannot be decided is refused */
-	__u8 splice_broken;   /* 1: the self-test failed, nobody may be adopted */
-	__u32 splice_limit;   /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
-	__u32 spliced_map_id; /* of map `spliced`, as the kernel knows it */
-	__u32 enforces;       /* 1: map `policy` must hold a set; without it nothing is decided */
+	__u8 splice;           /* the node's enum sst_splice, never INHERIT */
+	__u8 splice_auto;      /* 1: this kernel passed the self-test, AUTO may adopt */
+	__u8 fail_closed;      /* 1: what cannot be decided is refused */
+	__u8 splice_broken;    /* 1: the self-test failed, nobody may be adopted */
+	__u32 splice_limit;    /* unread spliced bytes a receiver may hold; 0: half its rcvbuf */
+	__u32 spliced_map_id;  /* of map `spliced`, as the kernel knows it */
+	__u32 enforces;        /* 1: map `policy` must hold a set; without it nothing is decided */
+	__u64 selftest_cgroup; /* id of the cgroup that policy is not about; 0: none */
 };
-static_assert(sizeof(struct sst_config) == 16, "sst_config");
+static_assert(sizeof(struct sst_config) == 24, "sst_config");
 
 /* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
 #define SST_FEATURES(X)                                                            \
@@ -178,7 +179,7 @@ struct sst_meta {
 	__u32 next_identity;
 	__u32 next_workload;
 	__u32 next_rule;
-	__u32 pad;
+	__u32 next_set;  /* generation of the next policy set */
 	__u64 cgroup_id; /* the cgroup the programs are attached to */
 	char cgroup[256];
 	char version[32]; /* of the binary that loaded last */
@@ -254,16 +255,18 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	  "nothing tells which workload it is, allowed (fail: open)")                              \
 	X(POLICY_UNKNOWN_CLOSED, policy_undecided, "unknown-closed",                               \
 	  "nothing tells which workload it is, denied (fail: closed)")                             \
-	X(POLICY_MEMORY_OPEN, policy_undecided, "memory-open",                                     \
-	  "a caller could not be remembered, allowed (fail: open)")                                \
-	X(POLICY_MEMORY_CLOSED, policy_undecided, "memory-closed",                                 \
-	  "a caller could not be remembered, denied (fail: closed)")                               \
+	X(POLICY_PACKET_OPEN, policy_undecided, "packet-open",                                     \
+	  "headers could not be read, let in (fail: open)")                                        \
+	X(POLICY_PACKET_CLOSED, policy_undecided, "packet-closed",                                 \
+	  "headers could not be read, dropped (fail: closed)")                                     \
 	X(POLICY_REVOKED, policy_flow, "revoked", "established flows ended by a changed policy")   \
 	X(POLICY_SYN_DROPPED, policy_flow, "syn-dropped", "denied SYNs of remote clients dropped") \
 	X(POLICY_DATAGRAM_DROPPED, policy_flow, "datagram-dropped",                                \
 	  "denied datagrams dropped on arrival")                                                   \
 	X(POLICY_ANSWERED, policy_flow, "answered", "denied remote clients answered")              \
 	X(POLICY_REPLY, policy_flow, "reply", "datagrams let through as replies")                  \
+	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
+	  "table of callers full, this one is known by its address only")                          \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
 	  "a cgroup's workload found anew each time")                                              \
 	X(POLICY_SOCKET_RAW, policy_socket, "raw", "raw sockets refused to a selected workload")   \
@@ -482,6 +485,18 @@ struct sst_pair {
 };
 static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
+/*
+ * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
+ * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
+ * identities, and addresses may be translated on the way.
+ */
+struct sst_caller_key {
+	__u32 sequence; /* of the SYN */
+	__be16 port;    /* of the caller */
+	__u16 pad;
+};
+static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
+
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
 	SST_FLOW_ESTABLISHED = 1,
@@ -513,11 +528,13 @@ struct sst_flow {
 	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
 	__u8 doomed;   /* 1: must be reset, see splicers.bpf.c */
 	__u8 splice;   /* enum sst_splice, the service's when it was chosen */
-	__u8 pad;
-	__u32 booked; /* the service whose statistics hold it, 0 when there were none */
+	__u8 calling;  /* 1: map `callers` tells of it */
+	__u32 booked;  /* the service whose statistics hold it, 0 when there were none */
 	struct sst_judgement judgement;
+	__u64 generation;                 /* of the policy set that judged it */
+	struct sst_caller_key calling_as; /* in map `callers` */
 };
-static_assert(sizeof(struct sst_flow) == 168, "sst_flow");
+static_assert(sizeof(struct sst_flow) == 184, "sst_flow");
 
 /*
  * Map `udp_peers`, in the storage of a UDP socket that talks to services without
@@ -583,18 +600,7 @@ struct sst_rule_stats {
 };
 static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 
-/*
- * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
- * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
- * identities, and addresses may be translated on the way.
- */
-struct sst_caller_key {
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
-};
-static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
-
+/* Map `callers`. */
 struct sst_caller {
 	__u64 generation; /* of the set by which it was judged */
 	__u64 cookie;     /* of the calling socket */
@@ -615,11 +621,24 @@ struct sst_datagram_key {
 };
 static_assert(sizeof(struct sst_datagram_key) == 32, "sst_datagram_key");
 
+#define SST_DATAGRAM_NS (120ULL * 1000000000) /* without any it is asked about anew */
+
 struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
 };
 static_assert(sizeof(struct sst_datagram) == 16, "sst_datagram");
+
+/* Map `answers`: whom to answer, instead of dropping what it sends, while the set is of this
+ * generation. */
+struct sst_answer_key {
+	struct sst_addr remote;
+	struct sst_addr local;
+	__be16 port; /* of who is called */
+	__u8 protocol;
+	__u8 pad;
+};
+static_assert(sizeof(struct sst_answer_key) == 36, "sst_answer_key");
 
 /* Map `cgroups`: which workload a cgroup is part of, as far as it was asked for. */
 struct sst_cgroup {

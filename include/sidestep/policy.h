@@ -11,9 +11,9 @@
  *
  * The rules of each direction stand in order of precedence, one bit each (a rule with a
  * named port may take several). Five rows of bits tell which rules are about this
- * subject, this peer's identity, this peer's address, this port, and which are enforced:
+ * subject, this peer's identity, this peer's address, this port, and which take part:
  *
- *	match = subject & (peer | network) & port [& enforced]
+ *	match = subject & (peer | network) & port & mask
  *
  * The first bit set decides. The order of a direction is
  *
@@ -77,13 +77,21 @@ enum sst_field {
 	SST_FIELDS = 4,
 };
 
+/* Which rules take part in a search: four rows. */
+enum sst_mask {
+	SST_MASK_ENFORCED = 0,
+	SST_MASK_ALL = 1,    /* those in shadow, too */
+	SST_MASK_PASSED = 2, /* added to either: from network_first on */
+	SST_MASKS = 4,
+};
+
 /* All places are numbers of blocks from the set's begin. */
 struct sst_policy_direction {
 	__u32 n_rules;
 	__u32 row_blocks;       /* a row takes so many; 0: no rule at all */
 	__u32 network_first;    /* where a pass goes on */
 	__u32 rules;            /* struct sst_policy_rule, by bit */
-	__u32 enforced;         /* row: 1 for each rule that is not in shadow */
+	__u32 masks;            /* row 0 of SST_MASKS, by enum sst_mask */
 	__u32 rows[SST_FIELDS]; /* row 0 of each field; row n of a class n follows */
 	__u32 has_shadow;       /* 1: there are rules in shadow */
 	__u32 pad[2];
@@ -96,6 +104,7 @@ enum sst_policy_flags {
 	SST_POLICY_REVOKE = 4,   /* established flows that are denied now are ended */
 	SST_POLICY_RULES = 8,    /* there are rules: something may be denied */
 	SST_POLICY_INGRESS = 16, /* ... of ingress */
+	SST_POLICY_INGRESS_NETWORKS = 32, /* ... which ask for the caller's address */
 };
 
 /* Block 0. */
@@ -162,15 +171,16 @@ struct sst_policy_key {
 };
 static_assert(sizeof(struct sst_policy_key) == 16, "sst_policy_key");
 
+/* Sorted by id, the reserved ones first. */
 struct sst_policy_identity {
 	__u32 id;
 	__u32 subject; /* class */
 	__u32 peer;    /* class */
 	__u32 n_workloads;
-	__u32 name_space; /* text: the namespace, "" for reserved ones */
-	__u32 labels;     /* text: "app=web,tier=front"; a reserved one's name */
-	__u32 ports;      /* text: its named ports, "http=80/TCP,..." */
-	__u32 pad;
+	__u32 name_space;  /* text: the namespace, "" for reserved ones */
+	__u32 labels;      /* text: "app=web,tier=front"; a reserved one's name */
+	__u32 ports;       /* text: its named ports, "http=80/TCP,..." */
+	__u32 is_selected; /* 1: some policy that is enforced has it as its subject */
 };
 static_assert(sizeof(struct sst_policy_identity) == 32, "sst_policy_identity");
 
@@ -178,13 +188,18 @@ enum sst_workload_flags {
 	SST_WORKLOAD_LOCAL = 1, /* lives on this node: its ingress is decided here */
 };
 
+/* Class of addresses that are not known, or of several classes. */
+#define SST_NETWORK_UNKNOWN (~0U)
+
+/* Sorted by id; index 0 is nobody, id 0. */
 struct sst_policy_workload {
-	__u32 id;       /* the same from set to set while it is there */
-	__u32 identity; /* index */
-	__u32 flags;    /* enum sst_workload_flags */
-	__u32 name;     /* text */
-	__u32 how;      /* text: "cgroup /a.service, 10.1.0.7" */
-	__u32 pad[3];
+	__u32 id;         /* the same from set to set while it is there */
+	__u32 identity;   /* index */
+	__u32 flags;      /* enum sst_workload_flags */
+	__u32 name;       /* text */
+	__u32 how;        /* text: "cgroup /a.service, 10.1.0.7" */
+	__u32 network[2]; /* class of its one address, v4 and v6; or SST_NETWORK_UNKNOWN */
+	__u32 pad;
 };
 static_assert(sizeof(struct sst_policy_workload) == 32, "sst_policy_workload");
 
@@ -197,7 +212,7 @@ struct sst_policy_info {
 	__u8 shadow;
 	__u32 policy;     /* text: its name; built-in ones: "host", "default" */
 	__u32 name_space; /* text: of the policy, "" for the admin and baseline tier */
-	__u32 rule;       /* text: the rule's name, or its place "ingress[0]"; "isolated" */
+	__u32 rule;       /* text: its name, or place "ingress[0]"; "isolated"; built in: "" */
 	__u32 summary;    /* text: subject, peers and ports in a few words */
 	__u32 line;       /* in the file, 0: not known */
 	__u32 pad;
@@ -212,7 +227,10 @@ typedef void sst_policy_set;
 
 static __always_inline const void *sst_policy_block(sst_policy_set *set, __u32 n)
 {
-	return bpf_map_lookup_elem(set, &n);
+	/* eight bytes of their own: what is spilled beside it the verifier would lose sight of */
+	__u32 key[2] __attribute__((aligned(8))) = { n, 0 };
+
+	return bpf_map_lookup_elem(set, key);
 }
 #define SST_PURE static __always_inline
 #else
@@ -229,13 +247,19 @@ static inline const void *sst_policy_block(sst_policy_set *set, __u32 n)
 #define SST_PURE static inline
 #endif
 
-/* Element n of a table of type that begins at block first; NULL: the set is broken. */
+/* Element n of a table of type that begins at block first; NULL: the set is broken. The
+ * compiler is kept from adding to a pointer that may be NULL, which the verifier refuses. */
 #define sst_policy_at(set, first, n, type)                                       \
 	({                                                                       \
 		const unsigned int _per = SST_BLOCK_BYTES / sizeof(type);        \
 		__u32 _n = (n);                                                  \
-		const type *_block = sst_policy_block(set, (first) + _n / _per); \
-		_block ? _block + _n % _per : 0;                                 \
+		const type *_found = sst_policy_block(set, (first) + _n / _per); \
+                                                                                 \
+		if (_found) {                                                    \
+			__asm__ volatile("" : "+r"(_found));                     \
+			_found += _n % _per;                                     \
+		}                                                                \
+		_found;                                                          \
 	})
 
 /* ---- who is who ----------------------------------------------------------------- */
@@ -347,18 +371,19 @@ struct sst_policy_decision {
 	__u8 pad;
 };
 
-/* The blocks in which the five rows of a question begin. */
+/* The blocks in which the rows of a question begin. */
 struct sst_policy_rows {
+	__u64 generation; /* of the set */
 	__u32 subject;
 	__u32 peer;
 	__u32 network;
 	__u32 port;
-	__u32 enforced; /* 0: do not ask, block 0 is the head */
+	__u32 mask;
 	__u32 blocks;
 };
 
-SST_PURE int sst_policy_rows(sst_policy_set *set, const struct sst_policy_head *head,
-			     const struct sst_policy_query *query, struct sst_policy_rows *ret)
+SST_PURE int sst_policy_rows_of(sst_policy_set *set, const struct sst_policy_head *head,
+				const struct sst_policy_query *query, struct sst_policy_rows *ret)
 {
 	const struct sst_policy_direction *direction =
 		&head->direction[query->direction & SST_INGRESS];
@@ -375,67 +400,58 @@ SST_PURE int sst_policy_rows(sst_policy_set *set, const struct sst_policy_head *
 	class = sst_policy_at(set, head->pages + *page, query->port & 255, __u16);
 	if (!class)
 		return -1;
+	ret->generation = head->generation;
 	ret->subject = direction->rows[SST_FIELD_SUBJECT] + subject->subject * n;
 	ret->peer = direction->rows[SST_FIELD_PEER] + peer->peer * n;
 	ret->network = direction->rows[SST_FIELD_NETWORK] + query->peer_network * n;
 	ret->port = direction->rows[SST_FIELD_PORT] + *class * n;
+	ret->mask = direction->masks;
 	ret->blocks = n;
 	return 0;
 }
 
+/* Without a branch: to the verifier each would be a way of its own. */
 SST_PURE __u32 sst_first_bit(__u64 word)
 {
-	__u32 bit = 0;
-
-	for (int width = 32; width; width /= 2)
-		if (!(word & ((1ULL << width) - 1))) {
-			word >>= width;
-			bit += width;
-		}
-	return bit;
+	word = (word & -word) - 1; /* as many bits as there are zeros below */
+	word -= word >> 1 & 0x5555555555555555ULL;
+	word = (word & 0x3333333333333333ULL) + (word >> 2 & 0x3333333333333333ULL);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fULL;
+	return word * 0x0101010101010101ULL >> 56;
 }
 
 #define SST_POLICY_NO_BIT (~0U)
 #define SST_POLICY_BROKEN (~0U - 1)
 
-/* The lowest bit of all rows, not below from. */
-#ifdef __bpf__
-static
-	__attribute__((noinline))
-#else
-static inline
-#endif
-	__u32
-	sst_policy_first(sst_policy_set *set, const struct sst_policy_rows *rows, __u32 from)
+/* The lowest bit that is set in all rows. */
+SST_PURE __u32 sst_policy_first(sst_policy_set *set, const struct sst_policy_rows *rows)
 {
-	for (__u32 block = 0; block < SST_ROW_BLOCKS; block++) {
-		const __u64 *subject, *peer, *network, *port, *enforced;
+	for (__u32 block = 0; block < SST_ROW_BLOCKS && block < rows->blocks; block++) {
+		const __u64 *subject = sst_policy_block(set, rows->subject + block);
+		const __u64 *peer = sst_policy_block(set, rows->peer + block);
+		const __u64 *network = sst_policy_block(set, rows->network + block);
+		const __u64 *port = sst_policy_block(set, rows->port + block);
+		const __u64 *mask = sst_policy_block(set, rows->mask + block);
 
-		if (block >= rows->blocks)
-			break;
-		if ((block + 1) * SST_BLOCK_BITS <= from)
-			continue;
-		subject = sst_policy_block(set, rows->subject + block);
-		peer = sst_policy_block(set, rows->peer + block);
-		network = sst_policy_block(set, rows->network + block);
-		port = sst_policy_block(set, rows->port + block);
-		enforced = rows->enforced ? sst_policy_block(set, rows->enforced + block) : port;
-		if (!subject || !peer || !network || !port || !enforced)
+		if (!subject || !peer || !network || !port || !mask)
 			return SST_POLICY_BROKEN;
 		for (__u32 i = 0; i < SST_BLOCK_WORDS; i++) {
-			__u64 match = subject[i] & (peer[i] | network[i]) & port[i] & enforced[i];
-			__u32 bit = block * SST_BLOCK_BITS + i * 64;
+			__u64 match = subject[i] & (peer[i] | network[i]) & port[i] & mask[i];
 
-			if (!match || bit + 64 <= from)
-				continue;
-			if (bit < from)
-				match &= ~0ULL << (from - bit);
 			if (match)
-				return bit + sst_first_bit(match);
+				return block * SST_BLOCK_BITS + i * 64 + sst_first_bit(match);
 		}
 	}
 	return SST_POLICY_NO_BIT;
 }
+
+/* The kernel half calls it through a function of its own, see policy.bpf.c. */
+#ifdef __bpf__
+__u32 sst_first_rule(const struct sst_policy_rows *rows);
+#define SST_POLICY_FIRST(set, rows) sst_first_rule(rows)
+#else
+#define SST_POLICY_FIRST(set, rows) sst_policy_first(set, rows)
+#endif
 
 /* What one search came to. */
 struct sst_policy_outcome {
@@ -447,16 +463,17 @@ struct sst_policy_outcome {
 
 /* 0, or -1 when the set is broken. */
 SST_PURE int sst_policy_search(sst_policy_set *set, const struct sst_policy_direction *direction,
-			       const struct sst_policy_rows *rows, struct sst_policy_outcome *ret)
+			       struct sst_policy_rows *rows, enum sst_mask mask,
+			       struct sst_policy_outcome *ret)
 {
 	const struct sst_policy_rule *rule;
-	__u32 from = 0;
 
 	ret->rule = ret->shadow = 0;
 	ret->denied = ret->tier = 0;
+	rows->mask = direction->masks + mask * rows->blocks;
 	/* once, and once more after a pass: nothing passes from there on */
 	for (int i = 0; i < 2; i++) {
-		__u32 bit = sst_policy_first(set, rows, from);
+		__u32 bit = SST_POLICY_FIRST(set, rows);
 
 		if (bit == SST_POLICY_BROKEN)
 			return -1;
@@ -467,14 +484,13 @@ SST_PURE int sst_policy_search(sst_policy_set *set, const struct sst_policy_dire
 			return -1;
 		if (rule->shadow && !ret->shadow)
 			ret->shadow = rule->id;
-		if (rule->action == SST_ACTION_PASS) {
-			from = direction->network_first;
-			continue;
+		if (rule->action != SST_ACTION_PASS) {
+			ret->rule = rule->id;
+			ret->tier = rule->tier;
+			ret->denied = rule->action == SST_ACTION_DENY;
+			return 0;
 		}
-		ret->rule = rule->id;
-		ret->tier = rule->tier;
-		ret->denied = rule->action == SST_ACTION_DENY;
-		return 0;
+		rows->mask += SST_MASK_PASSED * rows->blocks;
 	}
 	return 0;
 }
@@ -492,18 +508,15 @@ SST_PURE int sst_policy_decide(sst_policy_set *set, const struct sst_policy_head
 	__builtin_memset(ret, 0, sizeof(*ret));
 	if (!direction->row_blocks)
 		return 0;
-	if (sst_policy_rows(set, head, query, &rows))
-		return -1;
-	rows.enforced = direction->enforced;
-	if (sst_policy_search(set, direction, &rows, &outcome))
+	if (sst_policy_rows_of(set, head, query, &rows) ||
+	    sst_policy_search(set, direction, &rows, SST_MASK_ENFORCED, &outcome))
 		return -1;
 	ret->rule = outcome.rule;
 	ret->denied = ret->shadow_denied = outcome.denied;
 	ret->tier = outcome.tier;
 	if (!direction->has_shadow)
 		return 0;
-	rows.enforced = 0;
-	if (sst_policy_search(set, direction, &rows, &outcome))
+	if (sst_policy_search(set, direction, &rows, SST_MASK_ALL, &outcome))
 		return -1;
 	if (outcome.shadow) {
 		ret->shadow = outcome.shadow;

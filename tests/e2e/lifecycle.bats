@@ -450,6 +450,23 @@ load_for() {
 	calls 3
 }
 
+@test "a file that others may write is refused, and so is one of somebody else" {
+	nodes
+	web 8080 | load_config
+	web 8080 8081 | config
+	chmod g+w "$CONF"
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"others may write"*"chmod go-w $CONF"* ]] || fail "$stderr"
+	chmod g-w "$CONF"
+	chown 65534 "$CONF"
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr == *"user 65534"*"chown root $CONF"* ]] || fail "$stderr"
+	chown root "$CONF"
+	run -0 sidestep apply -f "$CONF"
+}
+
 @test "apply --dry-run prints the difference and changes nothing" {
 	nodes
 	web 8080 | load_config
@@ -674,6 +691,31 @@ no_daemon_with() {
 	wait_until 10 endpoints_are 8080 8081
 	web 8081 >"$folder/two"
 	wait_until 10 endpoints_are 8081
+}
+
+@test "the daemon follows each of its files" {
+	local second=$BATS_TEST_TMPDIR/elsewhere/web.yaml
+
+	namespace() {
+		echo '{ apiVersion: v1, kind: Namespace, metadata: { name: shop } }'
+	}
+
+	nodes
+	mkdir "${second%/*}"
+	namespace | config
+	web 8080 >"$second"
+	daemon_start -f "$second"
+	endpoints_are 8080
+	web 8081 >"$second"
+	wait_until 10 endpoints_are 8081
+
+	echo 'kind: Pod' | config # the first one, too; nothing is taken of the second then
+	wait_until 10 grep -qF "$CONF:1:1: found Pod without 'apiVersion'" "${OUT[$DAEMON]}.err"
+	web 8080 >"$second"
+	sleep 0.3
+	endpoints_are 8081
+	namespace | config
+	wait_until 10 endpoints_are 8080
 }
 
 @test "the daemon follows a mounted ConfigMap" {

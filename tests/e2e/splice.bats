@@ -45,6 +45,29 @@ client() {
 	check '.ok and .errors == 0'
 }
 
+# spliced_load READER PHASES [OPTIONS]: one connection that goes through these phases, but stays
+# in the first, a pingpong, until it is spliced: the daemon may be late. Sets LOAD
+spliced_load() {
+	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader "$1" --nonblocking \
+		--one-connection --until-usr1 --phases "${@:2}"
+	LOAD=$PID
+	wait_until 20 redirecting
+	kill -USR1 "$LOAD"
+}
+
+redirecting() {
+	show flows
+	check 'any(.[]; .splice_state == "redirecting" and .spliced_sent_bytes > 0
+		and .spliced_received_bytes > 0)' >/dev/null
+}
+
+# it ended by itself, and found every byte right
+load_is_content() {
+	await_end "$LOAD"
+	[ "$status" -eq 0 ] || fail "client: $output $stderr"
+	check '.ok and .errors == 0'
+}
+
 # the server's word, after all clients have ended
 server_is_content() {
 	finish "$SERVER"
@@ -94,22 +117,12 @@ all_closed() {
 }
 
 @test "a live flow shows that it is spliced" {
-	local load
-
 	spliced on
 	server epoll-et --nonblocking
-	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
-		--one-connection --sizes 64 --phases pingpong --seconds 0
-	load=$PID
-	wait_until 10 redirecting
-	finish "$load"
-	[ "$status" -eq 0 ]
+	spliced_load epoll-et pingpong --sizes 64 --seconds 0
+	kill -TERM "$LOAD"
+	load_is_content
 	server_is_content
-}
-
-redirecting() {
-	show flows
-	check 'any(.[]; .splice_state == "redirecting" and .spliced_sent_bytes > 0)' >/dev/null
 }
 
 @test "both ends on loopback, and over IPv6" {
@@ -210,10 +223,15 @@ both_ends_refused() {
 # Membership cannot be undone, and a blocking member may see EAGAIN now and then when
 # two threads use it: a known difference of such programs, so one thread here.
 @test "an adopted socket that turns blocking goes back to TCP, for good" {
+	local size
+
 	spliced on
 	server epoll-et --nonblocking
-	client epoll-et --nonblocking --sizes 64,4096 --rounds 500 \
-		--phases pingpong,turn-blocking,up,pingpong,down
+	for size in 64 4096; do
+		spliced_load epoll-et pingpong,turn-blocking,up,pingpong,down \
+			--sizes "$size" --rounds 500
+		load_is_content
+	done
 	server_is_content
 	both_ways_spliced
 	stats_fresh
@@ -227,10 +245,8 @@ turned_stream() {
 	spliced "${1:-on}"
 	[[ ${1:-on} == on ]] || require_feature splice-auto
 	server epoll-et --nonblocking
-	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
-		--one-connection --sizes 256 --rounds 100 --seconds 0 \
-		--phases pingpong,slow --slow-reader-ms 0 --slow-bytes 4194304
-	LOAD=$PID
+	spliced_load epoll-et pingpong,slow --sizes 256 --rounds 100 --seconds 0 \
+		--slow-reader-ms 0 --slow-bytes 4194304
 	wait_until 20 released
 }
 
@@ -244,9 +260,8 @@ ends_released() { # COUNT
 }
 
 stream_ends_well() {
-	finish "$LOAD"
-	[ "$status" -eq 0 ] || fail "client: $output $stderr"
-	check '.ok and .errors == 0'
+	kill -TERM "$LOAD"
+	load_is_content
 	server_is_content
 }
 
@@ -270,8 +285,11 @@ stream_ends_well() {
 	turned_stream
 	show endpoints
 	check '.[0].learned | .kind == "streams" and .strikes == 1 and .left_alone_s > 0'
-	client epoll-et --nonblocking --sizes 64 --rounds 500 --phases pingpong
 	stream_ends_well
+	server epoll-et --nonblocking
+	spliced_load epoll-et pingpong --sizes 64 --rounds 500
+	load_is_content
+	server_is_content
 	stats_fresh
 	[ "$(adopted)" -eq $((ADOPTED + 4)) ]
 }
@@ -288,17 +306,15 @@ stream_ends_well() {
 @test "what is switched off, or turns blocking, is a plain socket soon" {
 	spliced on
 	server epoll-et --nonblocking
-	pod_start client "$TOOLS/spliceload" client 10.96.0.10:80 --reader epoll-et --nonblocking \
-		--one-connection --sizes 64 --phases pingpong --seconds 0
-	LOAD=$PID
-	wait_until 10 redirecting
+	spliced_load epoll-et pingpong --sizes 64 --seconds 0
 	web off | config
 	wait_until 20 released
 	stream_ends_well
 	web on | config
 	sleep 0.2
 	server epoll-et --nonblocking
-	client epoll-et --nonblocking --sizes 64 --rounds 5000 --phases pingpong,turn-blocking,pingpong
+	spliced_load epoll-et pingpong,turn-blocking,pingpong --sizes 64 --rounds 500
+	load_is_content
 	server_is_content
 	stats_fresh
 	wait_until 10 ends_released 4
@@ -463,8 +479,8 @@ all_sizes() {
 @test "a slow reader: what it has not read is bounded" {
 	spliced on
 	server epoll-et --nonblocking
-	client epoll-et --nonblocking --rounds 500 --phases pingpong,slow --sizes 65536 \
-		--slow-reader-ms 1
+	spliced_load epoll-et pingpong,slow --rounds 500 --sizes 65536 --slow-reader-ms 1
+	load_is_content
 	# TCP's own is 4 to 5 MB here; without a guard it would be all 48 MB
 	check '.max_unread < 16000000'
 	server_is_content
@@ -474,8 +490,9 @@ all_sizes() {
 @test "a slow reader of small messages" {
 	spliced on
 	server poll --nonblocking
-	client epoll-lt --nonblocking --rounds 500 --phases pingpong,slow --sizes 1000 \
+	spliced_load epoll-lt pingpong,slow --rounds 500 --sizes 1000 \
 		--slow-reader-ms 1 --slow-bytes 25165824
+	load_is_content
 	check '.max_unread < 16000000'
 	server_is_content
 	both_ways_spliced

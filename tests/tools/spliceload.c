@@ -89,6 +89,7 @@ static struct {
 	uint64_t stall_s;
 	uint64_t deadline_ns; /* 0: once through the plan */
 	bool one_connection;
+	bool until_usr1;
 	uint64_t corrupt; /* offset of the byte to spoil, UINT64_MAX: none */
 } opt = {
 	.rounds = 64,
@@ -754,6 +755,14 @@ static int lead(struct end *end, enum phase phase, uint32_t size)
 	return r;
 }
 
+static atomic_bool go_on; /* SIGUSR1 has come */
+
+static void on_usr1(int number)
+{
+	(void)number;
+	atomic_store(&go_on, true);
+}
+
 static bool out_of_time(void)
 {
 	return tool_stop || (opt.deadline_ns && tool_now_ns() >= opt.deadline_ns);
@@ -764,6 +773,8 @@ static int lead_phases(struct end *end, const uint32_t *sizes, size_t n_sizes)
 {
 	int r = 0;
 
+	while (opt.until_usr1 && !go_on && !r && !out_of_time())
+		r = lead(end, opt.phases[0], sizes[0]);
 	for (size_t i = 0; i < n_sizes; i++)
 		for (size_t j = 0; j < opt.n_phases && !r && !out_of_time(); j++)
 			r = lead(end, opt.phases[j], sizes[i]);
@@ -1008,6 +1019,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --connections N      at once (default: 1)\n"
 		"  --one-connection     all sizes on one connection, with the first ending\n"
 		"  --seconds S          repeat for so long; 0: until SIGTERM\n"
+		"  --until-usr1         repeat the first phase until SIGUSR1, before all others\n"
 		"  --slow-reader-ms MS  the server sleeps before each 64 KiB of phase slow\n"
 		"  --slow-bytes BYTES   of phase slow (default: 50331648)\n");
 	exit(code);
@@ -1097,6 +1109,7 @@ enum option_id {
 	OPT_CONNECTIONS,
 	OPT_ONE_CONNECTION,
 	OPT_SECONDS,
+	OPT_UNTIL_USR1,
 	OPT_SLOW_MS,
 	OPT_SLOW_BYTES,
 	OPT_LISTEN,
@@ -1116,6 +1129,7 @@ static const struct option options[] = {
 	{ "connections", required_argument, NULL, OPT_CONNECTIONS },
 	{ "one-connection", no_argument, NULL, OPT_ONE_CONNECTION },
 	{ "seconds", required_argument, NULL, OPT_SECONDS },
+	{ "until-usr1", no_argument, NULL, OPT_UNTIL_USR1 },
 	{ "slow-reader-ms", required_argument, NULL, OPT_SLOW_MS },
 	{ "slow-bytes", required_argument, NULL, OPT_SLOW_BYTES },
 	{ "listen", required_argument, NULL, OPT_LISTEN },
@@ -1175,6 +1189,8 @@ static void parse_options(int argc, char **argv)
 			parse_phases(optarg);
 		else if (c == OPT_ONE_CONNECTION)
 			opt.one_connection = true;
+		else if (c == OPT_UNTIL_USR1)
+			opt.until_usr1 = true;
 		else if (c == OPT_SECONDS)
 			parse_seconds(optarg);
 		else if (c == OPT_LISTEN)
@@ -1198,6 +1214,7 @@ int main(int argc, char **argv)
 
 	parse_options(argc, argv);
 	tool_init();
+	signal(SIGUSR1, on_usr1);
 	errno = pthread_create(&thread, NULL, watchdog, NULL);
 	if (errno)
 		tool_die("pthread_create");

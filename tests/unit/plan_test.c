@@ -37,9 +37,13 @@ static int teardown(void **state)
 
 static int make(struct bench *bench)
 {
+	_cleanup_plan_policy_ struct plan_policy policy =
+		wish_compile(&bench->wish, &bench->sim.state);
+
 	problems_release(&bench->problems);
 	plan_release(&bench->plan);
-	return plan_make(&bench->wish.model, &bench->sim.state, &bench->problems, &bench->plan);
+	return plan_make(&bench->wish.model, &policy, &bench->sim.state, &bench->problems,
+			 &bench->plan);
 }
 
 static void make_and_run(struct bench *bench)
@@ -718,15 +722,17 @@ static void set_capacity(struct bench *bench, enum state_map map, uint64_t capac
 
 static void assert_refused(struct bench *bench, const char *problem)
 {
+	_cleanup_plan_policy_ struct plan_policy policy =
+		wish_compile(&bench->wish, &bench->sim.state);
 	struct plan untouched;
 
 	plan_release(&bench->plan);
 	memset(&bench->plan, 0x5a, sizeof(bench->plan));
 	memset(&untouched, 0x5a, sizeof(untouched));
 	problems_release(&bench->problems);
-	assert_int_equal(
-		plan_make(&bench->wish.model, &bench->sim.state, &bench->problems, &bench->plan),
-		-E2BIG);
+	assert_int_equal(plan_make(&bench->wish.model, &policy, &bench->sim.state, &bench->problems,
+				   &bench->plan),
+			 -E2BIG);
 	assert_memory_equal(&bench->plan, &untouched, sizeof(untouched));
 	memset(&bench->plan, 0, sizeof(bench->plan));
 	assert_int_equal(bench->problems.count, 1);
@@ -901,6 +907,155 @@ static void test_hundred_thousand_endpoints(void **state)
 
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* ---- policy ------------------------------------------------------------------- */
+
+static void test_first_policy(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_workload(wish, "db");
+	wish_rule(wish, "db-ingress", "from-web");
+	wish->flags |= SST_POLICY_INGRESS | SST_POLICY_REVOKE;
+	make_and_run(bench);
+	/* the set before the config says that there is one */
+	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_ATTACH, STEP_ATTACH, STEP_FLIP_POLICY,
+		     STEP_FLIP_CONFIG, STEP_GRACE, STEP_REVOKE);
+	assert_int_equal(bench->plan.n_changes, 2);
+	assert_change(&bench->plan, 0, '+', "workload", "shop/db", "10.1.0.7");
+	assert_change(&bench->plan, 1, '+', "policy", "shop/db-ingress", "1 rule");
+	assert_int_equal(bench->sim.state.config.enforces, 1);
+	assert_int_equal(bench->plan.next_set, 2);
+	assert_int_equal(bench->plan.next.workload, 2);
+	assert_int_equal(bench->plan.next.rule, 2);
+	assert_nothing_to_do(bench);
+	assert_int_equal(bench->plan.next_set, 2);
+	assert_nothing_to_collect(bench);
+}
+
+static void test_changed_policy(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_workload(wish, "db");
+	wish_rule(wish, "db-ingress", "from-web");
+	wish_rule(wish, "db-ingress", "from-job")->tier = SST_TIER_NETWORK;
+	wish_rule(wish, "no-metadata", "all")->tier = SST_TIER_ADMIN;
+	make_and_run(bench);
+	wish->rules[0].summary = "app=web on 5432/TCP";
+	wish->rules[1].rule = "from-cron";
+	wish->workloads[0].labels = "app=db";
+	make_and_run(bench);
+	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_FLIP_POLICY, STEP_DELETE_RULE_STATS);
+	assert_int_equal(find_step(&bench->plan, STEP_ADD_RULE_STATS)->id, 4);
+	assert_int_equal(find_step(&bench->plan, STEP_DELETE_RULE_STATS)->id, 2);
+	assert_int_equal(bench->plan.n_changes, 2);
+	assert_change(&bench->plan, 0, '~', "workload", "shop/db", "labels app=web -> app=db");
+	assert_change(&bench->plan, 1, '~', "policy", "shop/db-ingress",
+		      "1 rule added, 1 rule removed, 1 rule changed");
+	assert_nothing_to_do(bench);
+}
+
+static void test_last_policy_goes(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_workload(wish, "db");
+	wish_rule(wish, "no-metadata", "all")->tier = SST_TIER_ADMIN;
+	wish->flags |= SST_POLICY_REVOKE;
+	make_and_run(bench);
+	wish->n_workloads = wish->n_rules = wish->flags = 0;
+	make_and_run(bench);
+	/* whoever was told that there is a set still finds it */
+	assert_steps(&bench->plan, STEP_FLIP_CONFIG, STEP_GRACE, STEP_DELETE_POLICY,
+		     STEP_DELETE_RULE_STATS, STEP_DETACH);
+	assert_change(&bench->plan, 0, '-', "workload", "shop/db", NULL);
+	assert_change(&bench->plan, 1, '-', "policy", "no-metadata", "1 rule");
+	assert_int_equal(bench->sim.state.config.enforces, 0);
+	assert_int_equal(bench->sim.state.n_rules, 0);
+	assert_nothing_to_do(bench);
+	/* another one gets another number */
+	wish_workload(wish, "db");
+	make_and_run(bench);
+	assert_int_equal(policy_head(&bench->sim.state.policy)->generation, 2);
+	assert_int_equal(policy_workload(&bench->sim.state.policy, 1)->id, 2);
+}
+
+static void test_policy_settings_are_told(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_workload(wish, "db");
+	make_and_run(bench);
+	wish->flags |= SST_POLICY_REFUSED | SST_POLICY_REVOKE;
+	make_and_run(bench);
+	assert_steps(&bench->plan, STEP_FLIP_POLICY, STEP_REVOKE);
+	assert_int_equal(bench->plan.n_changes, 1);
+	assert_change(&bench->plan, 0, '~', "policy set", "",
+		      "denied eperm -> refused, revoke off -> on");
+	wish->workloads[0].how = "10.1.0.7, netns 4026531840";
+	make_and_run(bench);
+	assert_change(&bench->plan, 0, '~', "workload", "shop/db",
+		      "known by 10.1.0.7 -> 10.1.0.7, netns 4026531840");
+}
+
+static void test_hooks_follow_the_namespaces(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_workload(wish, "db");
+	wish->flags |= SST_POLICY_ANSWER;
+	wish->netns[0] = 100;
+	wish->netns[1] = 101;
+	wish->n_netns = 2;
+	make_and_run(bench);
+	assert_int_equal(count_steps(&bench->plan, STEP_ATTACH), 2);
+	/* one has gone and another has its number; one has gone for good */
+	bench->sim.state.hooks[0].dead = bench->sim.state.hooks[1].dead = true;
+	wish->n_netns = 1;
+	make_and_run(bench);
+	assert_steps(&bench->plan, STEP_ATTACH, STEP_GRACE, STEP_DETACH);
+	assert_int_equal(find_step(&bench->plan, STEP_ATTACH)->value.hook.netns, 100);
+	assert_int_equal(find_step(&bench->plan, STEP_DETACH)->value.hook.netns, 101);
+	assert_int_equal(bench->plan.n_changes, 0);
+	assert_nothing_to_do(bench);
+}
+
+static void test_too_many_rules(void **state)
+{
+	struct bench *bench = *state;
+	struct wish *wish = &bench->wish;
+
+	wish_rule(wish, "a", "1");
+	wish_rule(wish, "a", "2");
+	set_capacity(bench, STATE_MAP_RULE_STATS, 1);
+	assert_refused(bench, "test.yaml: rules of policies: 2 needed, room for 1");
+	set_capacity(bench, STATE_MAP_RULE_STATS, 2);
+	make_and_run(bench);
+	wish->rules[0].rule = "3";
+	assert_refused(bench, "test.yaml: rules of policies: 3 needed until the old ones are gone, "
+			      "room for 2");
+}
+
+/* Statistics that a plan cut short has left. */
+static void test_rules_left_over(void **state)
+{
+	struct bench *bench = *state;
+
+	wish_rule(&bench->wish, "a", "1");
+	assert_int_equal(make(bench), 0);
+	sim_run_some(&bench->sim, &bench->plan, 1);
+	make_and_run(bench);
+	/* ids are not used twice, so it is another rule's */
+	assert_int_equal(find_step(&bench->plan, STEP_ADD_RULE_STATS)->id, 2);
+	assert_int_equal(find_step(&bench->plan, STEP_DELETE_RULE_STATS)->id, 1);
+	assert_nothing_to_do(bench);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -938,6 +1093,13 @@ int main(void)
 		test(test_busy_endpoints_take_room),
 		test(test_fragmented_slots),
 		test(test_hundred_thousand_endpoints),
+		test(test_first_policy),
+		test(test_changed_policy),
+		test(test_last_policy_goes),
+		test(test_policy_settings_are_told),
+		test(test_hooks_follow_the_namespaces),
+		test(test_too_many_rules),
+		test(test_rules_left_over),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

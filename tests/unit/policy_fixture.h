@@ -31,6 +31,8 @@
 #include "model/model.h"
 #include "policy/compile.h"
 
+#define FIXTURE_POLICIES 16
+
 /* Room for one more: *array has n elements. Returns the new one, zeroed. */
 #define GROW(array, n)                                                    \
 	({                                                                \
@@ -156,7 +158,7 @@ static inline void add_peer(struct model_rule *rule, const char *text)
 {
 	struct model_peer *peer = GROW(rule->peers, rule->n_peers);
 	_cleanup_free_ char *copy = copy_trimmed(text);
-	char *colon = strstr(copy, " : ");
+	char *colon;
 
 	if (!strncmp(copy, "net ", 4)) {
 		add_network(peer, copy + 4);
@@ -167,12 +169,13 @@ static inline void add_peer(struct model_rule *rule, const char *text)
 		peer->identity = reserved(copy + 3);
 		return;
 	}
+	colon = strchr(copy, ':');
 	if (colon) {
 		*colon = '\0';
 		peer->namespaces = calloc(1, sizeof(*peer->namespaces));
 		*peer->namespaces = make_selector(copy);
 	}
-	peer->workloads = make_selector(colon ? colon + 3 : copy);
+	peer->workloads = make_selector(colon ? colon + 1 : copy);
 }
 
 static inline uint8_t take_protocol(char *text)
@@ -206,6 +209,9 @@ static inline struct model *make_model(void)
 	struct model *model = model_new("test.yaml");
 
 	assert_non_null(model);
+	/* pointers to policies stay good */
+	model->policies = calloc(FIXTURE_POLICIES, sizeof(*model->policies));
+	assert_non_null(model->policies);
 	return model;
 }
 
@@ -263,8 +269,9 @@ static inline struct model_policy *add_policy(struct model *model, enum sst_tier
 					      const char *name_space, const char *name,
 					      const char *subject)
 {
-	struct model_policy *policy = GROW(model->policies, model->n_policies);
+	struct model_policy *policy = &model->policies[model->n_policies++];
 
+	assert_in_range(model->n_policies, 1, FIXTURE_POLICIES);
 	if (tier == SST_TIER_NETWORK)
 		need_namespace(model, name_space);
 	policy->tier = tier;

@@ -22,11 +22,13 @@ enum {
 	TAKES_UNLOAD = 1 << 4,
 	TAKES_FORCE = 1 << 5,
 	TAKES_CAPTURE = 1 << 6,
+	TAKES_STRICT = 1 << 7,
+	TAKES_FLOWS = 1 << 8, /* and needs it */
 };
 
 struct command {
-	const char *name;
-	const char *argument; /* the one it needs, in [] may have; NULL: none */
+	const char *name;     /* one word or two */
+	const char *argument; /* those it needs, and in [] may have; NULL: none */
 	unsigned takes;
 	const char *summary;
 	int (*run)(const struct cli_options *options, int argc, char **argv);
@@ -71,6 +73,35 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
 	  .summary = "follow the messages of spliced flows, as tcpdump would",
 	  .run = cmd_capture },
+	{ .name = "identities",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "list identities: whom policies tell apart",
+	  .run = cmd_identities },
+	{ .name = "workloads",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "list workloads, and how they are known",
+	  .run = cmd_workloads },
+	{ .name = "explain",
+	  .argument = "SOURCE DESTINATION [PORT[/PROTOCOL]]",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "tell why policy lets one talk to the other, or does not",
+	  .run = cmd_explain },
+	{ .name = "policy check",
+	  .takes = TAKES_FILE | TAKES_STRICT,
+	  .summary = "check FILE, and warn of what is probably not meant",
+	  .run = cmd_policy_check },
+	{ .name = "policy diff",
+	  .takes = TAKES_FILE | TAKES_OUTPUT,
+	  .summary = "tell whose verdicts FILE would change",
+	  .run = cmd_policy_diff },
+	{ .name = "policy replay",
+	  .takes = TAKES_FILE | TAKES_FLOWS | TAKES_OUTPUT,
+	  .summary = "tell which recorded flows FILE would deny or let in",
+	  .run = cmd_policy_replay },
+	{ .name = "policy stats",
+	  .takes = TAKES_OUTPUT,
+	  .summary = "list rules, how often they decided, and which never did",
+	  .run = cmd_policy_stats },
 	{ .name = "doctor",
 	  .takes = TAKES_OUTPUT,
 	  .summary = "try on this kernel all that Sidestep does, and tell what is wrong",
@@ -97,6 +128,8 @@ enum {
 	LONG_SECONDS,
 	LONG_COUNT,
 	LONG_PAYLOAD,
+	LONG_STRICT,
+	LONG_FLOWS,
 };
 
 struct option_row {
@@ -119,6 +152,9 @@ static const struct option_row option_rows[] = {
 	{ LONG_COUNT, "count", "N", "end after so many messages (10000)", TAKES_CAPTURE },
 	{ LONG_PAYLOAD, "payload", "BYTES", "write so much of what each message says (0)",
 	  TAKES_CAPTURE },
+	{ LONG_STRICT, "strict", NULL, "refuse what is warned of", TAKES_STRICT },
+	{ LONG_FLOWS, "flows", "LOG", "lines of 'flows --follow -o json', - for stdin",
+	  TAKES_FLOWS },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -213,7 +249,7 @@ static void print_help(void)
 	     "\n"
 	     "Commands:");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		printf("  %-11s %s\n", commands[i].name, commands[i].summary);
+		printf("  %-13s %s\n", commands[i].name, commands[i].summary);
 	puts("\n"
 	     "'sidestep COMMAND --help' tells of a command's options, sidestep(8) of the rest.");
 }
@@ -232,8 +268,9 @@ static void print_option(const struct option_row *row)
 
 static void print_command_help(const struct command *command)
 {
-	printf("Usage: sidestep %s%s [OPTION...]%s%s\n\n", command->name,
-	       command->takes & TAKES_FILE ? " -f FILE" : "", command->argument ? " " : "",
+	printf("Usage: sidestep %s%s%s [OPTION...]%s%s\n\n", command->name,
+	       command->takes & TAKES_FILE ? " -f FILE" : "",
+	       command->takes & TAKES_FLOWS ? " --flows LOG" : "", command->argument ? " " : "",
 	       command->argument ? command->argument : "");
 	printf("%s: %s.\n\nOptions, with defaults in parentheses:\n", command->name,
 	       command->summary);
@@ -346,6 +383,12 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case 'w':
 		options->write = argument;
 		break;
+	case LONG_STRICT:
+		options->strict = true;
+		break;
+	case LONG_FLOWS:
+		options->flows = argument;
+		break;
 	case LONG_SECONDS:
 		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -401,21 +444,39 @@ static int parse_options(const struct command *command, int argc, char **argv,
 	return 0;
 }
 
+/* How many arguments it needs, and may have at most: the words of `argument`. */
+static int count_arguments(const struct command *command, int *max)
+{
+	int needs = 0;
+
+	*max = 0;
+	for (const char *word = command->argument; word; word = strchr(word, ' ')) {
+		word += *word == ' ';
+		needs += *word != '[';
+		++*max;
+	}
+	return needs;
+}
+
 static int check_usage(const struct command *command, const struct cli_options *options,
 		       int n_arguments, char **arguments)
 {
-	int max = command->argument ? 1 : 0;
+	int max, needs = count_arguments(command, &max);
 
 	if (n_arguments > max) {
 		cli_error("unexpected argument '%s'", arguments[max]);
 		return -EINVAL;
 	}
-	if (command->argument && command->argument[0] != '[' && !n_arguments) {
+	if (n_arguments < needs) {
 		cli_error("%s needs %s", command->name, command->argument);
 		return -EINVAL;
 	}
 	if (command->takes & TAKES_FILE && !options->n_files) {
 		cli_error("%s needs -f FILE", command->name);
+		return -EINVAL;
+	}
+	if (command->takes & TAKES_FLOWS && !options->flows) {
+		cli_error("%s needs --flows LOG", command->name);
 		return -EINVAL;
 	}
 	return 0;
@@ -449,17 +510,47 @@ static int run_command(const struct command *command, int argc, char **argv)
 	return command->run(&options, argc - optind, argv + optind);
 }
 
-static const struct command *find_command(const char *name)
+/* Whether the name, of one word or two, is what argv begins with. */
+static bool is_called(const struct command *command, int argc, char **argv, int *words)
+{
+	const char *space = strchr(command->name, ' ');
+	size_t n = space ? (size_t)(space - command->name) : strlen(command->name);
+
+	*words = space ? 2 : 1;
+	if (argc < *words || strncmp(command->name, argv[0], n) || argv[0][n])
+		return false;
+	return !space || !strcmp(space + 1, argv[1]);
+}
+
+/* *words: how many of argv's are its name. */
+static const struct command *find_command(int argc, char **argv, int *words)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		if (!strcmp(commands[i].name, name))
+		if (is_called(&commands[i], argc, argv, words))
 			return &commands[i];
 	return NULL;
 }
 
+/* "policy" alone is half a name. */
+static void complain_of_command(int argc, char **argv)
+{
+	bool half = !strcmp(argv[0], "policy");
+
+	if (half && argc > 1)
+		cli_error("unknown command 'policy %s'", argv[1]);
+	else if (half)
+		cli_error("policy needs one of check, diff, replay, stats");
+	else if (argv[0][0] == '-')
+		cli_error("option '%s' belongs behind a command", argv[0]);
+	else
+		cli_error("unknown command '%s'", argv[0]);
+}
+
 static int dispatch(int argc, char **argv)
 {
+	static char *version[] = { "version", NULL };
 	const struct command *command;
+	int words;
 
 	if (argc < 2) {
 		cli_error("which command?");
@@ -470,14 +561,11 @@ static int dispatch(int argc, char **argv)
 		return CLI_DONE;
 	}
 	if (!strcmp(argv[1], "--version"))
-		return run_command(find_command("version"), 1, argv);
-	command = find_command(argv[1]);
+		return run_command(find_command(1, version, &words), 1, version);
+	command = find_command(argc - 1, argv + 1, &words);
 	if (command)
-		return run_command(command, argc - 1, argv + 1);
-	if (argv[1][0] == '-')
-		cli_error("option '%s' belongs behind a command", argv[1]);
-	else
-		cli_error("unknown command '%s'", argv[1]);
+		return run_command(command, argc - words, argv + words);
+	complain_of_command(argc - 1, argv + 1);
 	return usage_error(NULL);
 }
 

@@ -19,6 +19,8 @@ enum cli_exit {
 	CLI_USAGE = 2,      /* the command line is wrong */
 	CLI_NOT_LOADED = 3, /* there is no data plane under --pin */
 	CLI_REFUSED = 4,    /* the configuration is wrong; the one in force stays */
+	CLI_DENIED = 5,     /* explain: policy denies it */
+	CLI_DIFFERS = 6,    /* policy diff, replay: verdicts would change */
 };
 
 #define CLI_DEFAULT_PIN    "/sys/fs/bpf/sidestep"
@@ -49,7 +51,9 @@ struct cli_options {
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
-	unsigned payload; /* bytes of each message */
+	unsigned payload;  /* bytes of each message */
+	bool strict;       /* policy check */
+	const char *flows; /* policy replay: the log, "-" for stdin */
 };
 
 /*
@@ -61,13 +65,20 @@ int cmd_capture(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
 int cmd_doctor(const struct cli_options *options, int argc, char **argv);
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
+int cmd_explain(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);
+int cmd_identities(const struct cli_options *options, int argc, char **argv);
 int cmd_load(const struct cli_options *options, int argc, char **argv);
+int cmd_policy_check(const struct cli_options *options, int argc, char **argv);
+int cmd_policy_diff(const struct cli_options *options, int argc, char **argv);
+int cmd_policy_replay(const struct cli_options *options, int argc, char **argv);
+int cmd_policy_stats(const struct cli_options *options, int argc, char **argv);
 int cmd_run(const struct cli_options *options, int argc, char **argv);
 int cmd_services(const struct cli_options *options, int argc, char **argv);
 int cmd_status(const struct cli_options *options, int argc, char **argv);
 int cmd_unload(const struct cli_options *options, int argc, char **argv);
 int cmd_version(const struct cli_options *options, int argc, char **argv);
+int cmd_workloads(const struct cli_options *options, int argc, char **argv);
 
 /* Runs the program; the value is main()'s. */
 int cli_main(int argc, char **argv);

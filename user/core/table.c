@@ -44,6 +44,14 @@ void table_add(struct table *table, const char *format, ...)
 		table->cells[table->n_cells++] = cell;
 }
 
+void table_add_text(struct table *table, struct text *text)
+{
+	table_add(table, "%s", text_string(text));
+	if (text->error)
+		table->error = text->error;
+	text_release(text);
+}
+
 /* Columns on screen: the bytes of UTF-8 that begin a character. */
 static size_t width_of(const char *cell)
 {

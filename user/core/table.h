@@ -38,6 +38,9 @@ struct table {
 /* Adds the next cell; the row is complete with its last column. "" leaves it blank. */
 void table_add(struct table *table, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same with a text, which is released. */
+void table_add_text(struct table *table, struct text *text);
+
 /*
  * Appends the table to out. Returns out->error: a cell that lacks memory makes the
  * text incomplete, too.

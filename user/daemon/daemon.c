@@ -30,6 +30,8 @@
 /* After a pair was stopped its sockets are tried to be taken out, less and less often. */
 #define RELEASE_MS      2
 #define RELEASE_MOST_MS 1000
+/* Where network namespaces get their names. */
+#define NETNS_FOLDER    "/run/netns"
 
 /* One of the files that make the configuration. */
 struct followed {
@@ -44,10 +46,13 @@ struct daemon {
 	struct datapath *datapath;
 	const struct daemon_options *options;
 	uv_loop_t loop;
-	uv_timer_t stats_timer, events_timer, settle_timer, release_timer;
+	uv_timer_t stats_timer, events_timer, settle_timer, release_timer, host_timer;
 	uv_poll_t events_poll, errands_poll;
 	uv_signal_t hup, term, interrupt;
 	struct followed *followed; /* one for each file of the options */
+	uv_fs_event_t netns_watch;
+	struct model *model;    /* as last applied; NULL: not by us */
+	struct located located; /* where its workloads were then */
 	struct control *control;
 	struct ring *events, *errands;
 	struct state state; /* for names and the stats file; read anew every few seconds */
@@ -68,17 +73,17 @@ static void refresh_state(struct daemon *daemon)
 {
 	struct state state;
 
-	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL, &state))
+	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_POLICY, &state))
 		return;
 	state_release(&daemon->state);
 	daemon->state = state;
 }
 
-static int reload_locked(struct daemon *daemon, const struct model *model,
-			 struct problems *problems)
+static int apply_locked(struct daemon *daemon, const struct model *model,
+			const struct located *located, struct problems *problems)
 {
 	_cleanup_plan_ struct plan plan = {};
-	int err = reconcile(daemon->datapath, model, false, problems, &plan);
+	int err = reconcile_located(daemon->datapath, model, located, false, problems, &plan);
 
 	if (err)
 		return err;
@@ -91,9 +96,29 @@ static int reload_locked(struct daemon *daemon, const struct model *model,
 	return 0;
 }
 
+static int apply_model(struct daemon *daemon, const struct model *model,
+		       const struct located *located, struct problems *problems)
+{
+	int err = datapath_lock(daemon->datapath, 0);
+
+	if (err)
+		return err;
+	err = apply_locked(daemon, model, located, problems);
+	datapath_unlock(daemon->datapath);
+	return err;
+}
+
+static void remember_located(struct daemon *daemon, struct located *located)
+{
+	located_release(&daemon->located);
+	daemon->located = *located;
+	*located = (struct located){};
+}
+
 static int reload_files(struct daemon *daemon, struct problems *problems)
 {
 	const struct daemon_options *options = daemon->options;
+	_cleanup_located_ struct located located = {};
 	_cleanup_model_ struct model *model = NULL;
 	int err;
 
@@ -102,14 +127,16 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 		if (stat(options->files[i], &daemon->followed[i].as_read))
 			daemon->followed[i].as_read = (struct stat){};
 	err = yaml_load_files(options->files, options->n_files, problems, &model);
+	if (!err)
+		err = locate(model, problems, &located);
+	if (!err)
+		err = apply_model(daemon, model, &located, problems);
 	if (err)
 		return err;
-	err = datapath_lock(daemon->datapath, 0);
-	if (err)
-		return err;
-	err = reload_locked(daemon, model, problems);
-	datapath_unlock(daemon->datapath);
-	return err;
+	model_free(daemon->model);
+	daemon->model = TAKE_PTR(model);
+	remember_located(daemon, &located);
+	return 0;
 }
 
 static void on_settled(uv_timer_t *timer);
@@ -180,6 +207,55 @@ static void look_at_files(struct daemon *daemon)
 		changed |= has_changed(&daemon->followed[i]);
 	if (changed)
 		reload(daemon);
+}
+
+/* ---- the host ------------------------------------------------------------------- */
+
+/*
+ * Workloads move to other network namespaces, and the node's addresses change, without
+ * anybody writing a file.
+ */
+static void look_at_host(struct daemon *daemon)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_located_ struct located located = {};
+	int err;
+
+	if (!daemon->model || locate(daemon->model, &problems, &located) ||
+	    located_equal(&located, &daemon->located))
+		return;
+	err = apply_model(daemon, daemon->model, &located, &problems);
+	if (err == -EBUSY)
+		return; /* the next look finds the same */
+	log_problems(&problems);
+	if (err)
+		log_line("the host has changed, the policy in force does not follow: %s",
+			 strerror(-err));
+	else
+		refresh_state(daemon);
+	remember_located(daemon, &located);
+}
+
+static void on_host_settled(uv_timer_t *timer)
+{
+	look_at_host(timer->data);
+}
+
+static void on_netns_change(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+	struct daemon *daemon = watch->data;
+
+	(void)name;
+	(void)events;
+	if (!status && !uv_is_active((uv_handle_t *)&daemon->host_timer))
+		uv_timer_start(&daemon->host_timer, on_host_settled, SETTLE_MS, 0);
+}
+
+/* The folder is made by whoever needs it first. */
+static void watch_netns(struct daemon *daemon)
+{
+	if (!uv_is_active((uv_handle_t *)&daemon->netns_watch))
+		uv_fs_event_start(&daemon->netns_watch, on_netns_change, NETNS_FOLDER, 0);
 }
 
 /* ---- news ---------------------------------------------------------------------- */
@@ -264,6 +340,7 @@ static void end_leavers(struct daemon *daemon)
 	_cleanup_problems_ struct problems problems = {};
 
 	datapath_end_leavers(daemon->datapath, &problems);
+	datapath_revoke(daemon->datapath, &problems);
 	if (!daemon->stuck)
 		log_problems(&problems);
 	daemon->stuck = problems.count;
@@ -354,6 +431,8 @@ static void on_stats_due(uv_timer_t *timer)
 		return;
 	}
 	look_at_files(daemon);
+	watch_netns(daemon);
+	look_at_host(daemon);
 	/* errands that were lost, or of a time without a daemon */
 	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
@@ -518,11 +597,14 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_init(loop, &daemon->events_timer);
 	uv_timer_init(loop, &daemon->settle_timer);
 	uv_timer_init(loop, &daemon->release_timer);
+	uv_timer_init(loop, &daemon->host_timer);
+	uv_fs_event_init(loop, &daemon->netns_watch);
 	uv_signal_init(loop, &daemon->hup);
 	uv_signal_init(loop, &daemon->term);
 	uv_signal_init(loop, &daemon->interrupt);
 	daemon->stats_timer.data = daemon->events_timer.data = daemon;
 	daemon->settle_timer.data = daemon->release_timer.data = daemon;
+	daemon->host_timer.data = daemon->netns_watch.data = daemon;
 	daemon->hup.data = daemon;
 	uv_signal_start(&daemon->hup, on_hup, SIGHUP);
 	uv_signal_start(&daemon->term, on_end, SIGTERM);
@@ -566,6 +648,8 @@ static void end(struct daemon *daemon)
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
 	state_release(&daemon->state);
+	model_free(daemon->model);
+	located_release(&daemon->located);
 }
 
 int daemon_run(struct datapath *datapath, const struct daemon_options *options)

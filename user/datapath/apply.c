@@ -5,11 +5,15 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "datapath/ondemand.h"
+#include "datapath/policy.h"
+
 struct apply {
 	struct datapath *datapath;
 	struct problems *problems;
 	void *zero;   /* statistics of all CPUs, for new entries */
 	bool retired; /* endpoints have gone, their flows are to be looked at */
+	int old_set;  /* map of the policy set that was replaced, -1: there was none */
 };
 
 static int put(struct apply *apply, enum map_index map, const void *key, const void *value)
@@ -94,7 +98,7 @@ static int delete_service(struct apply *apply, __u32 id)
 	return err;
 }
 
-static int step_do(struct apply *apply, const struct step *step)
+static int step_do(struct apply *apply, const struct step *step, const struct policy_set *set)
 {
 	switch (step->kind) {
 	case STEP_ADD_SERVICE_STATS:
@@ -112,6 +116,12 @@ static int step_do(struct apply *apply, const struct step *step)
 	case STEP_ADD_SERVICE:
 	case STEP_FLIP_SERVICE:
 		return put(apply, MAP_services, &step->id, &step->value.service);
+	case STEP_ADD_RULE_STATS:
+		return put(apply, MAP_rule_stats, &step->id, apply->zero);
+	case STEP_ATTACH:
+		return ondemand_attach(apply->datapath, &step->value.hook);
+	case STEP_FLIP_POLICY:
+		return policy_replace(apply->datapath, set, &apply->old_set);
 	case STEP_FLIP_CONFIG:
 		return config_write(apply->datapath, &step->value.config);
 	case STEP_FLIP_FRONTEND:
@@ -120,6 +130,16 @@ static int step_do(struct apply *apply, const struct step *step)
 		return drop(apply, MAP_frontends, &step->old.frontend.key);
 	case STEP_GRACE:
 		return grace_wait();
+	case STEP_REVOKE:
+		/* told in problems: the change itself is in force */
+		datapath_revoke(apply->datapath, apply->problems);
+		return 0;
+	case STEP_DELETE_POLICY:
+		return policy_delete(apply->datapath);
+	case STEP_DELETE_RULE_STATS:
+		return drop(apply, MAP_rule_stats, &step->id);
+	case STEP_DETACH:
+		return ondemand_detach(apply->datapath, &step->value.hook);
 	case STEP_RETIRE_ENDPOINT:
 		apply->retired = true;
 		return put(apply, MAP_endpoints, &step->id, &step->value.endpoint);
@@ -154,6 +174,15 @@ static void step_undo(struct apply *apply, const struct step *step)
 		break;
 	case STEP_ADD_SERVICE:
 		drop(apply, MAP_services, &step->id);
+		break;
+	case STEP_ADD_RULE_STATS:
+		drop(apply, MAP_rule_stats, &step->id);
+		break;
+	case STEP_ATTACH:
+		ondemand_detach(apply->datapath, &step->value.hook);
+		break;
+	case STEP_FLIP_POLICY:
+		policy_put_back(apply->datapath, apply->old_set);
 		break;
 	case STEP_FLIP_CONFIG:
 		config_write(apply->datapath, &step->old.config);
@@ -193,14 +222,14 @@ static int run(struct apply *apply, const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct step *step = &plan->steps[i];
-		int err = step_do(apply, step);
+		int err = step_do(apply, step, &plan->policy);
 
 		if (!err)
 			continue;
 		if (step->kind < STEP_GRACE) {
 			walk_back(apply, plan, i);
 			return fail(apply->problems, err,
-				    "the kernel refused a map entry, all is as it was: %s",
+				    "the kernel refused a change, all is as it was: %s",
 				    strerror(-err));
 		}
 		fail(apply->problems, err,
@@ -227,6 +256,10 @@ static int reserve_ids(struct apply *apply, const struct plan *plan)
 		return err;
 	meta.next_service = plan->next_service;
 	meta.next_endpoint = plan->next_endpoint;
+	meta.next_set = plan->next_set;
+	meta.next_identity = plan->next.identity;
+	meta.next_workload = plan->next.workload;
+	meta.next_rule = plan->next.rule;
 	return meta_write(apply->datapath, &meta);
 }
 
@@ -244,7 +277,9 @@ static int raise_generation(struct apply *apply)
 int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems)
 {
 	_cleanup_free_ void *zero = calloc(libbpf_num_possible_cpus(), sizeof(struct sst_stats));
-	struct apply apply = { .datapath = datapath, .problems = problems, .zero = zero };
+	struct apply apply = {
+		.datapath = datapath, .problems = problems, .zero = zero, .old_set = -1
+	};
 	int err;
 
 	if (!plan->n_steps)
@@ -256,6 +291,7 @@ int datapath_apply(struct datapath *datapath, const struct plan *plan, struct pr
 	err = reserve_ids(&apply, plan);
 	if (!err)
 		err = run(&apply, plan);
+	cleanup_close(&apply.old_set);
 	if (!err)
 		err = raise_generation(&apply);
 	return err;

@@ -95,6 +95,7 @@ enum {
 	DUMP_TABLES = 1, /* frontends, services, endpoints, with statistics */
 	DUMP_SLOTS = 2,  /* the schedules, for the planner */
 	DUMP_FILL = 4,   /* how full the maps are */
+	DUMP_POLICY = 8, /* the policy set, its rules' statistics, its hooks */
 };
 
 /* Reads what the maps hold. On failure *ret is untouched. */
@@ -126,6 +127,12 @@ int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg); /* endpo
 
 /* Ends all leavers; those that cannot be ended are told. 0 or -errno. */
 int datapath_end_leavers(struct datapath *datapath, struct problems *problems);
+
+/* Live flows that the policy set in force denies, or whose workload has gone. */
+int datapath_denied(struct datapath *datapath, flow_fn fn, void *arg);
+
+/* Ends all of these, if the set says so; told like leavers. */
+int datapath_revoke(struct datapath *datapath, struct problems *problems);
 
 int datapath_sweep(struct datapath *datapath);       /* bytes of live flows into the statistics */
 int datapath_adopt(struct datapath *datapath);       /* nominated ends into the splice */

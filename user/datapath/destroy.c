@@ -1,21 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datapath/destroy.h"
 
-#include <dirent.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 #include "core/address.h"
 #include "datapath/internal.h"
+#include "datapath/netns.h"
+#include "datapath/policy.h"
 
 struct request {
 	struct nlmsghdr header;
@@ -34,14 +31,14 @@ static int diag_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* 0, or what the kernel said: -ENOENT when there is no such socket any more. */
-static int diag_destroy(int fd, const struct sst_record *record)
+static struct request request_for(const struct sst_record *record, __u32 number)
 {
 	int family = address_family(&record->local);
 	struct request request = {
 		.header = { .nlmsg_len = sizeof(request),
 			    .nlmsg_type = SOCK_DESTROY,
-			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_ACK },
+			    .nlmsg_flags = NLM_F_REQUEST,
+			    .nlmsg_seq = number },
 		.diag = { .sdiag_family = family,
 			  .sdiag_protocol = record->protocol,
 			  .idiag_states = ~0U,
@@ -49,9 +46,6 @@ static int diag_destroy(int fd, const struct sst_record *record)
 				  .idiag_dport = record->remote_port,
 				  .idiag_cookie = { (__u32)record->flow, record->flow >> 32 } } },
 	};
-	char buf[512];
-	const struct answer *answer = (const void *)buf;
-	ssize_t n;
 
 	if (family == AF_INET) {
 		request.diag.id.idiag_src[0] = record->local.w[3];
@@ -60,57 +54,56 @@ static int diag_destroy(int fd, const struct sst_record *record)
 		memcpy(request.diag.id.idiag_src, &record->local, sizeof(record->local));
 		memcpy(request.diag.id.idiag_dst, &record->remote, sizeof(record->remote));
 	}
-	if (send(fd, &request, sizeof(request), 0) < 0)
-		return -errno;
-	n = recv(fd, buf, sizeof(buf), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < sizeof(*answer) || answer->header.nlmsg_type != NLMSG_ERROR)
-		return -EBADMSG;
-	return answer->error.error;
+	return request;
 }
 
-static int open_if_inode(const char *path, ino_t inode)
+/* The kernel tells of those that failed, and of the last one, which asks for it. */
+static int diag_answers(int fd, __u32 last, bool *ended)
 {
-	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
-	struct stat st;
+	char buf[512];
+	const struct answer *answer = (const void *)buf;
+	__u32 number;
 
-	if (fd < 0 || fstat(fd, &st) || st.st_ino != inode)
-		return -ENOENT;
-	return TAKE_FD(fd);
+	do {
+		ssize_t n = recv(fd, buf, sizeof(buf), 0);
+
+		if (n < 0)
+			return -errno;
+		if ((size_t)n < sizeof(*answer) || answer->header.nlmsg_type != NLMSG_ERROR)
+			return -EBADMSG;
+		number = answer->header.nlmsg_seq;
+		if (number > last)
+			return -EBADMSG;
+		ended[number] = !answer->error.error;
+	} while (number != last);
+	return 0;
 }
 
-/* Looks for the namespace in folder/NAME + suffix. */
-static int find_in(const char *folder, const char *suffix, ino_t inode)
+/* Many requests a message: a system call costs as much as ending a socket. */
+#define BATCH 64
+
+/* Tells in `ended` which were: the others may have gone, or are not to be found. */
+static int diag_destroy(int fd, const struct sst_record *records, size_t n, bool *ended)
 {
-	DIR *dir = opendir(folder);
-	struct dirent *entry;
-	int fd = -ENOENT;
+	struct request requests[BATCH];
+	int err = 0;
 
-	if (!dir)
-		return -errno;
-	while (fd < 0 && (entry = readdir(dir))) {
-		char path[PATH_MAX];
+	for (size_t i = 0; i < n && !err; i += BATCH) {
+		size_t part = n - i < BATCH ? n - i : BATCH;
 
-		if (entry->d_name[0] == '.')
-			continue;
-		snprintf(path, sizeof(path), "%s/%s%s", folder, entry->d_name, suffix);
-		fd = open_if_inode(path, inode);
+		for (size_t j = 0; j < part; j++) {
+			requests[j] = request_for(&records[i + j], i + j);
+			ended[i + j] = true;
+		}
+		requests[part - 1].header.nlmsg_flags |= NLM_F_ACK;
+		if (send(fd, requests, part * sizeof(*requests), 0) < 0)
+			err = -errno;
+		else
+			err = diag_answers(fd, i + part - 1, ended);
+		if (err)
+			memset(ended + i, false, part);
 	}
-	closedir(dir);
-	return fd;
-}
-
-/* A namespace has no path of its own: a process that lives in it or a mount names it. */
-static int netns_open(ino_t inode)
-{
-	int fd = open_if_inode("/proc/self/ns/net", inode);
-
-	if (fd < 0)
-		fd = find_in("/run/netns", "", inode);
-	if (fd < 0)
-		fd = find_in("/proc", "/ns/net", inode);
-	return fd;
+	return err;
 }
 
 /* A netlink socket and an iterator belong to the namespace they were made in and
@@ -127,23 +120,28 @@ static void there_release(struct there *there)
 	cleanup_close(&there->walk[1]);
 }
 
+struct arrival {
+	struct datapath *datapath;
+	struct there *there;
+};
+
+static int there_make(void *arg)
+{
+	const struct arrival *arrival = arg;
+	struct there *there = arrival->there;
+
+	there->diag = diag_open();
+	there->walk[0] = bpf_iter_create(arrival->datapath->link[HOOK_END_TCP]);
+	there->walk[1] = bpf_iter_create(arrival->datapath->link[HOOK_END_UDP]);
+	return 0;
+}
+
 static int there_open(struct datapath *datapath, ino_t inode, struct there *ret)
 {
-	_cleanup_close_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	struct arrival arrival = { datapath, ret };
 	_cleanup_close_ int netns = netns_open(inode);
-	struct stat here;
 
-	if (home < 0 || netns < 0 || fstat(home, &here))
-		return -ENOENT;
-	/* staying needs no capability, entering needs CAP_SYS_ADMIN */
-	if (here.st_ino != inode && setns(netns, CLONE_NEWNET))
-		return -errno;
-	ret->diag = diag_open();
-	ret->walk[0] = bpf_iter_create(datapath->link[HOOK_END_TCP]);
-	ret->walk[1] = bpf_iter_create(datapath->link[HOOK_END_UDP]);
-	if (here.st_ino != inode && setns(home, CLONE_NEWNET))
-		abort(); /* going on in the wrong namespace would be worse */
-	return 0;
+	return netns < 0 ? netns : netns_do(netns, there_make, &arrival);
 }
 
 /* Reading the iterators ends what is on the list. */
@@ -167,16 +165,20 @@ static void list_set(struct datapath *datapath, const struct sst_record *record,
 		bpf_map_delete_elem(datapath->map[MAP_doomed], &cookie);
 }
 
-/* All records are of one namespace. */
-static void destroy_in(struct datapath *datapath, const struct sst_record *records, size_t n)
+/* All records are of one namespace; ended has room for as many. */
+static void destroy_in(struct datapath *datapath, const struct sst_record *records, size_t n,
+		       bool *ended)
 {
 	__attribute__((cleanup(there_release))) struct there there = { -1, { -1, -1 } };
 	size_t left = 0;
 
 	if (there_open(datapath, records->netns_ino, &there))
 		return;
+	memset(ended, false, n);
+	if (there.diag >= 0)
+		diag_destroy(there.diag, records, n, ended);
 	for (size_t i = 0; i < n; i++) {
-		if (there.diag >= 0 && !diag_destroy(there.diag, &records[i]))
+		if (ended[i])
 			continue;
 		list_set(datapath, &records[i], true);
 		left++;
@@ -185,7 +187,8 @@ static void destroy_in(struct datapath *datapath, const struct sst_record *recor
 		return;
 	walk(&there);
 	for (size_t i = 0; i < n; i++)
-		list_set(datapath, &records[i], false);
+		if (!ended[i])
+			list_set(datapath, &records[i], false);
 }
 
 static int compare_netns(const void *a, const void *b)
@@ -198,9 +201,10 @@ static int compare_netns(const void *a, const void *b)
 int destroy_sockets(struct datapath *datapath, const struct sst_record *records, size_t n)
 {
 	_cleanup_free_ struct sst_record *sorted = malloc((n + 1) * sizeof(*sorted));
+	_cleanup_free_ bool *ended = malloc(n + 1);
 	size_t end;
 
-	if (!sorted)
+	if (!sorted || !ended)
 		return -ENOMEM;
 	if (n)
 		memcpy(sorted, records, n * sizeof(*sorted));
@@ -208,61 +212,78 @@ int destroy_sockets(struct datapath *datapath, const struct sst_record *records,
 	for (size_t i = 0; i < n; i = end) {
 		for (end = i + 1; end < n && sorted[end].netns_ino == sorted[i].netns_ino; end++)
 			;
-		destroy_in(datapath, sorted + i, end - i);
+		destroy_in(datapath, sorted + i, end - i, ended);
 	}
 	return 0;
 }
 
-/* ---- leavers -------------------------------------------------------------------- */
+/* ---- those that a walk tells of -------------------------------------------------- */
 
 /* Makes room as it is needed. */
-struct leavers {
+struct found {
 	struct sst_record *records;
 	size_t n, room;
 };
 
-static int add_leaver(const struct sst_record *record, void *arg)
+static int add_found(const struct sst_record *record, void *arg)
 {
-	struct leavers *leavers = arg;
+	struct found *found = arg;
 
-	if (leavers->n == leavers->room) {
-		size_t room = leavers->room * 2 + 64;
-		void *records = realloc(leavers->records, room * sizeof(*leavers->records));
+	if (found->n == found->room) {
+		size_t room = found->room * 2 + 64;
+		void *records = realloc(found->records, room * sizeof(*found->records));
 
 		if (!records)
 			return -ENOMEM;
-		leavers->records = records;
-		leavers->room = room;
+		found->records = records;
+		found->room = room;
 	}
-	leavers->records[leavers->n++] = *record;
+	found->records[found->n++] = *record;
 	return 0;
 }
+
+typedef int (*walk_fn)(struct datapath *datapath, flow_fn fn, void *arg);
 
 /*
  * A walk may miss some, so it is repeated until one finds none, or no fewer than the
  * one before: those cannot be ended.
  */
-int datapath_end_leavers(struct datapath *datapath, struct problems *problems)
+static int end_all(struct datapath *datapath, walk_fn walk_over, struct problems *problems)
 {
-	struct leavers leavers = {};
+	struct found found = {};
 	size_t before = SIZE_MAX;
 	int err;
 
 	for (;;) {
-		leavers.n = 0;
-		err = datapath_leavers(datapath, add_leaver, &leavers);
-		if (err || !leavers.n || leavers.n >= before)
+		found.n = 0;
+		err = walk_over(datapath, add_found, &found);
+		if (err || !found.n || found.n >= before)
 			break;
-		before = leavers.n;
-		err = destroy_sockets(datapath, leavers.records, leavers.n);
+		before = found.n;
+		err = destroy_sockets(datapath, found.records, found.n);
 		if (err)
 			break;
 	}
-	free(leavers.records);
-	if (err || !leavers.n)
+	free(found.records);
+	if (err || !found.n)
 		return err;
 	return fail(problems, -EBUSY,
 		    "%zu sockets that must end could not be ended: their network namespace "
 		    "cannot be entered, or the kernel cannot end them",
-		    leavers.n);
+		    found.n);
+}
+
+int datapath_end_leavers(struct datapath *datapath, struct problems *problems)
+{
+	return end_all(datapath, datapath_leavers, problems);
+}
+
+int datapath_revoke(struct datapath *datapath, struct problems *problems)
+{
+	uint32_t flags;
+	int err = policy_flags(datapath, &flags);
+
+	if (err || !(flags & SST_POLICY_REVOKE))
+		return err;
+	return end_all(datapath, datapath_denied, problems);
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "datapath/ondemand.h"
+#include "datapath/policy.h"
 
 /* A map read whole: n keys beside n values. */
 struct entries {
@@ -95,16 +97,21 @@ static int map_read(int fd, struct entries *ret)
 	return entries_read(fd, ret);
 }
 
-/* Adds up all CPUs' values of one kind of statistics. */
-static void stats_sum(const void *per_cpu, struct sst_stats *sum)
+/* Adds up all CPUs' values, which are of 8 bytes each. */
+static void sum_cpus(const void *per_cpu, void *sum, size_t size)
 {
 	const __u64 *values = per_cpu;
-	size_t words = sizeof(*sum) / sizeof(__u64);
+	size_t words = size / sizeof(__u64);
 
-	memset(sum, 0, sizeof(*sum));
+	memset(sum, 0, size);
 	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
 		for (size_t i = 0; i < words; i++)
 			((__u64 *)sum)[i] += values[cpu * words + i];
+}
+
+static void stats_sum(const void *per_cpu, struct sst_stats *sum)
+{
+	sum_cpus(per_cpu, sum, sizeof(*sum));
 }
 
 struct stats_entry {
@@ -304,6 +311,39 @@ static int dump_slots(struct datapath *datapath, struct state *state)
 	return 0;
 }
 
+static int dump_rules(struct datapath *datapath, struct state *state)
+{
+	_cleanup_entries_ struct entries entries = {};
+	int err = map_read(datapath->map[MAP_rule_stats], &entries);
+
+	if (err)
+		return err;
+	state->rules = calloc(entries.n + 1, sizeof(*state->rules));
+	if (!state->rules)
+		return -ENOMEM;
+	for (size_t i = 0; i < entries.n; i++) {
+		struct state_rule *rule = &state->rules[i];
+
+		memcpy(&rule->id, entries.keys + i * entries.key_size, sizeof(rule->id));
+		sum_cpus(entries.values + i * entries.value_size, &rule->stats,
+			 sizeof(rule->stats));
+	}
+	state->n_rules = entries.n;
+	qsort(state->rules, state->n_rules, sizeof(*state->rules), compare_ids);
+	return 0;
+}
+
+static int dump_policy(struct datapath *datapath, struct state *state)
+{
+	int err = policy_read(datapath, &state->policy);
+
+	if (!err)
+		err = dump_rules(datapath, state);
+	if (!err)
+		err = ondemand_dump(datapath, &state->hooks, &state->n_hooks);
+	return err;
+}
+
 static int dump_counters(struct datapath *datapath, struct state *state)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -355,7 +395,7 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		[STATE_MAP_FRONTENDS] = MAP_frontends, [STATE_MAP_SERVICES] = MAP_services,
 		[STATE_MAP_ENDPOINTS] = MAP_endpoints, [STATE_MAP_SLOTS] = MAP_slots,
 		[STATE_MAP_PAIRS] = MAP_pairs,         [STATE_MAP_SPLICED] = MAP_spliced,
-		[STATE_MAP_AFFINITY] = MAP_affinity,
+		[STATE_MAP_AFFINITY] = MAP_affinity,   [STATE_MAP_RULE_STATS] = MAP_rule_stats,
 	};
 
 	for (int i = 0; i < STATE_MAP_MAX; i++) {
@@ -392,6 +432,8 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
 	if (!err && what & DUMP_TABLES)
 		err = dump_frontends(datapath, &state) ?: dump_services(datapath, &state) ?:
 		      dump_endpoints(datapath, &state) ?: dump_habits(datapath, &state);
+	if (!err && what & DUMP_POLICY)
+		err = dump_policy(datapath, &state);
 	if (!err && what & DUMP_SLOTS)
 		err = dump_slots(datapath, &state);
 	if (!err)

@@ -50,6 +50,11 @@ int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg)
 	return walk(datapath, HOOK_LEAVERS, fn, arg);
 }
 
+int datapath_denied(struct datapath *datapath, flow_fn fn, void *arg)
+{
+	return walk(datapath, HOOK_REVOKE, fn, arg);
+}
+
 int datapath_sweep(struct datapath *datapath)
 {
 	return walk(datapath, HOOK_SWEEP, NULL, NULL);

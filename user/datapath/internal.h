@@ -41,7 +41,13 @@
 	X(errands)        \
 	X(capture)        \
 	X(captured)       \
-	X(messages)
+	X(messages)       \
+	X(policy)         \
+	X(rule_stats)     \
+	X(callers)        \
+	X(datagrams)      \
+	X(answers)        \
+	X(cgroups)
 
 #define X(name) MAP_##name,
 enum map_index { DATAPATH_MAPS(X) MAP_MAX };
@@ -50,6 +56,8 @@ enum map_index { DATAPATH_MAPS(X) MAP_MAX };
 /* How a program gets to run. */
 enum hook_kind {
 	HOOK_CGROUP, /* bpf_link on the cgroup */
+	HOOK_POLICY, /* the same, only while a policy needs it */
+	HOOK_NETNS,  /* bpf_links on network namespaces, only while a policy needs them */
 	HOOK_ITER,   /* bpf_link; each read of it is a walk over the sockets of one map,
 		      * or with MAP_MAX over those of the reader's network namespace */
 	HOOK_SK_MSG, /* attached to the sockhash: bpf_links for these came with 6.10 */
@@ -73,9 +81,13 @@ enum hook_index {
 	HOOK_GETPEERNAME4,
 	HOOK_GETPEERNAME6,
 	HOOK_SOCKOPS,
+	HOOK_INGRESS,
+	HOOK_SOCKET,
+	HOOK_LOOKUP,
 	HOOK_SKMSG,
 	HOOK_LIST,
 	HOOK_LEAVERS,
+	HOOK_REVOKE,
 	HOOK_SWEEP,
 	HOOK_ADOPT,
 	HOOK_STOP,
@@ -99,7 +111,7 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX]; /* -1 for SK_MSG and TRACE */
+	int link[HOOK_MAX]; /* CGROUP, ITER; -1 for the others */
 	uint64_t *slots;    /* the map itself, mapped; an element takes 8 bytes */
 	uint32_t n_slots;   /* for services; SELFTEST_SLOTS more follow */
 };

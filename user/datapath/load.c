@@ -15,6 +15,7 @@
 #include "core/clock.h"
 #include "datapath/cache.h"
 #include "datapath/host.h"
+#include "datapath/ondemand.h"
 #include "datapath/orphans.h"
 #include "datapath/selftest.h"
 #include "sidestep.skel.h"
@@ -183,16 +184,24 @@ static int link_program(struct load *load, enum hook_index hook)
 	return fd < 0 ? -errno : fd;
 }
 
+static bool is_on_demand(enum hook_index hook)
+{
+	return hooks[hook].kind == HOOK_POLICY || hooks[hook].kind == HOOK_NETNS;
+}
+
+static int link_update(struct load *load, enum hook_index hook, int program)
+{
+	if (is_on_demand(hook))
+		return ondemand_update(load->datapath, hook, program);
+	return bpf_link_update(load->datapath->link[hook], program, NULL) ? -errno : 0;
+}
+
 static int link_swap(struct load *load, enum hook_index hook)
 {
-	int link = load->datapath->link[hook];
-
 	load->old_program[hook] = link_program(load, hook);
 	if (load->old_program[hook] < 0)
 		return load->old_program[hook];
-	if (!bpf_link_update(link, bpf_program__fd(program_of(load, hook)), NULL))
-		return 0;
-	return -errno;
+	return link_update(load, hook, bpf_program__fd(program_of(load, hook)));
 }
 
 /* Pins fd at path in place of what is there; -1 takes away what is there. */
@@ -248,8 +257,10 @@ static int attach_all(struct load *load, bool upgrade)
 			err = sk_msg_attach(load, i);
 		else if (hooks[i].kind == HOOK_TRACE)
 			trace_attach(load, i);
-		else
-			err = upgrade ? link_swap(load, i) : link_make(load, i);
+		else if (upgrade)
+			err = link_swap(load, i);
+		else if (!is_on_demand(i))
+			err = link_make(load, i);
 		if (err)
 			return fail(load->problems, err, "%s cannot be attached to %s: %s",
 				    hooks[i].program,
@@ -268,7 +279,7 @@ static void swap_back(struct load *load)
 
 		if (load->old_program[i] < 0)
 			continue;
-		bpf_link_update(load->datapath->link[i], load->old_program[i], NULL);
+		link_update(load, i, load->old_program[i]);
 		if (!program_pin_path(load->datapath, i, path))
 			repin(load->old_program[i], path);
 	}
@@ -432,6 +443,10 @@ static int write_meta(struct load *load)
 		meta->loaded_ns = clock_ns(CLOCK_REALTIME);
 		meta->next_service = 1;
 		meta->next_endpoint = 1;
+		meta->next_identity = SST_IDENTITY_FIRST;
+		meta->next_workload = 1;
+		meta->next_rule = 1;
+		meta->next_set = 1;
 	}
 	meta->loads++;
 	snprintf(meta->version, sizeof(meta->version), "%s", SIDESTEP_VERSION);

@@ -143,8 +143,8 @@ int datapath_attach_pins(struct datapath *datapath)
 			return datapath->map[i];
 	}
 	for (int i = 0; i < HOOK_MAX; i++) {
-		/* a TRACE link that we held open would outlive its pin */
-		if (hooks[i].kind == HOOK_SK_MSG || hooks[i].kind == HOOK_TRACE)
+		/* others have none, or come and go: held open they would outlive their pin */
+		if (hooks[i].kind != HOOK_CGROUP && hooks[i].kind != HOOK_ITER)
 			continue;
 		datapath->link[i] = pinned(datapath, hooks[i].program);
 		if (datapath->link[i] < 0)

@@ -21,6 +21,7 @@
 
 #include "core/address.h"
 #include "datapath/destroy.h"
+#include "datapath/host.h"
 #include "datapath/internal.h"
 #include "datapath/ring.h"
 #include "datapath/selftest_child.h"
@@ -597,6 +598,26 @@ int remove_cgroup(int parent_fd, const char *name)
 	return 0;
 }
 
+/* Policy is not about the self-test's sockets. */
+static int exempt(struct selftest *test, uint64_t cgroup)
+{
+	struct sst_config config;
+	int err = config_read(test->datapath, &config);
+
+	if (err)
+		return err;
+	config.selftest_cgroup = cgroup;
+	return config_write(test->datapath, &config);
+}
+
+static int exempt_own(struct selftest *test)
+{
+	uint64_t id;
+	int err = host_cgroup_id(test->own_cgroup, &id);
+
+	return err ?: exempt(test, id);
+}
+
 static int start(struct selftest *test)
 {
 	int pair[2];
@@ -610,6 +631,8 @@ static int start(struct selftest *test)
 		openat(test->cgroup_fd, test->own_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (test->own_cgroup < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		return fail(test->problems, -errno, "self-test: %s", strerror(errno));
+	if (exempt_own(test))
+		return fail(test->problems, -EIO, "self-test: its cgroup could not be exempted");
 	test->child = fork();
 	if (!test->child) {
 		const struct selftest_child how = { .talk = pair[1],
@@ -633,6 +656,7 @@ static void stop(struct selftest *test)
 		kill(test->child, SIGKILL);
 		waitpid(test->child, NULL, 0);
 	}
+	exempt(test, 0);
 	cleanup_close(&test->talk);
 	cleanup_close(&test->own_cgroup);
 	remove_cgroup(test->cgroup_fd, test->own_name);

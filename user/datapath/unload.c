@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "core/address.h"
+#include "datapath/ondemand.h"
 
 int pins_remove(const char *folder)
 {
@@ -132,6 +133,7 @@ static void detach(struct datapath *datapath)
 	for (int i = 0; i < HOOK_MAX; i++)
 		if (hooks[i].kind == HOOK_CGROUP)
 			bpf_link_detach(datapath->link[i]);
+	ondemand_detach_all(datapath);
 }
 
 static void detach_sk_msg(struct datapath *datapath)

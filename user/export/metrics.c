@@ -10,6 +10,7 @@
 #include "core/address.h"
 #include "core/cleanup.h"
 #include "export/format.h"
+#include "policy/set.h"
 
 #define PREFIX          "sidestep_"
 #define ENDPOINT_PREFIX "sidestep_endpoint_"
@@ -189,6 +190,9 @@ static const struct stats_family stats_families[] = {
 	  .help = "Calls of connect() and sendmsg() refused for want of a usable endpoint",
 	  .not_of_endpoints = true, /* no endpoint was chosen */
 	  .fields = { { "", FIELD(refused) } } },
+	{ .name = "connections_denied_total",
+	  .help = "Calls of connect() and sendmsg() denied by policy",
+	  .fields = { { "", FIELD(denied) } } },
 	{ .name = "sent_bytes_total",
 	  .help = "Bytes from clients to the service, by TCP or spliced past it",
 	  .fields = { { ",path=\"tcp\"", FIELD(sent_bytes) },
@@ -286,6 +290,76 @@ static int add_endpoints(struct text *out, const struct state *state)
 		text_add(out, ENDPOINT_PREFIX "weight{%s} %u\n", text_string(&list.items[i].labels),
 			 list.items[i].endpoint->weight);
 	return 0;
+}
+
+/* ---- rules of policy ---------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	const char *help;
+	size_t offset;
+} rule_families[] = {
+	{ "policy_rule_decisions_total", "Flows and calls that the rule decided",
+	  offsetof(struct sst_rule_stats, decided) },
+	{ "policy_rule_shadow_total", "Those in which the rule, in shadow, would have had a say",
+	  offsetof(struct sst_rule_stats, shadow) },
+	{ "policy_rule_would_allow_total", "Of these, those that were denied",
+	  offsetof(struct sst_rule_stats, would_allow) },
+	{ "policy_rule_would_deny_total", "Of these, those that were allowed",
+	  offsetof(struct sst_rule_stats, would_deny) },
+};
+
+static void label_rule(struct text *labels, const struct policy_set *set,
+		       const struct sst_policy_info *info)
+{
+	add_label(labels, "tier", tier_name(info->tier));
+	add_label(labels, "namespace", policy_text(set, info->name_space));
+	add_label(labels, "policy", policy_text(set, info->policy));
+	add_label(labels, "rule", policy_text(set, info->rule));
+	add_label(labels, "direction", direction_name(info->direction));
+	add_label(labels, "action", action_name(info->action));
+}
+
+static void add_rule(struct text *out, const struct state *state, size_t family,
+		     const struct sst_policy_info *info)
+{
+	const struct state_rule *rule = state_rule(state, info->id);
+	const char *value = rule ? (const char *)&rule->stats + rule_families[family].offset : NULL;
+	_cleanup_text_ struct text labels = {};
+
+	label_rule(&labels, &state->policy, info);
+	text_add(out, PREFIX "%s{%s} %" PRIu64 "\n", rule_families[family].name,
+		 text_string(&labels), value ? *(const uint64_t *)value : 0);
+	if (labels.error)
+		out->error = labels.error;
+}
+
+/* All or none, as with endpoints. */
+static void add_rules(struct text *out, const struct state *state, uint32_t n)
+{
+	uint32_t unlisted = n > METRICS_RULES_MAX ? n : 0;
+
+	add_gauge(out, "policy_rules", "Rules in force or in shadow, built-in ones included", n);
+	add_gauge(out, "policy_rules_unlisted",
+		  "Rules without series of their own, since there are too many", unlisted);
+	for (size_t i = 0; i < ARRAY_SIZE(rule_families); i++) {
+		add_family(out, PREFIX, rule_families[i].name, "counter", rule_families[i].help);
+		for (uint32_t j = 0; j < n && !unlisted; j++)
+			add_rule(out, state, i, policy_info(&state->policy, j));
+	}
+}
+
+static void add_policy(struct text *out, const struct state *state)
+{
+	static const struct sst_policy_head none = { .n_identities = SST_IDENTITY_RESERVED,
+						     .n_workloads = 1 };
+	const struct sst_policy_head *head =
+		policy_set_is_empty(&state->policy) ? &none : policy_head(&state->policy);
+
+	add_gauge(out, "policy_identities", "Identities, the reserved ones not counted",
+		  head->n_identities - SST_IDENTITY_RESERVED);
+	add_gauge(out, "policy_workloads", "Workloads, here and elsewhere", head->n_workloads - 1);
+	add_rules(out, state, head->n_infos);
 }
 
 /* ---- counters by reason ------------------------------------------------------ */
@@ -416,6 +490,7 @@ int metrics_write(const struct state *state, const struct metrics_daemon *daemon
 	err = add_endpoints(out, state);
 	if (err)
 		return err;
+	add_policy(out, state);
 	if (daemon)
 		add_daemon(out, daemon);
 	return out->error;

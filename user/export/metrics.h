@@ -17,10 +17,13 @@
 #include "model/state.h"
 
 /*
- * Some sixteen series an endpoint: a collector would choke on those of 100,000. With more
+ * Some seventeen series an endpoint: a collector would choke on those of 100,000. With more
  * endpoints than this only services have series; the CLI shows endpoints all the same.
  */
 #define METRICS_ENDPOINTS_MAX 1000
+
+/* The same of rules: each has four series. */
+#define METRICS_RULES_MAX 1000
 
 /* The daemon's own values. Times are CLOCK_REALTIME. */
 struct metrics_daemon {

@@ -11,10 +11,29 @@
 #include "core/cleanup.h"
 #include "export/format.h"
 #include "export/json.h"
+#include "export/whois.h"
+#include "policy/label.h"
 
 struct side {
 	struct sst_addr address;
 	__be16 port;
+};
+
+/* Who an end is, by the ids of the policy set. */
+struct who {
+	uint32_t identity;
+	uint32_t workload;
+};
+
+/* What policy says of a flow, all in all. */
+struct ruling {
+	bool asked; /* false: policy has nothing to do with it */
+	bool denied;
+	uint8_t direction; /* that decided: the one that denies, else the last one asked */
+	uint8_t tier;
+	uint32_t rule;
+	uint32_t shadow; /* a rule in shadow that would have a say, 0: none */
+	bool shadow_denied;
 };
 
 /* A record as the client sees it. */
@@ -28,6 +47,10 @@ struct view {
 	uint64_t spliced_received_bytes;
 	uint64_t duration_ns;
 	const struct sst_service_info *service; /* NULL: none, or none that is known */
+	const struct policy_set *policy;        /* maybe empty */
+	struct who source_who;
+	struct who destination_who;
+	struct ruling ruling;
 };
 
 static const struct sst_service_info *service_of(const struct sst_record *record,
@@ -39,6 +62,34 @@ static const struct sst_service_info *service_of(const struct sst_record *record
 		return NULL;
 	service = state_service(context->state, record->service);
 	return service ? &service->info : NULL;
+}
+
+static const struct policy_set *policy_of(const struct record_context *context)
+{
+	static const struct policy_set none;
+
+	return context->state ? &context->state->policy : &none;
+}
+
+static struct ruling ruling_of(const struct sst_judgement *judgement)
+{
+	struct ruling ruling = {};
+
+	for (int i = 0; i < SST_DIRECTIONS; i++) {
+		if (!judgement->asked[i])
+			continue;
+		if (judgement->shadow[i] && !ruling.shadow)
+			ruling.shadow = judgement->shadow[i];
+		ruling.shadow_denied |= judgement->shadow_denied[i];
+		if (ruling.denied)
+			continue;
+		ruling.asked = true;
+		ruling.denied = judgement->denied[i];
+		ruling.direction = i;
+		ruling.tier = judgement->tier[i];
+		ruling.rule = judgement->rule[i];
+	}
+	return ruling;
 }
 
 static struct view view_of(const struct sst_record *record, const struct record_context *context)
@@ -53,8 +104,14 @@ static struct view view_of(const struct sst_record *record, const struct record_
 		.sent_bytes = server ? record->received_bytes : record->sent_bytes,
 		.received_bytes = server ? record->sent_bytes : record->received_bytes,
 		.service = service_of(record, context),
+		.policy = policy_of(context),
+		.ruling = ruling_of(&record->judgement),
 	};
+	struct who end = { record->judgement.identity, record->judgement.workload };
+	struct who peer = { record->judgement.peer_identity, record->judgement.peer_workload };
 
+	view.source_who = server ? peer : end;
+	view.destination_who = server ? end : peer;
 	view.spliced_sent_bytes =
 		server ? record->spliced_received_bytes : record->spliced_sent_bytes;
 	view.spliced_received_bytes =
@@ -121,6 +178,29 @@ static void set_identity(json_t **object, const struct sst_record *record, const
 	json_set(object, "netns", json_integer(record->netns_ino));
 }
 
+static json_t *who_to_json(const struct view *view, const struct who *who)
+{
+	return view->ruling.asked ? whois_json(view->policy, who->identity, who->workload)
+				  : json_null();
+}
+
+/* What policy says of it. */
+static void set_ruling(json_t **object, const struct view *view)
+{
+	const struct ruling *ruling = &view->ruling;
+	bool asked = ruling->asked, shadow = ruling->shadow;
+
+	json_set(object, "source_identity", who_to_json(view, &view->source_who));
+	json_set(object, "destination_identity", who_to_json(view, &view->destination_who));
+	json_set(object, "verdict", json_text(asked ? ruling_name(ruling->denied) : NULL));
+	json_set(object, "direction", json_text(asked ? direction_name(ruling->direction) : NULL));
+	json_set(object, "tier", json_text(asked ? tier_name(ruling->tier) : NULL));
+	json_set(object, "rule", rule_json(view->policy, ruling->rule));
+	json_set(object, "shadow_verdict",
+		 json_text(shadow ? ruling_name(ruling->shadow_denied) : NULL));
+	json_set(object, "shadow_rule", rule_json(view->policy, ruling->shadow));
+}
+
 /* How the flow fares. */
 static void set_figures(json_t **object, const struct sst_record *record, const struct view *view)
 {
@@ -148,6 +228,7 @@ json_t *record_to_json(const struct sst_record *record, const struct record_cont
 	json_set(&object, "time", json_string(time_text(record, context, time)));
 	json_set(&object, "event", json_string(record_type_name(record->type)));
 	set_identity(&object, record, &view);
+	set_ruling(&object, &view);
 	set_figures(&object, record, &view);
 	return object;
 }
@@ -178,6 +259,46 @@ static char *asked_text(const struct view *view, char *buf)
 	return strcpy(buf, "-");
 }
 
+/* "shop/db", "world"; "-" where policy was not asked */
+static void add_who(const struct view *view, const struct who *who, struct text *out)
+{
+	if (view->ruling.asked)
+		whois_text(view->policy, who->identity, who->workload, out);
+	else
+		text_add(out, "-");
+}
+
+/* "ingress network shop/db-ingress/isolated", "egress default default", "ingress self" */
+static void add_rule(const struct view *view, struct text *out)
+{
+	const struct ruling *ruling = &view->ruling;
+
+	text_add(out, "%s %s", direction_name(ruling->direction), tier_name(ruling->tier));
+	if (!ruling->rule)
+		return;
+	text_add(out, " ");
+	policy_label_rule(view->policy, ruling->rule, out);
+}
+
+/* " denied from shop/web to shop/db by ingress ..., in shadow allowed by ..." */
+static void add_ruling(const struct view *view, struct text *out)
+{
+	const struct ruling *ruling = &view->ruling;
+
+	if (!ruling->asked)
+		return;
+	text_add(out, " %s from ", ruling_name(ruling->denied));
+	add_who(view, &view->source_who, out);
+	text_add(out, " to ");
+	add_who(view, &view->destination_who, out);
+	text_add(out, " by ");
+	add_rule(view, out);
+	if (!ruling->shadow)
+		return;
+	text_add(out, " in shadow %s by ", ruling_name(ruling->shadow_denied));
+	policy_label_rule(view->policy, ruling->shadow, out);
+}
+
 /* "spliced" tells how much of "sent" and "received" went past TCP. */
 static void add_figures(const struct sst_record *record, const struct view *view, struct text *out)
 {
@@ -205,8 +326,9 @@ void record_to_line(const struct sst_record *record, const struct record_context
 		text_add(out, " -> %s", asked_text(&view, asked));
 	text_add(out, " -> %s service %s", side_text(&view.destination, destination),
 		 service_text(record, &view, service));
-	/* an opened flow has no figures yet */
-	if (record->type != SST_RECORD_OPEN)
+	add_ruling(&view, out);
+	/* an opened flow has no figures yet, a denied one never will */
+	if (record->type != SST_RECORD_OPEN && record->type != SST_RECORD_DENIED)
 		add_figures(record, &view, out);
 	if (record->error)
 		text_add(out, " error %s", error_name(record->error, time));
@@ -223,9 +345,27 @@ struct table record_table(void)
 		{ "SENT", TABLE_RIGHT },       { "RECEIVED", TABLE_RIGHT },
 		{ "SPLICED", TABLE_RIGHT },    { "AGE", TABLE_RIGHT },
 		{ "RTT", TABLE_RIGHT },        { "RETRANS", TABLE_RIGHT },
+		{ "FROM", TABLE_LEFT },        { "TO", TABLE_LEFT },
+		{ "VERDICT", TABLE_LEFT },     { "BY", TABLE_LEFT },
 	};
 
 	return (struct table)TABLE_INIT(columns);
+}
+
+static void add_ruling_cells(const struct view *view, struct table *table)
+{
+	struct text from = {}, to = {}, by = {};
+
+	add_who(view, &view->source_who, &from);
+	add_who(view, &view->destination_who, &to);
+	if (view->ruling.asked)
+		add_rule(view, &by);
+	else
+		text_add(&by, "-");
+	table_add_text(table, &from);
+	table_add_text(table, &to);
+	table_add(table, "%s", view->ruling.asked ? ruling_name(view->ruling.denied) : "-");
+	table_add_text(table, &by);
 }
 
 void record_add_row(const struct sst_record *record, const struct record_context *context,
@@ -250,4 +390,5 @@ void record_add_row(const struct sst_record *record, const struct record_context
 	table_add(table, "%s", format_duration(view.duration_ns, text));
 	table_add(table, "%.3fms", record->srtt_us / 1e3);
 	table_add(table, "%u", record->retransmits);
+	add_ruling_cells(&view, table);
 }

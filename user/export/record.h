@@ -20,7 +20,7 @@
 
 /* What a record does not say itself. */
 struct record_context {
-	const struct state *state;  /* for the services' names; NULL: not known */
+	const struct state *state;  /* for the names of services and of policy; NULL: not known */
 	int64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
 };
 

@@ -324,6 +324,7 @@ static json_t *stats_to_json(const struct sst_stats *stats)
 	json_set(&object, "closed", json_integer(stats->closed));
 	json_set(&object, "failed", json_integer(stats->failed));
 	json_set(&object, "refused", json_integer(stats->refused));
+	json_set(&object, "denied", json_integer(stats->denied));
 	json_set(&object, "sent_bytes", json_integer(stats->sent_bytes));
 	json_set(&object, "received_bytes", json_integer(stats->received_bytes));
 	json_set(&object, "spliced_sent_bytes", json_integer(stats->spliced_sent_bytes));

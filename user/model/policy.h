@@ -71,7 +71,7 @@ enum model_peer_kind {
 
 struct model_peer {
 	enum model_peer_kind kind;
-	/* WORKLOADS: of which namespaces; NULL: of the policy's own */
+	/* WORKLOADS: of which namespaces; NULL, in the NETWORK tier only: of the policy's own */
 	struct model_selector *namespaces;
 	struct model_selector workloads;
 	/* NETWORK: in this one and in none of the excepted ones */
@@ -112,7 +112,8 @@ struct model_policy {
 	uint32_t priority;  /* ADMIN, BASELINE: the lower is asked first; equal ones by name */
 	bool shadow;
 	bool isolates[SST_DIRECTIONS]; /* NETWORK: who is selected is denied what is not allowed */
-	/* Whom it is for. NETWORK: of its own namespace (subject_namespaces is NULL). */
+	/* Whom it is for. NETWORK: of its own namespace (subject_namespaces is NULL, in the
+	 * other tiers never). */
 	struct model_selector *subject_namespaces;
 	struct model_selector subject;
 	struct model_rule *rules; /* of both directions, in order */

@@ -10,10 +10,13 @@ void state_release(struct state *state)
 	free(state->services);
 	free(state->endpoints);
 	free(state->slots);
+	policy_set_release(&state->policy);
+	free(state->rules);
+	free(state->hooks);
 	memset(state, 0, sizeof(*state));
 }
 
-/* Both arrays' elements begin with their id. */
+/* All arrays' elements begin with their id. */
 static int compare_id(const void *key, const void *element)
 {
 	uint32_t a = *(const uint32_t *)key, b = *(const uint32_t *)element;
@@ -35,4 +38,20 @@ const struct state_endpoint *state_endpoint(const struct state *state, uint32_t 
 		return NULL;
 	return bsearch(&id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
 		       compare_id);
+}
+
+const struct state_rule *state_rule(const struct state *state, uint32_t id)
+{
+	if (!state->n_rules)
+		return NULL;
+	return bsearch(&id, state->rules, state->n_rules, sizeof(*state->rules), compare_id);
+}
+
+int state_hook_compare(const void *a, const void *b)
+{
+	const struct state_hook *x = a, *y = b;
+
+	if (x->kind != y->kind)
+		return x->kind < y->kind ? -1 : 1;
+	return x->netns < y->netns ? -1 : x->netns > y->netns;
 }

@@ -7,9 +7,11 @@
 #ifndef SIDESTEP_MODEL_STATE_H
 #define SIDESTEP_MODEL_STATE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/set.h"
 #include "sidestep/abi.h"
 
 struct state_frontend {
@@ -32,6 +34,24 @@ struct state_endpoint {
 	uint32_t left_alone_s;  /* so long nothing of it will be adopted */
 };
 
+struct state_rule {
+	uint32_t id;
+	struct sst_rule_stats stats; /* summed over CPUs */
+};
+
+/* Hooks that are attached only while a policy needs them. */
+enum state_hook_kind {
+	STATE_HOOK_INGRESS, /* of what arrives */
+	STATE_HOOK_SOCKET,  /* of new sockets */
+	STATE_HOOK_LOOKUP,  /* of a network namespace's listeners */
+};
+
+struct state_hook {
+	enum state_hook_kind kind;
+	uint64_t netns; /* LOOKUP: the namespace's inode */
+	bool dead;      /* the namespace has gone: it is attached to nothing */
+};
+
 enum state_map {
 	STATE_MAP_FRONTENDS,
 	STATE_MAP_SERVICES,
@@ -40,6 +60,7 @@ enum state_map {
 	STATE_MAP_PAIRS,
 	STATE_MAP_SPLICED, /* the sockhash */
 	STATE_MAP_AFFINITY,
+	STATE_MAP_RULE_STATS,
 	STATE_MAP_MAX,
 };
 
@@ -60,6 +81,11 @@ struct state {
 	size_t n_endpoints;
 	uint32_t *slots; /* a copy of the whole map */
 	size_t n_slots;
+	struct policy_set policy; /* empty: there is none */
+	struct state_rule *rules; /* sorted by id */
+	size_t n_rules;
+	struct state_hook *hooks; /* sorted by state_hook_compare() */
+	size_t n_hooks;
 	struct sst_stats direct; /* id 0: flows that went to no service */
 	uint64_t counters[SST_COUNTER_MAX];
 	struct state_fill fill[STATE_MAP_MAX];
@@ -72,5 +98,9 @@ void state_release(struct state *state);
 /* By id, in O(log n); NULL when absent. */
 const struct state_service *state_service(const struct state *state, uint32_t id);
 const struct state_endpoint *state_endpoint(const struct state *state, uint32_t id);
+const struct state_rule *state_rule(const struct state *state, uint32_t id);
+
+/* For qsort() and bsearch(); by kind and namespace, dead or not. */
+int state_hook_compare(const void *a, const void *b);
 
 #endif

@@ -326,6 +326,7 @@ void changes_write(const struct diff *diff, struct draft *draft)
 	tell_node(diff, draft);
 	tell_units(diff, draft);
 	tell_gone_addresses(diff, draft);
+	policy_tell(diff, draft);
 }
 
 void change_tell(const struct change *change, struct text *out)

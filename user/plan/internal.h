@@ -6,6 +6,7 @@
  *   slots.c     every service that needs a new schedule gets one, and room for it
  *   steps.c     the difference as steps
  *   describe.c  the difference as lines
+ *   policy.c    the policy set's part of both
  */
 #ifndef SIDESTEP_PLAN_INTERNAL_H
 #define SIDESTEP_PLAN_INTERNAL_H
@@ -57,14 +58,17 @@ struct diff {
 	size_t n_members;
 	struct front *fronts;
 	size_t n_fronts;
-	bool *address_stays;   /* parallel to state->frontends */
-	struct unit **unit_of; /* parallel to state->services */
+	bool *address_stays;        /* parallel to state->frontends */
+	struct unit **unit_of;      /* parallel to state->services */
+	struct plan_policy *policy; /* NULL: nothing of it changes */
+	bool policy_changes;        /* another set */
 	uint32_t next_service;
 	uint32_t next_endpoint;
 };
 
-/* Returns 0 or -ENOMEM. model may be NULL: see struct diff. On failure *ret is untouched. */
-int diff_make(const struct model *model, const struct state *state, struct diff *ret);
+/* Returns 0 or -ENOMEM. model and policy may be NULL: see struct diff. On failure *ret is untouched. */
+int diff_make(const struct model *model, struct plan_policy *policy, const struct state *state,
+	      struct diff *ret);
 void diff_release(struct diff *diff);
 #define _cleanup_diff_ __attribute__((cleanup(diff_release)))
 
@@ -143,5 +147,19 @@ void steps_write(struct diff *diff, struct draft *draft);
 void steps_write_collect(const struct diff *diff, struct draft *draft);
 
 void changes_write(const struct diff *diff, struct draft *draft);
+
+/* ---- the policy set's part ---- */
+
+struct demand policy_demand(const struct diff *diff);
+
+void policy_add(const struct diff *diff, struct draft *draft);
+void policy_flip(const struct diff *diff, struct draft *draft);
+void policy_revoke(const struct diff *diff, struct draft *draft);
+void policy_remove(const struct diff *diff, struct draft *draft);
+
+void policy_tell(const struct diff *diff, struct draft *draft);
+
+/* Last: what FLIP_POLICY needs goes over to the plan. */
+void policy_take(struct diff *diff, struct plan *plan);
 
 #endif

@@ -484,7 +484,8 @@ static int diff_allocate(struct diff *diff, const struct lookup *lookup)
 	return 0;
 }
 
-static struct sst_config wanted_config(const struct model *model, const struct state *state)
+static struct sst_config wanted_config(const struct model *model, const struct plan_policy *policy,
+				       const struct state *state)
 {
 	struct sst_config config = state->config;
 
@@ -492,16 +493,21 @@ static struct sst_config wanted_config(const struct model *model, const struct s
 		config.splice = model->node.splice;
 		config.fail_closed = model->node.fail_closed;
 	}
+	if (policy)
+		config.enforces = !policy_set_is_empty(&policy->set);
 	return config;
 }
 
-int diff_make(const struct model *model, const struct state *state, struct diff *ret)
+int diff_make(const struct model *model, struct plan_policy *policy, const struct state *state,
+	      struct diff *ret)
 {
 	_cleanup_lookup_ struct lookup lookup = { 0 };
 	_cleanup_diff_ struct diff diff = {
 		.model = model,
 		.state = state,
-		.config = wanted_config(model, state),
+		.config = wanted_config(model, policy, state),
+		.policy = policy,
+		.policy_changes = policy && !policy_sets_are_equal(&policy->set, &state->policy),
 	};
 	int r;
 

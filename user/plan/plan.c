@@ -67,12 +67,19 @@ static void draft_release(struct draft *draft)
 }
 #define _cleanup_draft_ __attribute__((cleanup(draft_release)))
 
-static int draft_finish(struct draft *draft, const struct diff *diff, struct plan *ret)
+static struct policy_ids ids_of(const struct sst_meta *meta)
+{
+	return (struct policy_ids){ meta->next_identity, meta->next_workload, meta->next_rule };
+}
+
+static int draft_finish(struct draft *draft, struct diff *diff, struct plan *ret)
 {
 	if (draft->error)
 		return draft->error;
 	draft->plan.next_service = diff->next_service;
 	draft->plan.next_endpoint = diff->next_endpoint;
+	draft->plan.next = diff->policy ? diff->policy->ids : ids_of(&diff->state->meta);
+	policy_take(diff, &draft->plan);
 	*ret = draft->plan;
 	draft->plan = (struct plan){ 0 };
 	return 0;
@@ -144,6 +151,7 @@ static int check_demands(const struct diff *diff, struct problems *problems)
 		demand_for_frontends(diff),
 		demand_for_services(diff),
 		demand_for_endpoints(diff),
+		policy_demand(diff),
 	};
 	int r = 0;
 
@@ -163,14 +171,14 @@ static int fit(struct diff *diff, struct problems *problems)
 
 /* ---- plans ------------------------------------------------------------------ */
 
-int plan_make(const struct model *model, const struct state *state, struct problems *problems,
-	      struct plan *ret)
+int plan_make(const struct model *model, struct plan_policy *policy, const struct state *state,
+	      struct problems *problems, struct plan *ret)
 {
 	_cleanup_draft_ struct draft draft = { 0 };
 	_cleanup_diff_ struct diff diff = { 0 };
 	int r;
 
-	r = diff_make(model, state, &diff);
+	r = diff_make(model, policy, state, &diff);
 	if (r)
 		return r;
 	r = diff_schedule(&diff);
@@ -190,7 +198,7 @@ int plan_collect(const struct state *state, struct plan *ret)
 	_cleanup_diff_ struct diff diff = { 0 };
 	int r;
 
-	r = diff_make(NULL, state, &diff);
+	r = diff_make(NULL, NULL, state, &diff);
 	if (r)
 		return r;
 	steps_write_collect(&diff, &draft);
@@ -208,5 +216,6 @@ void plan_release(struct plan *plan)
 	}
 	free(plan->steps);
 	free(plan->changes);
+	policy_set_release(&plan->policy);
 	memset(plan, 0, sizeof(*plan));
 }

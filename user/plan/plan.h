@@ -3,9 +3,10 @@
  * Model and state in, ordered steps out. The order is such that the kernel half
  * sees a correct table after every single step:
  *
- *   1. ADD    endpoints, statistics, schedules that nothing refers to yet
- *   2. FLIP   values that make them visible: services, frontends, the config
- *   3. GRACE  wait until no program still runs that saw the old values
+ *   1. ADD    endpoints, statistics, schedules that nothing refers to yet; hooks
+ *   2. FLIP   values that make them visible: the config, services, frontends, the policy set
+ *   3. GRACE  wait until no program still runs that saw the old values; the flip of a policy
+ *             set does that by itself
  *   4. REMOVE what nothing refers to any more
  *
  * In FLIP an endpoint becomes READY before, and stops being READY after, the
@@ -13,6 +14,10 @@
  * One that leaves becomes DRAINING there, so that affinity forgets it before GRACE;
  * after that it is retired. Services that gain addresses flip before the frontends,
  * the others after: an address that moves meets no service halfway.
+ *
+ * A policy set decides from FLIP_POLICY on, to DELETE_POLICY, which waits by itself. It is
+ * there before the config says that it must be (`enforces`), and goes when nobody is left
+ * whom the config told so: nothing is undecided between.
  *
  * A step that fails in 1 or 2 is undone by walking back: every step holds what
  * it replaced. Slots have no old content worth keeping: nothing referred to them.
@@ -37,6 +42,7 @@
 #include "core/text.h"
 #include "model/model.h"
 #include "model/state.h"
+#include "policy/compile.h"
 
 enum step_kind {
 	/* ADD; overwrites what a plan cut short may have left under the same id */
@@ -46,7 +52,10 @@ enum step_kind {
 	STEP_ADD_SLOTS,          /* slots.first, slots.n, slots.ids (owned by the plan) */
 	STEP_ADD_SERVICE_INFO,   /* id, info; also the RR cursor */
 	STEP_ADD_SERVICE,        /* id, service */
-	/* FLIP; replaces is always set but for FLIP_FRONTEND, where it tells */
+	STEP_ADD_RULE_STATS,     /* id */
+	STEP_ATTACH,             /* hook */
+	/* FLIP; replaces is always set but for FLIP_FRONTEND and FLIP_POLICY, where it tells */
+	STEP_FLIP_POLICY,       /* the plan's set */
 	STEP_FLIP_CONFIG,       /* config */
 	STEP_FLIP_SERVICE_INFO, /* id, info */
 	STEP_FLIP_ENDPOINT,     /* id, endpoint: weight, state (READY .. DRAINING) */
@@ -56,6 +65,10 @@ enum step_kind {
 	/* GRACE */
 	STEP_GRACE,
 	/* REMOVE */
+	STEP_REVOKE,            /* flows that the set does not allow any more are ended */
+	STEP_DELETE_POLICY,     /* the set in force */
+	STEP_DELETE_RULE_STATS, /* id */
+	STEP_DETACH,            /* hook */
 	/* id, endpoint with state REMOVED; its service's on_remove says what befalls its flows */
 	STEP_RETIRE_ENDPOINT,
 	/* id: value and statistics */
@@ -72,6 +85,7 @@ union step_value {
 	struct sst_service_info info;
 	struct sst_endpoint endpoint;
 	struct state_frontend frontend;
+	struct state_hook hook;
 	struct {
 		uint32_t first;
 		uint32_t n;
@@ -93,7 +107,7 @@ struct step {
  */
 struct change {
 	char op;
-	const char *kind; /* "node", "service", "address", "endpoint"; static */
+	const char *kind; /* "node", "service", "policy", ...; static */
 	char *name;       /* "web/http 10.96.0.10:80/TCP", "web/http 10.1.0.2:8080"; node: "" */
 	char *detail;     /* "weight 1 -> 3", NULL: nothing to add */
 };
@@ -106,17 +120,33 @@ struct plan {
 	size_t n_steps;
 	struct change *changes;
 	size_t n_changes;
-	uint32_t next_service; /* for sst_meta, after this plan */
+	struct policy_set policy; /* what FLIP_POLICY puts in force; without it, empty */
+	/* for sst_meta, after this plan */
+	uint32_t next_service;
 	uint32_t next_endpoint;
+	uint32_t next_set;
+	struct policy_ids next;
 };
+
+/* The policy part of what is wanted, compiled. */
+struct plan_policy {
+	struct policy_set set;    /* empty: nothing is enforced */
+	struct policy_ids ids;    /* after it was compiled */
+	struct state_hook *hooks; /* that it needs, sorted by state_hook_compare() */
+	size_t n_hooks;
+};
+
+void plan_policy_release(struct plan_policy *policy);
+#define _cleanup_plan_policy_ __attribute__((cleanup(plan_policy_release)))
 
 /*
  * Plans the way from state to model. Capacity is checked here, before anything
  * is touched: what does not fit is told in problems with both figures.
- * Returns 0; -E2BIG when it does not fit; -ENOMEM. On failure *ret is untouched.
+ * Returns 0; -E2BIG when it does not fit; -ENOMEM. On failure *ret is untouched; otherwise
+ * it may have taken policy's set over.
  */
-int plan_make(const struct model *model, const struct state *state, struct problems *problems,
-	      struct plan *ret);
+int plan_make(const struct model *model, struct plan_policy *policy, const struct state *state,
+	      struct problems *problems, struct plan *ret);
 
 /* Only the deletions that closing flows have made possible since; never fails for capacity. */
 int plan_collect(const struct state *state, struct plan *ret);

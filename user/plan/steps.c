@@ -300,19 +300,28 @@ static bool anything_replaced(const struct draft *draft)
 	return false;
 }
 
+/* A policy set that is put in force is waited for by the kernel itself. */
+static bool has_waited(const struct plan *plan)
+{
+	return plan->n_steps && plan->steps[plan->n_steps - 1].kind == STEP_FLIP_POLICY;
+}
+
 /* Waiting is for nothing when nobody can have seen anything else, and nothing is removed. */
 static void remove_after_grace(const struct diff *diff, struct draft *draft)
 {
-	bool replaced = anything_replaced(draft);
+	bool replaced = anything_replaced(draft), waited = has_waited(&draft->plan);
 	size_t grace = draft->plan.n_steps;
 
-	draft_step(draft, STEP_GRACE, 0);
+	if (!waited)
+		draft_step(draft, STEP_GRACE, 0);
+	policy_revoke(diff, draft);
+	policy_remove(diff, draft);
 	retire_endpoints(diff, draft);
 	delete_endpoints(diff, draft);
 	delete_services(diff, draft);
 	if (splice_tightens(diff))
 		draft_step(draft, STEP_STOP_SPLICE, 0);
-	if (!replaced && draft->plan.n_steps == grace + 1)
+	if (!waited && !replaced && draft->plan.n_steps == grace + 1)
 		draft->plan.n_steps = grace;
 }
 
@@ -323,21 +332,29 @@ static void add(struct diff *diff, struct draft *draft)
 	add_endpoints(diff, draft);
 	add_slots(diff, draft);
 	add_services(diff, draft);
+	policy_add(diff, draft);
 }
 
 /*
  * An address comes to a service that has changed already, and leaves one that has not
  * changed yet: whoever asks for it meets the old service or the new one, as they were
  * and will be. Only services that gain and lose addresses at once are in between.
+ * A policy set comes last, since it waits; but the first one before the config tells of it.
  */
 static void flip_all(const struct diff *diff, struct draft *draft)
 {
+	bool first_set = !diff->state->config.enforces;
+
+	if (first_set)
+		policy_flip(diff, draft);
 	flip_config(diff, draft);
 	flip_services(diff, true, draft);
 	flip_frontends(diff, draft);
 	drop_frontends(diff, draft);
 	flip_services(diff, false, draft);
 	close_services(diff, draft);
+	if (!first_set)
+		policy_flip(diff, draft);
 }
 
 void steps_write(struct diff *diff, struct draft *draft)

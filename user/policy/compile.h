@@ -40,8 +40,13 @@ struct policy_ids {
  * labels and named ports, a workload by its namespace and name, a rule by its tier, namespace,
  * policy, direction and name (its number where it has none).
  *
- * -E2BIG: it does not fit, problems tell what and both figures. On failure *ids and *ret
- * are untouched. A model without workloads and policies yields an empty set.
+ * The network tier has no order; of its rules those that are enforced stand first, so that
+ * one in shadow has no say where they decide alike. Who is built in as a workload: "probes".
+ *
+ * -E2BIG: it does not fit, problems tell what and both figures. -EINVAL: a cgroup's path
+ * cannot be, or two workloads share a cgroup or a network namespace; problems tell which. On
+ * failure *ids and *ret are untouched. A model without workloads and policies yields an
+ * empty set.
  */
 int policy_compile(const struct model *model, const struct policy_host *host,
 		   const struct policy_set *before, struct policy_ids *ids,

@@ -35,8 +35,14 @@ static int compare_labels(const void *a, const void *b)
 /* So that no two sets of labels have the same text. */
 static void add_escaped(struct text *out, const char *string)
 {
-	for (; *string; string++)
-		text_add(out, "%s%c", strchr(",=\\", *string) ? "\\" : "", *string);
+	while (*string) {
+		size_t plain = strcspn(string, ",=\\");
+
+		text_add_bytes(out, string, plain);
+		string += plain;
+		if (*string)
+			text_add(out, "\\%c", *string++);
+	}
 }
 
 void policy_describe_labels(const struct model_labels *labels, struct text *out)
@@ -60,43 +66,22 @@ void policy_describe_labels(const struct model_labels *labels, struct text *out)
 
 /* ---- selectors -------------------------------------------------------------------------- */
 
-static void add_values(struct text *out, const struct model_requirement *requirement)
-{
-	text_add(out, " (");
-	for (size_t i = 0; i < named(requirement->n_values); i++)
-		text_add(out, "%s%s", i ? "," : "", requirement->values[i]);
-	add_more(out, requirement->n_values);
-	text_add(out, ")");
-}
-
+/* "app=web", "app!=web", "app in (web,db)", "app not in (web,db)", "app", "!app" */
 static void add_requirement(struct text *out, const struct model_requirement *requirement)
 {
-	switch (requirement->op) {
-	case MODEL_IN:
-		text_add(out, "%s", requirement->key);
-		if (requirement->n_values == 1) {
-			text_add(out, "=%s", requirement->values[0]);
-			return;
-		}
-		text_add(out, " in");
-		add_values(out, requirement);
+	bool negative = requirement->op == MODEL_NOT_IN;
+	size_t n = requirement->n_values;
+
+	text_add(out, "%s%s", requirement->op == MODEL_DOES_NOT_EXIST ? "!" : "", requirement->key);
+	if (n == 1)
+		text_add(out, "%s%s", negative ? "!=" : "=", requirement->values[0]);
+	if (n <= 1)
 		return;
-	case MODEL_NOT_IN:
-		text_add(out, "%s", requirement->key);
-		if (requirement->n_values == 1) {
-			text_add(out, "!=%s", requirement->values[0]);
-			return;
-		}
-		text_add(out, " not in");
-		add_values(out, requirement);
-		return;
-	case MODEL_EXISTS:
-		text_add(out, "%s", requirement->key);
-		return;
-	case MODEL_DOES_NOT_EXIST:
-		text_add(out, "!%s", requirement->key);
-		return;
-	}
+	text_add(out, negative ? " not in (" : " in (");
+	for (size_t i = 0; i < named(n); i++)
+		text_add(out, "%s%s", i ? "," : "", requirement->values[i]);
+	add_more(out, n);
+	text_add(out, ")");
 }
 
 static void add_selector(struct text *out, const struct model_selector *selector)

@@ -6,10 +6,11 @@
  *	select.c    selectors -> sets of identities
  *	ranges.c    CIDRs and ports -> sets of ranges, and the intervals that these cut
  *	owners.c    addresses -> workloads, by longest prefix
+ *	keys.c      cgroups and network namespaces -> workloads
  *	rules.c     policies -> the rules of each direction in order, one or more bits each
  *	describe.c  ... in words
  *	rows.c      bits and their sets -> rows, one for each class of what is alike
- *	keys.c      cgroups and network namespaces -> workloads
+ *	tables.c    from an address, from a port to its class
  *	layout.c    all of it -> blocks
  */
 #ifndef SIDESTEP_POLICY_INTERNAL_H

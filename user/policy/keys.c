@@ -149,8 +149,6 @@ int policy_make_keys(struct compile *compile)
 	items = list.items;
 	if (r)
 		return r;
-	while (size < 2 * list.n)
-		size *= 2;
 	while ((r = fill_table(compile, &list, size)) == -ENOSPC && size < KEYS_MAX)
 		size *= 2;
 	return r == -ENOSPC ? policy_refuse_size(compile, "places for keys", 2 * size, KEYS_MAX)

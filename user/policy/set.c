@@ -110,10 +110,10 @@ static uint64_t hash_name(uint64_t hash, const char *name, size_t length)
 {
 	for (size_t at = 0; at <= length; at += SST_PATH_PIECE) {
 		size_t n = length - at < SST_PATH_PIECE ? length - at : SST_PATH_PIECE;
-		uint64_t words[SST_PATH_WORDS] = { 0 };
+		__u64 words[SST_PATH_WORDS] = { 0 };
 
 		memcpy(words, name + at, n);
-		hash = sst_path_piece(hash, (const __u64 *)words);
+		hash = sst_path_piece(hash, words);
 	}
 	return sst_path_name_end(hash);
 }
@@ -172,7 +172,8 @@ static bool check_places(const struct policy_set *set)
 {
 	const struct sst_policy_head *head = policy_head(set);
 
-	return head->format == SST_POLICY_FORMAT && head->blocks == set->memory.blocks &&
+	return head->format == SST_POLICY_FORMAT && head->generation &&
+	       head->blocks == set->memory.blocks &&
 	       has_room(set, head->ports, 2, SST_BLOCK_BYTES) && head->n_intervals &&
 	       head->n_intervals <= SST_INTERVALS_MAX &&
 	       has_room(set, head->intervals, head->n_intervals,
@@ -209,7 +210,7 @@ static bool check_direction(const struct policy_set *set,
 	if (n > SST_ROW_BLOCKS * SST_BLOCK_BITS || direction->network_first > n ||
 	    direction->row_blocks != (n + SST_BLOCK_BITS - 1) / SST_BLOCK_BITS ||
 	    !has_room(set, direction->rules, n, sizeof(*rules)) ||
-	    !has_room(set, direction->enforced, direction->row_blocks, SST_BLOCK_BYTES))
+	    !has_room(set, direction->masks, SST_MASKS * direction->row_blocks, SST_BLOCK_BYTES))
 		return false;
 	rules = block_of(set, direction->rules);
 	for (uint32_t i = 0; i < n; i++)
@@ -270,6 +271,11 @@ static bool check_identities(const struct policy_set *set)
 	return true;
 }
 
+static bool is_network(const struct policy_set *set, uint32_t class)
+{
+	return class == SST_NETWORK_UNKNOWN || has_row(set, SST_FIELD_NETWORK, class);
+}
+
 static bool check_workloads(const struct policy_set *set)
 {
 	for (uint32_t i = 0; i < policy_head(set)->n_workloads; i++) {
@@ -277,7 +283,9 @@ static bool check_workloads(const struct policy_set *set)
 
 		if ((i ? workload->id <= (workload - 1)->id : workload->id != 0) ||
 		    workload->identity >= policy_head(set)->n_identities ||
-		    !is_text(set, workload->name) || !is_text(set, workload->how))
+		    !is_network(set, workload->network[0]) ||
+		    !is_network(set, workload->network[1]) || !is_text(set, workload->name) ||
+		    !is_text(set, workload->how))
 			return false;
 	}
 	return true;
@@ -324,6 +332,8 @@ static bool check_ports(const struct policy_set *set)
 	for (size_t i = 0; i < 2 * PORTS_A_PAGE; i++) {
 		const uint16_t *classes;
 
+		if (i && pages[i] == pages[i - 1])
+			continue;
 		if (!has_room(set, head->pages, pages[i] + 1, SST_BLOCK_BYTES))
 			return false;
 		classes = block_of(set, head->pages + pages[i]);

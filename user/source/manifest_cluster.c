@@ -296,6 +296,8 @@ struct dialect {
 	const struct tree_key *spec;
 	struct tree_key rule[SST_DIRECTIONS][5];
 	const struct tree_word *actions;
+	const char *ports; /* the key of what a rule says of ports */
+	item_fn read_port; /* an entry of it */
 };
 
 static void read_rule(struct tree *tree, const yaml_node_t *node, const void *arg,
@@ -312,8 +314,8 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, const void *ar
 				 SST_ACTION_DENY);
 	read_items(tree, manifest_need(tree, node, what, egress ? "to" : "from"), "peers",
 		   read_peer, rule);
-	read_items(tree, manifest_get(tree, node, "ports"), "ports", read_port, rule);
-	read_items(tree, manifest_get(tree, node, "protocols"), "protocols", read_protocol, rule);
+	read_items(tree, manifest_get(tree, node, dialect->ports), dialect->ports,
+		   dialect->read_port, rule);
 	if (egress)
 		check_named_ports(tree, node, rule);
 }
@@ -365,6 +367,8 @@ void manifest_cluster_policy(struct tree *tree, const yaml_node_t *object,
 		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "protocols" } },
 			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "protocols" } } },
 		.actions = accepts,
+		.ports = "protocols",
+		.read_port = read_protocol,
 	};
 	const yaml_node_t *spec = manifest_need(tree, object, "a ClusterNetworkPolicy", "spec");
 
@@ -396,6 +400,8 @@ void manifest_admin_policy(struct tree *tree, const yaml_node_t *object,
 		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "ports" } },
 			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "ports" } } },
 		.actions = allows,
+		.ports = "ports",
+		.read_port = read_port,
 	};
 	const yaml_node_t *spec = manifest_need(tree, object, "an AdminNetworkPolicy", "spec");
 
@@ -434,6 +440,8 @@ void manifest_baseline_policy(struct tree *tree, const yaml_node_t *object,
 		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "ports" } },
 			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "ports" } } },
 		.actions = allows,
+		.ports = "ports",
+		.read_port = read_port,
 	};
 	const yaml_node_t *spec =
 		manifest_need(tree, object, "a BaselineAdminNetworkPolicy", "spec");

@@ -406,7 +406,7 @@ static void read_directions(struct tree *tree, const yaml_node_t *node, struct m
 		if (!rules)
 			continue;
 		any = true;
-		if (network && !isolate)
+		if (network)
 			policy->isolates[word->value] = true;
 		read_rules(tree, rules, word->value, policy);
 	}

@@ -9,7 +9,7 @@
 #include "core/cleanup.h"
 #include "core/seen.h"
 
-/* Mappings and lists in one another. The schema needs seven. */
+/* Mappings and lists in one another. The schema needs a dozen. */
 #define DEPTH_MAX   32
 /* Places that aliases may refer to. */
 #define ANCHORS_MAX 10000

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What arrives at sockets of this node: the first packet of each flow is asked about, SYNs
+ * at listeners and datagrams of peers that are not known yet. Attached only while there are
+ * rules. Beside it sockets that would get around all hooks, and the answer to those who were
+ * denied.
+ */
+#include "maps.h"
+#include "lib/datagram.h"
+#include "lib/record.h"
+
+enum { DROP = 0, PASS = 1 };
+
+/* ---- reading packets ----------------------------------------------------------------- */
+
+struct packet {
+	struct sst_addr source;
+	struct sst_addr target;
+	__be16 source_port;
+	__be16 target_port;
+	__be32 sequence; /* TCP's */
+	__u8 protocol;   /* as the socket has it; the rest is read */
+	__u8 flags;      /* TCP's */
+	__u8 pad[2];
+};
+
+#define IPV4_ADDRESSES 12
+#define IPV6_NEXT      6
+#define IPV6_ADDRESSES 8
+#define IPV6_HEADER    40
+#define TCP_FLAGS      13
+#define TCP_SYN        0x02
+#define TCP_ACK        0x10
+
+#define load(skb, offset, to) \
+	bpf_skb_load_bytes_relative(skb, offset, to, sizeof(*(to)), BPF_HDR_START_NET)
+
+/* Returns where TCP's or UDP's header begins, from the network header on; 0: unreadable. */
+static __always_inline __u32 read_v4(struct __sk_buff *skb, struct packet *packet)
+{
+	__be32 addresses[2];
+	__u8 first;
+
+	if (load(skb, 0, &first) || load(skb, IPV4_ADDRESSES, &addresses))
+		return 0;
+	address_from_v4(&packet->source, addresses[0]);
+	address_from_v4(&packet->target, addresses[1]);
+	return (first & 15) * 4;
+}
+
+/* Extension headers that may stand before TCP or UDP: hop-by-hop, routing, destination. */
+#define EXTENSIONS_MAX 6
+
+static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packet)
+{
+	__u32 offset = IPV6_HEADER;
+	__u8 next;
+
+	if (load(skb, IPV6_NEXT, &next) || load(skb, IPV6_ADDRESSES, &packet->source) ||
+	    load(skb, IPV6_ADDRESSES + sizeof(packet->source), &packet->target))
+		return 0;
+	for (int i = 0; i < EXTENSIONS_MAX && next != packet->protocol; i++) {
+		__u8 header[2];
+
+		if ((next != 0 && next != 43 && next != 60) || load(skb, offset, &header))
+			return 0;
+		next = header[0];
+		offset += 8 + header[1] * 8;
+	}
+	return next == packet->protocol ? offset : 0;
+}
+
+/* Global, as in policy.bpf.c. 0, or -1: unreadable. */
+int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
+{
+	__u32 offset = 0;
+
+	if (!packet)
+		return -1;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		offset = read_v4(skb, packet);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		offset = read_v6(skb, packet);
+	if (!offset || load(skb, offset, &packet->source_port) ||
+	    load(skb, offset + 2, &packet->target_port))
+		return -1;
+	if (packet->protocol != IPPROTO_TCP)
+		return 0;
+	if (load(skb, offset + 4, &packet->sequence) ||
+	    load(skb, offset + TCP_FLAGS, &packet->flags))
+		return -1;
+	return 0;
+}
+
+/* As what cannot be decided. */
+static __always_inline int unreadable(void)
+{
+	struct sst_config *node = settings();
+	int closed = node && node->fail_closed;
+
+	count(closed ? SST_COUNTER_POLICY_PACKET_CLOSED : SST_COUNTER_POLICY_PACKET_OPEN);
+	return closed ? DROP : PASS;
+}
+
+/* ---- who sends ------------------------------------------------------------------------- */
+
+/* A caller of this node has said who it is. 1: and was judged for what is called, too. */
+static __always_inline int find_caller(const struct packet *packet, struct policy_case *c)
+{
+	struct sst_caller_key key = { .sequence = bpf_ntohl(packet->sequence),
+				      .port = packet->source_port };
+	const struct sst_policy_head *head = policy_head(policy_set());
+	struct sst_caller *caller = bpf_map_lookup_elem(&callers, &key);
+
+	c->counts = COUNT_DENIED;
+	if (!caller || !head)
+		return 0;
+	if (caller->judged && caller->generation == head->generation)
+		return 1;
+	c->is_told = 1;
+	c->caller_identity = caller->identity;
+	c->caller_workload = caller->workload;
+	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
+	return 0;
+}
+
+/* Who sends a datagram from this node's own addresses is told by the socket that does. */
+__u64 sst_sender(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_sock_tuple tuple = {};
+	__u32 size = sizeof(tuple.ipv6);
+	struct bpf_sock *found;
+	__u64 sk;
+
+	if (!packet)
+		return 0;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		tuple.ipv4.saddr = packet->target.w[3];
+		tuple.ipv4.daddr = packet->source.w[3];
+		tuple.ipv4.sport = packet->target_port;
+		tuple.ipv4.dport = packet->source_port;
+		size = sizeof(tuple.ipv4);
+	} else {
+		__builtin_memcpy(tuple.ipv6.saddr, packet->target.w, sizeof(packet->target));
+		__builtin_memcpy(tuple.ipv6.daddr, packet->source.w, sizeof(packet->source));
+		tuple.ipv6.sport = packet->target_port;
+		tuple.ipv6.dport = packet->source_port;
+	}
+	found = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!found)
+		return 0;
+	sk = (unsigned long)found;
+	bpf_sk_release(found);
+	return sk;
+}
+
+/* A connected socket was judged, and what it is connected to is all that reaches it. */
+static __always_inline int was_judged(struct bpf_sock *sk)
+{
+	struct sst_flow *flow;
+
+	if (!sk->dst_port)
+		return 0;
+	flow = flow_of(sk);
+	return flow && flow->generation;
+}
+
+/* ---- deciding ------------------------------------------------------------------------- */
+
+/* Where denied clients are answered, the next packet of this one is. */
+int sst_announce(const struct policy_case *c)
+{
+	struct sst_answer_key key = {};
+	__u64 generation;
+
+	if (!c)
+		return 0;
+	key.remote = c->end[SST_ROLE_CLIENT].address;
+	key.local = c->end[SST_ROLE_SERVER].address;
+	key.port = bpf_htons(c->port);
+	key.protocol = c->protocol;
+	generation = c->generation;
+	bpf_map_update_elem(&answers, &key, &generation, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int drop(struct __sk_buff *skb, const struct policy_case *c,
+				const struct packet *packet)
+{
+	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
+					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
+	sst_event_denied(c, bpf_get_socket_cookie(skb), packet->source_port, 0, 0);
+	if (c->flags & SST_POLICY_ANSWER)
+		sst_announce(c);
+	return DROP;
+}
+
+/* 1: it is the first of its flow, and who sends it is found out as far as it can be. */
+static __always_inline int is_first(struct __sk_buff *skb, const struct packet *packet,
+				    struct policy_case *c)
+{
+	if (packet->protocol == IPPROTO_TCP)
+		return (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !find_caller(packet, c);
+	if (sst_datagram_is_known(bpf_get_socket_cookie(skb), &packet->source, packet->source_port))
+		return 0;
+	c->counts = COUNT_ALLOWED | COUNT_DENIED;
+	if (is_loopback(&packet->source) || address_equal(&packet->source, &packet->target))
+		c->end[SST_ROLE_CLIENT].sk = sst_sender(skb, packet);
+	return 1;
+}
+
+static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
+{
+	struct packet packet = { .protocol = sk->protocol };
+	struct policy_case c = { .own = SST_ROLE_SERVER };
+
+	if (sst_read_packet(skb, &packet))
+		return unreadable();
+	if (!is_first(skb, &packet, &c))
+		return PASS;
+	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;
+	c.end[SST_ROLE_SERVER].address = packet.target;
+	c.end[SST_ROLE_CLIENT].address = packet.source;
+	c.port = bpf_ntohs(packet.target_port);
+	c.protocol = packet.protocol;
+	judge(&c);
+	if (c.denied)
+		return drop(skb, &c, &packet);
+	if (packet.protocol == IPPROTO_UDP && c.flags & SST_POLICY_RULES)
+		sst_datagram_remember(bpf_get_socket_cookie(skb), &packet.source,
+				      packet.source_port, c.generation);
+	return PASS;
+}
+
+SEC("cgroup_skb/ingress")
+int sst_ingress(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (!sk)
+		return PASS;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk)
+		return PASS;
+	if (sk->protocol == IPPROTO_TCP ? sk->state != BPF_TCP_LISTEN
+					: sk->protocol != IPPROTO_UDP || was_judged(sk))
+		return PASS;
+	return arrived(skb, sk);
+}
+
+/* ---- answering ------------------------------------------------------------------------- */
+
+/* Both families' fields are read before it is asked which: the compiler would make one
+ * computed access of two, which the verifier refuses. */
+static __always_inline void answer_key(const struct bpf_sk_lookup *ctx, struct sst_answer_key *key)
+{
+	__be32 remote_v4 = ctx->remote_ip4, local_v4 = ctx->local_ip4;
+
+	for (int i = 0; i < 4; i++) {
+		key->remote.w[i] = ctx->remote_ip6[i];
+		key->local.w[i] = ctx->local_ip6[i];
+	}
+	if (ctx->family == AF_INET) {
+		address_from_v4(&key->remote, remote_v4);
+		address_from_v4(&key->local, local_v4);
+	}
+	key->port = bpf_htons(ctx->local_port);
+	key->protocol = ctx->protocol;
+}
+
+/* No socket: the kernel answers as if nobody listened. Who was not denied yet is not known
+ * here, where no listener has been found; the packet after the one that was dropped is. */
+SEC("sk_lookup")
+int sst_lookup(struct bpf_sk_lookup *ctx)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+	struct sst_answer_key key = {};
+	__u64 *generation;
+
+	if (!head || !(head->flags & SST_POLICY_ANSWER))
+		return SK_PASS;
+	answer_key(ctx, &key);
+	generation = bpf_map_lookup_elem(&answers, &key);
+	if (!generation || *generation != head->generation)
+		return SK_PASS;
+	count(SST_COUNTER_POLICY_ANSWERED);
+	return SK_DROP;
+}
+
+/* ---- sockets that no hook sees ------------------------------------------------------------ */
+
+static __always_inline enum sst_counter way_around(const struct bpf_sock *ctx)
+{
+	if (ctx->type == SOCK_RAW)
+		return SST_COUNTER_POLICY_SOCKET_RAW;
+	if (ctx->protocol == IPPROTO_UDPLITE)
+		return SST_COUNTER_POLICY_SOCKET_UDPLITE;
+	if (ctx->protocol == IPPROTO_SCTP || ctx->protocol == IPPROTO_DCCP)
+		return SST_COUNTER_POLICY_SOCKET_OTHER;
+	return SST_COUNTER_MAX;
+}
+
+SEC("cgroup/sock_create")
+int sst_socket(struct bpf_sock *ctx)
+{
+	enum sst_counter way = way_around(ctx);
+	struct policy_case c = { .end[SST_ROLE_CLIENT].sk = (unsigned long)ctx };
+
+	if (way == SST_COUNTER_MAX)
+		return PASS;
+	if (sst_find_workloads(&c) || sst_find_identities(&c) || !c.selected)
+		return PASS;
+	count(way);
+	return DROP;
+}

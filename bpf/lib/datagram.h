@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* UDP has no connection to judge once: a socket remembers with whom it may talk, in either
+ * direction, so that replies pass and only the first datagram is asked about. */
+#ifndef SIDESTEP_BPF_DATAGRAM_H
+#define SIDESTEP_BPF_DATAGRAM_H
+
+#include "lib/policy.h"
+
+/* In policy.bpf.c, as they need a key on the stack that nothing else does. */
+int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port);
+int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation);
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shop_fixture.h"
+
+#include <errno.h>
+
+#include "export/json.h"
+#include "export/show_explain.h"
+#include "policy/explain.h"
+
+/* A state with the services of the export fixture, and a policy set. */
+struct shop {
+	struct fixture f;
+	struct policy_set set;
+	struct explain explain;
+	struct problems problems;
+};
+
+static int set_up(void **state)
+{
+	struct shop *shop = calloc(1, sizeof(*shop));
+
+	fixture_init(&shop->f);
+	shop->set = shop_set(SHOP, NULL);
+	*state = shop;
+	return 0;
+}
+
+static void forget(struct shop *shop)
+{
+	explain_release(&shop->explain);
+	problems_release(&shop->problems);
+}
+
+static int tear_down(void **state)
+{
+	struct shop *shop = *state;
+
+	forget(shop);
+	policy_set_release(&shop->set);
+	free(shop);
+	return 0;
+}
+
+static int ask(struct shop *shop, const char *source, const char *destination, const char *port)
+{
+	const struct explain_question question = { source, destination, port };
+
+	forget(shop);
+	return policy_explain(&shop->set, &shop->f.state, &question, &shop->problems,
+			      &shop->explain);
+}
+
+/* "shop/db-ingress/from-web allow decides, ..." of the first pair. */
+static struct text matches(const struct shop *shop, enum sst_direction direction)
+{
+	static const char *const parts[] = {
+		[EXPLAIN_DECIDES] = "decides",
+		[EXPLAIN_PASSES] = "passes",
+		[EXPLAIN_SHADOW] = "shadow",
+		[EXPLAIN_TOO_LATE] = "late",
+	};
+	const struct explain_direction *rules = &shop->explain.pairs[0].directions[direction];
+	struct text out = {};
+
+	for (size_t i = 0; i < rules->n_matches; i++) {
+		const struct sst_policy_info *info =
+			policy_info_by_id(&shop->set, rules->matches[i].rule.id);
+
+		text_add(&out, "%s%s/%s %s", i ? ", " : "", policy_text(&shop->set, info->policy),
+			 policy_text(&shop->set, info->rule), parts[rules->matches[i].part]);
+	}
+	return out;
+}
+
+#define assert_matches(shop, direction, expected)                            \
+	do {                                                                 \
+		_cleanup_text_ struct text _text = matches(shop, direction); \
+		assert_string_equal(text_string(&_text), expected);          \
+	} while (0)
+
+/* Every rule that matches, with the part it plays, whoever decides. */
+static void test_order(void **state)
+{
+	struct shop *shop = *state;
+
+	assert_int_equal(ask(shop, "shop/web", "db@10.1.0.7", "5432"), 0);
+	assert_false(shop->explain.denied);
+	assert_matches(shop, SST_EGRESS, "default/ decides");
+	assert_matches(shop, SST_INGRESS,
+		       "db-ingress/from-web decides, db-ingress/isolated late, default/ late");
+	assert_int_equal(ask(shop, "world", "db@10.1.0.7", "5432"), 0);
+	assert_true(shop->explain.denied);
+	assert_matches(shop, SST_EGRESS, "");
+	assert_matches(shop, SST_INGRESS,
+		       "guard/trust passes, guard/no-world shadow, db-ingress/isolated decides, "
+		       "default/ late");
+}
+
+/* What a pass skips is too late, though nothing has decided. */
+static void test_shadow(void **state)
+{
+	struct shop *shop = *state;
+	const struct explain_pair *pair;
+
+	assert_int_equal(ask(shop, "192.0.2.1", "shop/web", "80"), 0);
+	pair = &shop->explain.pairs[0];
+	assert_false(pair->denied);
+	assert_true(pair->shadow_denied);
+	assert_matches(shop, SST_INGRESS, "guard/no-world shadow, default/ decides");
+	assert_string_equal(
+		policy_text(
+			&shop->set,
+			policy_info_by_id(&shop->set, pair->directions[SST_INGRESS].decision.shadow)
+				->rule),
+		"no-world");
+}
+
+static void test_labels_are_all_identities(void **state)
+{
+	struct shop *shop = *state;
+
+	assert_int_equal(ask(shop, "app=web", "10.1.0.7", "5432"), 0);
+	assert_int_equal(shop->explain.n_pairs, 2);
+	assert_false(shop->explain.pairs[0].denied);
+	assert_true(shop->explain.pairs[1].denied);
+	assert_true(shop->explain.denied);
+	assert_false(shop->explain.pairs[1].source.has_address);
+	assert_int_equal(ask(shop, "app=web,tier=x", "10.1.0.7", "5432"), -ENOENT);
+}
+
+static void test_self(void **state)
+{
+	struct shop *shop = *state;
+
+	assert_int_equal(ask(shop, "db", "10.1.0.7", "1"), 0);
+	assert_true(shop->explain.pairs[0].self);
+	assert_false(shop->explain.denied);
+	assert_int_equal(shop->explain.pairs[0].directions[SST_INGRESS].n_matches, 0);
+}
+
+/* By its name, its port's name, and its address: an answer for each endpoint. */
+static void test_services(void **state)
+{
+	static const char *const questions[][2] = {
+		{ "web", "80" },    { "web", "http" },          { "web:http", NULL },
+		{ "web:80", NULL }, { "10.96.0.10", "80/TCP" }, { "web", "80/tcp" },
+	};
+	struct shop *shop = *state;
+
+	/* a workload's name would be meant before the service's */
+	policy_set_release(&shop->set);
+	shop->set = shop_set("workloads:\n"
+			     "  - { name: a, addresses: [10.1.0.2] }\n"
+			     "  - { name: b, labels: {b: b}, addresses: [10.1.0.3] }\n"
+			     "policies:\n"
+			     "  - { name: p, subject: {b: b}, ingress: [ { ports: [8081] } ] }\n",
+			     NULL);
+	shop->f.endpoints[2].value.state = SST_ENDPOINT_DRAINING;
+	for (size_t i = 0; i < ARRAY_SIZE(questions); i++) {
+		assert_int_equal(ask(shop, "world", questions[i][0], questions[i][1]), 0);
+		assert_int_equal(shop->explain.n_pairs, 2);
+		assert_int_equal(shop->explain.service, 3);
+		assert_int_equal(shop->explain.port, 80);
+		assert_int_equal(shop->explain.pairs[0].endpoint, 2);
+		assert_int_equal(shop->explain.pairs[0].port, 8080);
+		assert_false(shop->explain.pairs[0].denied);
+		assert_true(shop->explain.pairs[1].denied);
+	}
+	/* who has left the configuration is asked no more */
+	shop->f.endpoints[2].value.state = SST_ENDPOINT_REMOVED;
+	assert_int_equal(ask(shop, "world", "web", "80"), 0);
+	assert_int_equal(shop->explain.n_pairs, 1);
+}
+
+static void test_bad_questions(void **state)
+{
+	static const struct {
+		const char *source, *destination, *port, *problem;
+	} rows[] = {
+		{ "nobody", "db", "80", "nobody: no such workload or identity" },
+		{ "db", "nobody", "80", "nobody: no such workload, identity or service" },
+		{ "web", "db", "80", "web: 2 workloads are called so, expected NAMESPACE/NAME" },
+		{ "db", "shop/web", NULL, "shop/web: needs a port: PORT[/PROTOCOL] behind it" },
+		{ "db", "shop/web", "0", "0: expected a port from 1 to 65535" },
+		{ "db", "shop/web", "65536", "65536: expected a port from 1 to 65535" },
+		{ "db", "shop/web", "80/SCTP", "80/SCTP: expected PORT, PORT/TCP or PORT/UDP" },
+		{ "db", "shop/web", "http",
+		  "http: expected a number: only a service's ports have names here" },
+		{ "db", "dns", "54", "dns: the service does not have this port" },
+		{ "db", "dns:54", NULL, "dns:54: no service has this port" },
+		{ "db@nowhere", "db", "1", "db@nowhere: expected WORKLOAD@ADDRESS" },
+		{ "a=b", "db", "1", "a=b: no identity has these labels" },
+	};
+	struct shop *shop = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_true(ask(shop, rows[i].source, rows[i].destination, rows[i].port) < 0);
+		assert_int_equal(shop->problems.count, 1);
+		assert_string_equal(shop->problems.text[0], rows[i].problem);
+		assert_int_equal(shop->explain.n_pairs, 0);
+	}
+}
+
+/* An identity whose addresses the rules tell apart has an answer for each of them. */
+static void test_addresses_that_rules_tell_apart(void **state)
+{
+	struct shop *shop = *state;
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("workloads:\n"
+			     "  - { name: a, addresses: [10.1.0.0/24] }\n"
+			     "  - { name: b, labels: {b: b}, addresses: [10.2.0.1] }\n"
+			     "policies:\n"
+			     "  - { name: p, subject: {b: b}, ingress:\n"
+			     "      [ { from: [ { network: 10.1.0.128/25 } ] } ] }\n",
+			     NULL);
+	assert_int_equal(ask(shop, "a", "b", "80"), 0);
+	assert_int_equal(shop->explain.n_pairs, 2);
+	assert_true(shop->explain.pairs[0].denied);
+	assert_false(shop->explain.pairs[1].denied);
+	assert_int_equal(ask(shop, "a@10.1.0.200", "b", "80"), 0);
+	assert_int_equal(shop->explain.n_pairs, 1);
+	assert_false(shop->explain.denied);
+}
+
+static void test_text(void **state)
+{
+	struct shop *shop = *state;
+	_cleanup_text_ struct text out = {};
+
+	assert_int_equal(ask(shop, "192.0.2.1", "far", "80"), 0);
+	assert_int_equal(show_explain(&shop->explain, &shop->set, &shop->f.state, &out), 0);
+	assert_string_equal(text_string(&out),
+			    "world at 192.0.2.1 -> shop/far at 10.1.0.9, port 80/TCP: allowed\n"
+			    "egress of world: allowed, no rule is about it\n"
+			    "ingress of shop/far: allowed, by the node's default (decided "
+			    "on its own node)\n"
+			    "ingress in shadow: would be denied, guard/no-world has a say\n"
+			    "\n"
+			    "DIRECTION  TIER      RULE            ACTION  PART\n"
+			    "egress     admin     -               -       -\n"
+			    "egress     network   -               -       -\n"
+			    "egress     baseline  -               -       -\n"
+			    "egress     default   -               -       -\n"
+			    "ingress    admin     guard/no-world  deny    in shadow\n"
+			    "ingress    network   -               -       -\n"
+			    "ingress    baseline  -               -       -\n"
+			    "ingress    default   default         allow   decides\n");
+}
+
+static void test_json(void **state)
+{
+	struct shop *shop = *state;
+
+	assert_int_equal(ask(shop, "other/web", "db@10.1.0.7", "53/UDP"), 0);
+	_cleanup_json_ json_t *json = show_explain_json(&shop->explain, &shop->set, &shop->f.state);
+	const json_t *pair = json_array_get(json_object_get(json, "pairs"), 0);
+	const json_t *ingress = json_object_get(pair, "ingress");
+
+	assert_string_equal(json_string_value(json_object_get(json, "verdict")), "denied");
+	assert_string_equal(json_string_value(json_object_get(json, "protocol")), "UDP");
+	assert_string_equal(json_string_value(json_object_get(ingress, "rule")),
+			    "shop/db-ingress/isolated");
+	assert_string_equal(json_string_value(json_object_get(ingress, "tier")), "network");
+	assert_int_equal(json_array_size(json_object_get(ingress, "matches")), 2);
+	assert_true(json_is_null(json_object_get(json_object_get(pair, "source"), "address")));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_order),
+		TEST(test_shadow),
+		TEST(test_labels_are_all_identities),
+		TEST(test_self),
+		TEST(test_services),
+		TEST(test_bad_questions),
+		TEST(test_addresses_that_rules_tell_apart),
+		TEST(test_text),
+		TEST(test_json),
+	};
+
+	return cmocka_run_group_tests_name("policy_explain", tests, NULL, NULL);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Policies before they are in force: checked, compared with what is, tried on recorded flows.
+ * And after: how often each rule decided. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/common.h"
+#include "core/cleanup.h"
+#include "datapath/locate.h"
+#include "export/flowlog.h"
+#include "export/show_change.h"
+#include "export/show_policy.h"
+#include "policy/lint.h"
+
+/* What the file would be in force, on this host, after what the state holds. */
+static int compile(const struct model *model, const struct policy_host *host,
+		   const struct state *state, struct policy_set *ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	const struct sst_meta *meta = &state->meta;
+	struct policy_ids ids = { meta->next_identity, meta->next_workload, meta->next_rule };
+	int err = policy_compile(model, host, &state->policy, &ids, &problems, ret);
+
+	cli_print_problems(&problems);
+	if (!err)
+		return CLI_DONE;
+	if (!problems.count)
+		cli_error("cannot compile: %s", strerror(-err));
+	return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
+}
+
+static int compile_here(const struct model *model, const struct state *state,
+			struct policy_set *ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_located_ struct located located = {};
+	int err = locate(model, &problems, &located);
+
+	cli_print_problems(&problems);
+	if (!err)
+		return compile(model, &located.host, state, ret);
+	cli_error("the host cannot be looked at: %s", strerror(-err));
+	return CLI_FAILED;
+}
+
+/* ---- check ------------------------------------------------------------------------ */
+
+static void print_summary(const struct model *model, unsigned warnings)
+{
+	printf("%zu workload%s, %zu %s, valid, %u warning%s\n", model->n_workloads,
+	       model->n_workloads == 1 ? "" : "s", model->n_policies,
+	       model->n_policies == 1 ? "policy" : "policies", warnings, warnings == 1 ? "" : "s");
+}
+
+/* Of the file alone: the same answer on every machine. */
+int cmd_policy_check(const struct cli_options *options, int argc, char **argv)
+{
+	static const struct policy_host nowhere;
+	static const struct state nothing;
+	_cleanup_problems_ struct problems warnings = {};
+	_cleanup_policy_set_ struct policy_set set = {};
+	_cleanup_model_ struct model *model = NULL;
+	int status = cli_load_model(options, &model);
+
+	(void)argc;
+	(void)argv;
+	if (!status)
+		status = compile(model, &nowhere, &nothing, &set);
+	if (status)
+		return status;
+	if (policy_lint(model, &set, &warnings)) {
+		cli_error("%s", strerror(ENOMEM));
+		return CLI_FAILED;
+	}
+	cli_print_problems(&warnings);
+	print_summary(model, warnings.count + warnings.more);
+	return options->strict && warnings.count ? CLI_REFUSED : CLI_DONE;
+}
+
+/* ---- diff -------------------------------------------------------------------------- */
+
+static int compare(const struct cli_options *options, const struct policy_set *before,
+		   const struct policy_set *after)
+{
+	_cleanup_policy_diff_ struct policy_diff diff = {};
+	_cleanup_text_ struct text out = {};
+	int err = policy_diff(before, after, &diff), status;
+
+	if (err) {
+		cli_error(err == -E2BIG ? "too many pairs of identities to compare all of them"
+					: "cannot compare: %s",
+			  strerror(-err));
+		return CLI_FAILED;
+	}
+	if (options->json) {
+		status = cli_print_json(show_diff_json(&diff, before, after));
+	} else {
+		show_diff(&diff, before, after, &out);
+		status = cli_print(&out);
+	}
+	return status ?: diff.opened || diff.closed ? CLI_DIFFERS : CLI_DONE;
+}
+
+int cmd_policy_diff(const struct cli_options *options, int argc, char **argv)
+{
+	_cleanup_policy_set_ struct policy_set set = {};
+	_cleanup_model_ struct model *model = NULL;
+	_cleanup_state_ struct state state = {};
+	int status = cli_load_model(options, &model);
+
+	(void)argc;
+	(void)argv;
+	if (!status)
+		status = cli_dump(options, DUMP_POLICY, &state);
+	if (!status)
+		status = compile_here(model, &state, &set);
+	return status ?: compare(options, &state.policy, &set);
+}
+
+/* ---- replay ------------------------------------------------------------------------- */
+
+/* Lines that are no records are told, and the others judged all the same. */
+static int replay_lines(FILE *file, const char *name, const struct policy_set *set,
+			struct problems *problems, struct replay *replay)
+{
+	_cleanup_flowlog_ struct flowlog log = {};
+	_cleanup_free_ char *line = NULL;
+	size_t size = 0;
+	int err = 0;
+
+	for (unsigned n = 1; getline(&line, &size, file) > 0 && err != -ENOMEM; n++) {
+		struct replay_flow flow = {};
+
+		err = flowlog_read(&log, line, name, n, problems, &flow);
+		if (err > 0)
+			err = replay_add(replay, set, &flow);
+		flowlog_flow_release(&flow);
+	}
+	if (ferror(file))
+		return -EIO;
+	return err == -ENOMEM ? err : 0;
+}
+
+static int replay_log(const char *path, const struct policy_set *set, struct problems *problems,
+		      struct replay *replay)
+{
+	bool is_stdin = !strcmp(path, "-");
+	_cleanup_fclose_ FILE *file = is_stdin ? stdin : fopen(path, "re");
+
+	return file ? replay_lines(file, path, set, problems, replay) : -errno;
+}
+
+static int print_replay(const struct cli_options *options, const struct replay *replay,
+			const struct policy_set *set)
+{
+	_cleanup_text_ struct text out = {};
+
+	if (options->json)
+		return cli_print_json(show_replay_json(replay, set));
+	show_replay(replay, set, &out);
+	return cli_print(&out);
+}
+
+static int replay(const struct cli_options *options, const struct policy_set *set)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_replay_ struct replay replay = {};
+	int err = replay_log(options->flows, set, &problems, &replay);
+	int status;
+
+	cli_print_problems(&problems);
+	if (err) {
+		cli_error("%s: %s", options->flows, strerror(-err));
+		return CLI_FAILED;
+	}
+	replay_group(&replay);
+	status = print_replay(options, &replay, set);
+	if (!status && problems.count)
+		return CLI_FAILED;
+	return status ?: replay.n_changes ? CLI_DIFFERS : CLI_DONE;
+}
+
+int cmd_policy_replay(const struct cli_options *options, int argc, char **argv)
+{
+	static const struct state nothing;
+	_cleanup_policy_set_ struct policy_set set = {};
+	_cleanup_model_ struct model *model = NULL;
+	int status = cli_load_model(options, &model);
+
+	(void)argc;
+	(void)argv;
+	if (!status)
+		status = compile_here(model, &nothing, &set);
+	return status ?: replay(options, &set);
+}
+
+/* ---- stats -------------------------------------------------------------------------- */
+
+int cmd_policy_stats(const struct cli_options *options, int argc, char **argv)
+{
+	_cleanup_state_ struct state state = {};
+	_cleanup_text_ struct text out = {};
+	int status = cli_dump(options, DUMP_POLICY, &state);
+
+	(void)argc;
+	(void)argv;
+	if (status)
+		return status;
+	if (options->json)
+		return cli_print_json(show_rules_json(&state));
+	show_rules(&state, &out);
+	return cli_print(&out);
+}

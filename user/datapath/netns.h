@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Network namespaces. One has no path of its own: a process that lives in it or a mount
+ * names it.
+ */
+#ifndef SIDESTEP_DATAPATH_NETNS_H
+#define SIDESTEP_DATAPATH_NETNS_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+/*
+ * Calls fn once for each that can be found, ours first, with a path that names it at this
+ * moment. Anything but 0 ends the walk and is its result.
+ */
+typedef int (*netns_fn)(const char *path, ino_t inode, void *arg);
+int netns_walk(netns_fn fn, void *arg);
+
+/* An fd; -ENOENT: nothing names it any more. */
+int netns_open(ino_t inode);
+
+/* An fd. A name in /run/netns, or an absolute path. -EINVAL: it is something else. */
+int netns_open_name(const char *name, ino_t *inode);
+
+/* An fd; -ENOENT: the path names another one by now. */
+int netns_open_path(const char *path, ino_t inode);
+
+/*
+ * Calls fn inside and comes back; its result, or -errno. Staying where one is needs no
+ * capability, entering needs CAP_SYS_ADMIN: -EPERM.
+ */
+int netns_do(int fd, int (*fn)(void *arg), void *arg);
+
+/* Of the namespace one is in; 0: it cannot be told. */
+uint64_t netns_cookie(void);
+
+#endif

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/explain.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/address.h"
+#include "core/cleanup.h"
+#include "policy/match.h"
+
+/* ---- one direction ---------------------------------------------------------------- */
+
+/* A rule with a named port has several bits; two of them in a row are one match. */
+static int add_match(struct explain_direction *direction, const struct sst_policy_rule *rule,
+		     enum explain_part part)
+{
+	struct explain_match *matches = direction->matches;
+	size_t n = direction->n_matches;
+
+	if (n && matches[n - 1].rule.id == rule->id)
+		return 0;
+	if (!(n & (n - 1))) { /* a power of two: it is full */
+		matches = reallocarray(matches, n ? 2 * n : 1, sizeof(*matches));
+		if (!matches)
+			return -ENOMEM;
+		direction->matches = matches;
+	}
+	matches[direction->n_matches++] = (struct explain_match){ *rule, part };
+	return 0;
+}
+
+/* The part that a rule plays, given what was before it. *from is where it goes on. */
+static enum explain_part part_of(const struct sst_policy_rule *rule, uint32_t bit,
+				 uint32_t network_first, uint32_t decides, uint32_t *from)
+{
+	if (rule->shadow)
+		return EXPLAIN_SHADOW;
+	if (bit < *from)
+		return EXPLAIN_TOO_LATE;
+	if (rule->action == SST_ACTION_PASS) {
+		*from = network_first;
+		return EXPLAIN_PASSES;
+	}
+	*from = SST_POLICY_NO_BIT;
+	return rule->id == decides ? EXPLAIN_DECIDES : EXPLAIN_TOO_LATE;
+}
+
+/* All rules that match, from the rows that sst_policy_decide() reads. */
+static int list_matches(const struct policy_set *set, struct explain_direction *direction)
+{
+	const struct sst_policy_query *query = &direction->query;
+	const struct sst_policy_head *head = policy_head(set);
+	const struct sst_policy_direction *rules = &head->direction[query->direction];
+	struct sst_policy_rows rows;
+	uint32_t from = 0;
+	int err = 0;
+
+	if (!rules->row_blocks)
+		return 0;
+	if (sst_policy_rows_of(&set->memory, head, query, &rows))
+		return -EINVAL;
+	rows.mask = rules->masks + SST_MASK_ALL * rows.blocks;
+	for (uint32_t bit = 0; !err; bit++) {
+		const struct sst_policy_rule *rule;
+
+		bit = policy_next_match(set, &rows, bit);
+		if (bit == SST_POLICY_NO_BIT)
+			break;
+		rule = policy_rule_at(set, query->direction, bit);
+		err = add_match(
+			direction, rule,
+			part_of(rule, bit, rules->network_first, direction->decision.rule, &from));
+	}
+	return err;
+}
+
+static int explain_direction(const struct policy_set *set, const struct explain_pair *pair,
+			     uint8_t protocol, enum sst_direction direction,
+			     struct explain_direction *ret)
+{
+	bool egress = direction == SST_EGRESS;
+	const struct party *subject = egress ? &pair->source : &pair->destination;
+	const struct party *peer = egress ? &pair->destination : &pair->source;
+
+	ret->query = (struct sst_policy_query){ .subject = subject->identity,
+						.peer = peer->identity,
+						.peer_network = peer->network,
+						.port = pair->port,
+						.protocol = protocol,
+						.direction = direction };
+	ret->decision = policy_decide(set, &ret->query);
+	return list_matches(set, ret);
+}
+
+static int explain_pair(const struct policy_set *set, uint8_t protocol, struct explain_pair *pair)
+{
+	pair->self = pair->source.workload && pair->source.workload == pair->destination.workload;
+	if (pair->self)
+		return 0;
+	for (int i = 0; i < SST_DIRECTIONS; i++) {
+		struct explain_direction *direction = &pair->directions[i];
+		int err = explain_direction(set, pair, protocol, i, direction);
+
+		if (err)
+			return err;
+		pair->denied |= direction->decision.denied;
+		pair->shadow_denied |= direction->decision.shadow_denied;
+	}
+	return 0;
+}
+
+/* ---- ports ------------------------------------------------------------------------ */
+
+/* What was asked for: a number or a name. */
+struct port {
+	char name[SST_PORT_NAME_MAX]; /* "": by number */
+	uint16_t number;
+	uint8_t protocol; /* 0: not told */
+};
+
+static int parse_protocol(const char *text, uint8_t *ret)
+{
+	if (!strcasecmp(text, "TCP"))
+		*ret = IPPROTO_TCP;
+	else if (!strcasecmp(text, "UDP"))
+		*ret = IPPROTO_UDP;
+	else
+		return -EINVAL;
+	return 0;
+}
+
+/* "80", "http", either with "/TCP" or "/UDP" */
+static int parse_port(const char *text, struct problems *problems, struct port *ret)
+{
+	const char *slash = strchr(text, '/');
+	size_t n = slash ? (size_t)(slash - text) : strlen(text);
+	struct port port = {};
+	unsigned long number;
+	char *end;
+
+	if (!n || n >= sizeof(port.name) || (slash && parse_protocol(slash + 1, &port.protocol))) {
+		problems_add(problems, text, (struct place){},
+			     "expected PORT, PORT/TCP or PORT/UDP");
+		return -EINVAL;
+	}
+	memcpy(port.name, text, n);
+	number = strtoul(port.name, &end, 10);
+	if (!*end && (number < 1 || number > 65535)) {
+		problems_add(problems, text, (struct place){}, "expected a port from 1 to 65535");
+		return -EINVAL;
+	}
+	if (!*end) {
+		port.name[0] = '\0';
+		port.number = number;
+	}
+	*ret = port;
+	return 0;
+}
+
+/* ---- services ----------------------------------------------------------------------- */
+
+static bool is_port_of(const struct port *port, const struct sst_service_info *info)
+{
+	if (port->protocol && port->protocol != info->protocol)
+		return false;
+	return port->name[0] ? !strcmp(port->name, info->port_name)
+			     : htons(port->number) == info->port;
+}
+
+/* The first unit (a port in one family) of the service that has this port. */
+static const struct state_service *find_service(const struct state *state, const char *name,
+						size_t length, const struct port *port)
+{
+	for (size_t i = 0; i < state->n_services; i++) {
+		const struct state_service *service = &state->services[i];
+
+		if (!strncmp(service->info.name, name, length) && !service->info.name[length] &&
+		    is_port_of(port, &service->info))
+			return service;
+	}
+	return NULL;
+}
+
+static const struct state_service *
+find_frontend(const struct state *state, const struct sst_addr *address, const struct port *port)
+{
+	for (size_t i = 0; i < state->n_frontends; i++) {
+		const struct sst_frontend_key *key = &state->frontends[i].key;
+
+		if (!address_compare(&key->address, address) && key->port == htons(port->number) &&
+		    key->protocol == (port->protocol ?: IPPROTO_TCP))
+			return state_service(state, state->frontends[i].service);
+	}
+	return NULL;
+}
+
+/* Its units of all families that have the same port. */
+static bool is_unit_of(const struct state_service *service, const struct state *state, uint32_t id)
+{
+	const struct state_service *other = state_service(state, id);
+
+	return other && !strcmp(other->info.name, service->info.name) &&
+	       other->info.port == service->info.port &&
+	       other->info.protocol == service->info.protocol;
+}
+
+/* ---- who is called -------------------------------------------------------------------- */
+
+struct destinations {
+	struct parties parties;
+	struct port port;
+	const struct state_service *service; /* NULL: none */
+	bool one_family; /* by an address of the service: its endpoints are of one unit */
+};
+
+/* "web:http": the service and its port. */
+static int find_service_port(const struct state *state, const char *text, struct problems *problems,
+			     struct destinations *ret)
+{
+	const char *colon = strrchr(text, ':');
+	struct port port;
+
+	if (!colon) {
+		problems_add(problems, text, (struct place){},
+			     "needs a port: PORT[/PROTOCOL] behind it");
+		return -EINVAL;
+	}
+	if (parse_port(colon + 1, problems, &port))
+		return -EINVAL;
+	ret->service = find_service(state, text, colon - text, &port);
+	if (!ret->service) {
+		problems_add(problems, text, (struct place){}, "no service has this port");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static int complain_of_destination(const struct state *state, const char *text,
+				   struct problems *problems)
+{
+	for (size_t i = 0; i < state->n_services; i++)
+		if (!strcmp(state->services[i].info.name, text)) {
+			problems_add(problems, text, (struct place){},
+				     "the service does not have this port");
+			return -ENOENT;
+		}
+	problems_add(problems, text, (struct place){}, "no such workload, identity or service");
+	return -ENOENT;
+}
+
+static int find_destination(const struct policy_set *set, const struct state *state,
+			    const struct explain_question *question, struct problems *problems,
+			    struct destinations *ret)
+{
+	const char *text = question->destination;
+	struct sst_addr address;
+	int err;
+
+	if (!question->port)
+		return find_service_port(state, text, problems, ret);
+	err = parse_port(question->port, problems, &ret->port);
+	if (err)
+		return err;
+	if (!address_parse(text, &address)) {
+		ret->service = find_frontend(state, &address, &ret->port);
+		ret->one_family = true;
+		return ret->service ? 0 : parties_add_address(set, &address, &ret->parties);
+	}
+	err = parties_find(set, text, problems, &ret->parties);
+	if (err != -ENOENT || problems->count)
+		return err;
+	ret->service = find_service(state, text, strlen(text), &ret->port);
+	return ret->service ? 0 : complain_of_destination(state, text, problems);
+}
+
+/* ---- all pairs -------------------------------------------------------------------------- */
+
+static int add_pair(const struct policy_set *set, const struct party *source,
+		    const struct party *destination, uint32_t endpoint, uint16_t port,
+		    struct explain *explain)
+{
+	struct explain_pair *pairs = explain->pairs, *pair;
+	size_t n = explain->n_pairs;
+	int err;
+
+	if (n == EXPLAIN_PAIRS_MAX)
+		return -E2BIG;
+	if (!(n & (n - 1))) { /* a power of two: it is full */
+		pairs = reallocarray(pairs, n ? 2 * n : 1, sizeof(*pairs));
+		if (!pairs)
+			return -ENOMEM;
+		explain->pairs = pairs;
+	}
+	pair = &pairs[explain->n_pairs++];
+	*pair = (struct explain_pair){
+		.source = *source, .destination = *destination, .endpoint = endpoint, .port = port
+	};
+	err = explain_pair(set, explain->protocol, pair);
+	explain->denied |= pair->denied;
+	return err;
+}
+
+static int add_endpoint(const struct policy_set *set, const struct parties *sources,
+			const struct state_endpoint *endpoint, struct explain *explain)
+{
+	_cleanup_parties_ struct parties called = {};
+	int err = parties_add_address(set, &endpoint->value.address, &called);
+
+	for (size_t i = 0; i < sources->n && !err; i++)
+		err = add_pair(set, &sources->items[i], called.items, endpoint->id,
+			       ntohs(endpoint->value.port), explain);
+	return err;
+}
+
+static int explain_service(const struct policy_set *set, const struct state *state,
+			   const struct parties *sources, const struct destinations *to,
+			   struct explain *explain)
+{
+	int err = 0;
+
+	explain->service = to->service->id;
+	explain->port = ntohs(to->service->info.port);
+	explain->protocol = to->service->info.protocol;
+	for (size_t i = 0; i < state->n_endpoints && !err; i++) {
+		const struct state_endpoint *endpoint = &state->endpoints[i];
+		uint32_t unit = endpoint->value.service;
+
+		if (endpoint->value.state != SST_ENDPOINT_REMOVED &&
+		    (to->one_family ? unit == to->service->id
+				    : is_unit_of(to->service, state, unit)))
+			err = add_endpoint(set, sources, endpoint, explain);
+	}
+	return err;
+}
+
+static int explain_parties(const struct policy_set *set, const struct parties *sources,
+			   const struct destinations *to, struct explain *explain)
+{
+	int err = 0;
+
+	explain->port = to->port.number;
+	explain->protocol = to->port.protocol ?: IPPROTO_TCP;
+	for (size_t i = 0; i < sources->n; i++)
+		for (size_t j = 0; j < to->parties.n && !err; j++)
+			err = add_pair(set, &sources->items[i], &to->parties.items[j], 0,
+				       to->port.number, explain);
+	return err;
+}
+
+static int explain_all(const struct policy_set *set, const struct state *state,
+		       const struct explain_question *question, const struct parties *sources,
+		       const struct destinations *to, struct problems *problems,
+		       struct explain *explain)
+{
+	int err;
+
+	if (!to->service && to->port.name[0]) {
+		problems_add(problems, question->port, (struct place){},
+			     "expected a number: only a service's ports have names here");
+		return -EINVAL;
+	}
+	err = to->service ? explain_service(set, state, sources, to, explain)
+			  : explain_parties(set, sources, to, explain);
+	if (err == -E2BIG)
+		problems_add(problems, question->destination, (struct place){},
+			     "more than %d pairs, expected fewer", EXPLAIN_PAIRS_MAX);
+	if (!err && !explain->n_pairs) {
+		problems_add(problems, question->destination, (struct place){},
+			     "the service has no endpoint");
+		return -ENOENT;
+	}
+	return err;
+}
+
+int policy_explain(const struct policy_set *set, const struct state *state,
+		   const struct explain_question *question, struct problems *problems,
+		   struct explain *ret)
+{
+	_cleanup_explain_ struct explain explain = {};
+	_cleanup_parties_ struct parties sources = {};
+	struct destinations to = {};
+	int err = parties_find(set, question->source, problems, &sources);
+
+	if (err == -ENOENT && !problems->count)
+		problems_add(problems, question->source, (struct place){},
+			     "no such workload or identity");
+	if (!err)
+		err = find_destination(set, state, question, problems, &to);
+	if (!err)
+		err = explain_all(set, state, question, &sources, &to, problems, &explain);
+	parties_release(&to.parties);
+	if (err)
+		return err;
+	*ret = explain;
+	explain = (struct explain){};
+	return 0;
+}
+
+void explain_release(struct explain *explain)
+{
+	for (size_t i = 0; i < explain->n_pairs; i++)
+		for (int j = 0; j < SST_DIRECTIONS; j++)
+			free(explain->pairs[i].directions[j].matches);
+	free(explain->pairs);
+	memset(explain, 0, sizeof(*explain));
+}

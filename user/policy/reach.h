@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What each rule of a set comes to, over everything that can be asked of it: each kind of
+ * subject, of peer with its address, of port, once. Exact, and pure.
+ */
+#ifndef SIDESTEP_POLICY_REACH_H
+#define SIDESTEP_POLICY_REACH_H
+
+#include "policy/set.h"
+
+/* A rule in shadow is looked at as if all rules were enforced. */
+struct reach {
+	bool matches;       /* something */
+	bool decides;       /* something, or passes it on */
+	bool matters;       /* a pass: without it some verdict would be another */
+	uint32_t hidden_by; /* id of the rule that decides, or passes, where it matched first */
+};
+
+/*
+ * *ret has one for each of the set's infos, in their order, and is the caller's to free.
+ * -E2BIG: more than so many words of rows would have to be looked at; -ENOMEM.
+ */
+int policy_reach(const struct policy_set *set, uint64_t words_max, struct reach **ret);
+
+#endif

@@ -280,6 +280,7 @@ static __always_inline void find_loopback(struct policy_end *end, const struct p
 int sst_find_identities(struct policy_case *c)
 {
 	const struct sst_policy_head *head;
+	const struct sst_policy_workload *workload;
 	struct policy_end *peer;
 	void *set = policy_set();
 
@@ -301,6 +302,8 @@ int sst_find_identities(struct policy_case *c)
 			index_of(set, head->identities, head->n_identities, c->told_identity);
 		peer->workload =
 			index_of(set, head->workloads, head->n_workloads, c->told_workload);
+		workload = workload_at(set, head, peer->workload);
+		peer->is_local = workload && workload->flags & SST_WORKLOAD_LOCAL;
 	}
 	c->selected = is_selected(set, head, &c->end[c->own & 1]);
 	write_ids(set, head, c);

@@ -50,6 +50,7 @@ static struct {
 	uint64_t ok;
 	uint64_t failed;
 	uint64_t in_syn; /* calls whose SYN carried data that the server took */
+	uint64_t quickest_ns; /* failure */
 	struct tally names;
 	struct tally errors;
 	char sequence[SEQUENCE_MAX][NAME_SIZE];
@@ -97,7 +98,7 @@ static void note_success(const struct call *call)
 /* The server closed where an answer was due. */
 #define EARLY_END (-1)
 
-static void note_failure(int error)
+static void note_failure(int error, uint64_t took_ns)
 {
 	/* SO_RCVTIMEO and SO_SNDTIMEO speak of themselves as EAGAIN and EINPROGRESS. */
 	bool timeout = error == EAGAIN || error == EINPROGRESS;
@@ -106,6 +107,8 @@ static void note_failure(int error)
 					      : strerrorname_np(error);
 
 	pthread_mutex_lock(&result.lock);
+	if (!result.failed || took_ns < result.quickest_ns)
+		result.quickest_ns = took_ns;
 	result.failed++;
 	tally_add(&result.errors, name ? name : "unknown");
 	pthread_mutex_unlock(&result.lock);
@@ -147,8 +150,9 @@ static void print_result(void)
 {
 	size_t n = result.ok < SEQUENCE_MAX ? result.ok : SEQUENCE_MAX;
 
-	printf("{\"ok\":%llu,\"failed\":%llu,\"in_syn\":%llu", (unsigned long long)result.ok,
-	       (unsigned long long)result.failed, (unsigned long long)result.in_syn);
+	printf("{\"ok\":%llu,\"failed\":%llu,\"in_syn\":%llu,\"quickest_failure_ms\":%.3f",
+	       (unsigned long long)result.ok, (unsigned long long)result.failed,
+	       (unsigned long long)result.in_syn, (double)result.quickest_ns / 1e6);
 	print_tally("errors", &result.errors);
 	print_tally("names", &result.names);
 	printf(",\"sequence\":[");
@@ -375,16 +379,18 @@ static bool begin(void)
 static void *work(void *arg)
 {
 	struct call call = { 0 };
+	uint64_t begun;
 	int fd = -1;
 	int error;
 
 	(void)arg;
 	while (begin()) {
+		begun = tool_now_ns();
 		error = opt.udp ? call_udp(&call, &fd) : call_tcp(&call);
 		if (!error)
 			note_success(&call);
 		else if (error != EINTR || !tool_stop)
-			note_failure(error);
+			note_failure(error, tool_now_ns() - begun);
 		if (opt.interval_ms && !tool_stop)
 			tool_sleep_ms(opt.interval_ms);
 	}

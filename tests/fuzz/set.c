@@ -42,13 +42,16 @@ static struct model *model;
 static struct policy_set base;
 static struct policy_ids ids;
 
+/* Empty when there are no ids left. */
 static struct policy_set compile_after(const struct policy_set *before, struct policy_ids *next)
 {
 	static const struct policy_host host = { .netns = 1 };
 	_cleanup_problems_ struct problems problems = {};
 	struct policy_set set = {};
+	int r = policy_compile(model, &host, before, next, &problems, &set);
 
-	assert(!policy_compile(model, &host, before, next, &problems, &set));
+	assert(!r || r == -E2BIG);
+	check_told(r, &problems);
 	return set;
 }
 
@@ -126,6 +129,8 @@ static void follow(const struct policy_set *before)
 	_cleanup_policy_set_ struct policy_set again = {};
 
 	assert(policy_sets_are_equal(&after, &copy));
+	if (policy_set_is_empty(&after))
+		return;
 	then = next;
 	again = compile_after(&after, &then);
 	assert(policy_sets_are_equal(&after, &again));

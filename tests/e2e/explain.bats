@@ -77,8 +77,6 @@ agrees() {
 }
 
 @test "on loopback explain tells who listens" {
-	local COMMAND
-
 	mkdir "$CG/db" "$CG/other"
 	load_config <<-END
 		workloads:
@@ -159,6 +157,23 @@ agrees() {
 	try policy replay -f "$CONF" --flows - -o json <"$log"
 	[[ $status == 6 ]]
 	check '.flows == 5 and .denied == 3 and .opened == 2'
+}
+
+@test "live flows are listed with who they are of" {
+	start_shop
+	pod_start web "$TOOLS/caller" --hold-ms 60000 10.96.0.10:80
+	wait_until 30 flows_are 1 || fail "$output"
+	show flows
+	check '.[0].source_identity.workload == "shop/web"'
+	check '.[0].destination_identity.workload == "shop/db"'
+	check '.[0] | .verdict == "allowed" and .rule == "shop/db/from-web"'
+	try sidestep flows
+	[[ $output == *" shop/web  shop/db  allowed  ingress network shop/db/from-web" ]]
+}
+
+flows_are() { # NUMBER
+	show flows
+	check "length == $1" >/dev/null
 }
 
 @test "rules are counted, and those never hit are marked" {

@@ -125,6 +125,8 @@ static void check_adopted(const struct policy_set *set)
 	assert(policy_sets_are_equal(set, &copy));
 }
 
+#define ONE_IN_SO_MANY 8 /* inputs: it takes four times as long as all else */
+
 static void check_lint(const struct model *model, const struct policy_set *set)
 {
 	_cleanup_problems_ struct problems warnings = {};
@@ -137,7 +139,6 @@ static void check_set(const struct model *model, const struct policy_host *host,
 		      const struct policy_set *set, const struct policy_ids *ids)
 {
 	check_same(model, host, set, ids);
-	check_lint(model, set);
 	if (policy_set_is_empty(set))
 		return;
 	check_adopted(set);
@@ -164,6 +165,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!r) {
 		check_set(model, &host, &set, &ids);
 		ask_all(&set, &dice);
+		if (!throw_below(&dice, ONE_IN_SO_MANY))
+			check_lint(model, &set);
 	}
 	return 0;
 }

@@ -130,7 +130,7 @@ static inline void ask(const struct policy_set *set, struct dice *dice)
 	assert(decision.rule || !decision.denied);
 }
 
-#define QUESTIONS 200
+#define QUESTIONS 32
 
 static inline void ask_all(const struct policy_set *set, struct dice *dice)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Policy sets that no compiler has made. The input are changes to a sound one, eight bytes
- * each: which of its words, and what it is to be; or, after a first byte of 255, a whole set.
+ * Policy sets that no compiler has made. The input are changes to a sound one, struct change
+ * each; or, after a first byte of 255, a whole set.
  * Whatever is adopted can be asked, explained, compared and followed by another set.
  */
 #include "fuzz.h"
@@ -38,17 +38,59 @@ static const char yaml[] =
 	"    ingress: [{from: [{identity: world}], ports: [443], action: pass},\n"
 	"              {from: [{identity: nodes}], action: deny}]\n";
 
+/* Of the sound one, in words; most of the set is empty rows, so that few changes go there. */
+struct table {
+	uint32_t first;
+	uint32_t n;
+};
+
+struct change {
+	uint8_t table; /* number, of those below */
+	uint8_t unused;
+	uint16_t word;
+	uint32_t value;
+};
+
 static struct model *model;
 static struct policy_set base;
 static struct policy_ids ids;
+static struct table tables[9];
 
+#define TABLE(block, n, type)                                                            \
+	{                                                                                \
+		(block) * (SST_BLOCK_BYTES / 4), (n) * (sizeof(type) / sizeof(uint32_t)) \
+	}
+
+static void find_tables(void)
+{
+	const struct sst_policy_head *head = policy_head(&base);
+	const struct sst_policy_direction *in = &head->direction[SST_INGRESS],
+					  *out = &head->direction[SST_EGRESS];
+	const struct table found[ARRAY_SIZE(tables)] = {
+		{ 0, offsetof(struct sst_policy_head, reserved) / sizeof(uint32_t) },
+		TABLE(head->identities, head->n_identities, struct sst_policy_identity),
+		TABLE(head->workloads, head->n_workloads, struct sst_policy_workload),
+		TABLE(head->infos, head->n_infos, struct sst_policy_info),
+		TABLE(head->intervals, head->n_intervals, struct sst_policy_interval),
+		TABLE(head->keys, head->key_mask + 1, struct sst_policy_key),
+		TABLE(in->rules, in->n_rules, struct sst_policy_rule),
+		TABLE(out->rules, out->n_rules, struct sst_policy_rule),
+		{ 0, size_of(&base) / sizeof(uint32_t) },
+	};
+
+	memcpy(tables, found, sizeof(tables));
+}
+
+/* Empty when there are no ids left. */
 static struct policy_set compile_after(const struct policy_set *before, struct policy_ids *next)
 {
 	static const struct policy_host host = { .netns = 1 };
 	_cleanup_problems_ struct problems problems = {};
 	struct policy_set set = {};
+	int r = policy_compile(model, &host, before, next, &problems, &set);
 
-	assert(!policy_compile(model, &host, before, next, &problems, &set));
+	assert(!r || r == -E2BIG);
+	check_told(r, &problems);
 	return set;
 }
 
@@ -60,22 +102,23 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argv;
 	model = load_model(yaml);
 	base = compile_after(&none, &ids);
+	find_tables();
 	return 0;
 }
 
 static struct policy_set change(const uint8_t *data, size_t size)
 {
 	_cleanup_free_ uint32_t *words = malloc(size_of(&base));
-	struct {
-		uint32_t which;
-		uint32_t what;
-	} word;
+	struct change change;
 
 	assert(words);
 	memcpy(words, base.memory.base, size_of(&base));
-	for (; size >= sizeof(word); data += sizeof(word), size -= sizeof(word)) {
-		memcpy(&word, data, sizeof(word));
-		words[word.which % (size_of(&base) / sizeof(*words))] = word.what;
+	for (; size >= sizeof(change); data += sizeof(change), size -= sizeof(change)) {
+		const struct table *table;
+
+		memcpy(&change, data, sizeof(change));
+		table = &tables[change.table % ARRAY_SIZE(tables)];
+		words[table->first + change.word % table->n] = change.value;
 	}
 	return adopt(words, size_of(&base));
 }
@@ -126,6 +169,8 @@ static void follow(const struct policy_set *before)
 	_cleanup_policy_set_ struct policy_set again = {};
 
 	assert(policy_sets_are_equal(&after, &copy));
+	if (policy_set_is_empty(&after))
+		return;
 	then = next;
 	again = compile_after(&after, &then);
 	assert(policy_sets_are_equal(&after, &again));

@@ -118,19 +118,14 @@ static const char *wrong_rule(const struct policy_set *set, const struct cluster
 	return policy->isolates[query->direction] ? NULL : "the policy does not isolate";
 }
 
-/* ADMIN, BASELINE: the very rule that is first. */
-static const char *wrong_decider(const struct policy_set *set, const struct cluster *cluster,
-				 const struct literal_answer *answer,
-				 const struct sst_policy_info *info)
+/* ADMIN, BASELINE: it must be the very rule that is first. */
+static bool is_rule(const struct policy_set *set, const struct cluster *cluster,
+		    const struct sst_policy_info *info, const struct model_rule *wanted)
 {
 	const struct model_policy *policy;
 	const struct model_rule *rule;
 
-	if (!answer->rule)
-		return NULL;
-	if (!find_rule(set, &cluster->model, info, &policy, &rule) || rule != answer->rule)
-		return "another rule is first";
-	return NULL;
+	return !wanted || (find_rule(set, &cluster->model, info, &policy, &rule) && rule == wanted);
 }
 
 static const char *wrong_rules(const struct policy_set *set, const struct cluster *cluster,
@@ -143,8 +138,8 @@ static const char *wrong_rules(const struct policy_set *set, const struct cluste
 
 	if (decision->rule)
 		wrong = wrong_rule(set, cluster, query, info);
-	if (!wrong && decision->rule)
-		wrong = wrong_decider(set, cluster, answer, info);
+	if (!wrong && decision->rule && !is_rule(set, cluster, info, answer->rule))
+		wrong = "another rule is first";
 	if (!wrong && !decision->rule && answer->tier != SST_TIER_NONE)
 		wrong = "no rule decided";
 	if (!wrong && decision->rule && info->shadow)
@@ -153,6 +148,8 @@ static const char *wrong_rules(const struct policy_set *set, const struct cluste
 		wrong = "a rule in shadow had a say, or had none";
 	if (!wrong && decision->shadow)
 		wrong = wrong_rule(set, cluster, query, shadow);
+	if (!wrong && decision->shadow && !is_rule(set, cluster, shadow, answer->shadow_rule))
+		wrong = "another rule in shadow is first";
 	if (!wrong && decision->shadow && !shadow->shadow)
 		wrong = "a rule that is enforced was told as one in shadow";
 	return wrong;

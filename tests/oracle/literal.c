@@ -308,6 +308,14 @@ static bool is_about(const struct way *way, const struct model_policy *policy,
 	       literal_matches(way->cluster, policy, rule, way->query);
 }
 
+static void note_shadow(struct way *way, const struct model_rule *rule)
+{
+	if (!rule->shadow || way->answer.shadow)
+		return;
+	way->answer.shadow = true;
+	way->answer.shadow_rule = rule;
+}
+
 /* "A rule that appears at the top of the rules would take the highest precedence." "Pass:
  * skips all further rules in the current tier and passes evaluation to the next tier." */
 static bool ask_cluster_policies(struct way *way, enum sst_tier tier)
@@ -320,7 +328,7 @@ static bool ask_cluster_policies(struct way *way, enum sst_tier tier)
 
 			if (!is_about(way, policy, rule))
 				continue;
-			way->answer.shadow |= rule->shadow;
+			note_shadow(way, rule);
 			if (rule->action == SST_ACTION_PASS)
 				return false;
 			way->answer.policy = policy;
@@ -416,6 +424,7 @@ struct literal_answer literal_decide(const struct cluster *cluster, const struct
 	struct literal_answer shadow = go(cluster, query, true);
 
 	answer.shadow = shadow.shadow;
+	answer.shadow_rule = shadow.shadow_rule;
 	answer.shadow_denied = shadow.denied;
 	return answer;
 }

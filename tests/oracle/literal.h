@@ -21,9 +21,11 @@ struct literal_answer {
 	 * a say in it. What is enforced and decides the same is asked first. */
 	bool shadow_denied;
 	bool shadow;
-	/* ADMIN and BASELINE: who decided. In the other tiers several may have. */
+	/* ADMIN and BASELINE: who decided, and the first in shadow that had a say. In the other
+	 * tiers several may have. */
 	const struct model_policy *policy;
 	const struct model_rule *rule;
+	const struct model_rule *shadow_rule;
 };
 
 struct literal_answer literal_decide(const struct cluster *cluster, const struct query *query);

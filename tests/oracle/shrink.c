@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/cleanup.h"
 
@@ -12,12 +13,16 @@ struct shrinker {
 	struct query *query;
 	shrink_fails fails;
 	void *arg;
+	time_t end;
 	bool progress; /* something was left out in this round */
 };
 
+enum { SECONDS = 60 };
+
 static bool still_fails(struct shrinker *shrinker)
 {
-	bool fails = shrinker->fails(shrinker->cluster, shrinker->query, shrinker->arg);
+	bool fails = time(NULL) < shrinker->end &&
+		     shrinker->fails(shrinker->cluster, shrinker->query, shrinker->arg);
 
 	shrinker->progress |= fails;
 	return fails;
@@ -221,7 +226,7 @@ static void shrink_settings(struct shrinker *shrinker)
 
 void shrink(struct cluster *cluster, struct query *query, shrink_fails fails, void *arg)
 {
-	struct shrinker shrinker = { cluster, query, fails, arg };
+	struct shrinker shrinker = { cluster, query, fails, arg, time(NULL) + SECONDS };
 	struct model *model = &cluster->model;
 
 	do {

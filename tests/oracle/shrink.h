@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Makes a failing case small: leaves out part after part of the cluster as long as the
- * question still fails, until no part can be missed.
+ * question still fails, until no part can be missed, or a minute has passed.
  */
 #ifndef TESTS_ORACLE_SHRINK_H
 #define TESTS_ORACLE_SHRINK_H

@@ -269,8 +269,7 @@ static void test_bad_line_is_told_harmlessly(void **unused UNUSED)
 	struct replay_flow flow;
 
 	assert_int_equal(flowlog_read(&log, "\x1b[2J", "log", 1, &problems, &flow), -EINVAL);
-	assert_string_equal(problems.text[0],
-			    "log:1:1: no JSON: '[' or '{' expected near '?'");
+	assert_string_equal(problems.text[0], "log:1:1: no JSON: '[' or '{' expected near '?'");
 }
 
 int main(void)

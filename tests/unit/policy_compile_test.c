@@ -1083,6 +1083,55 @@ static void test_ids_are_not_given_twice(void **state)
 	assert_int_equal(identity_id(&after, "shop/new"), 304);
 }
 
+/* None begins anew at 0, which is nobody's. */
+static void test_ids_that_are_used_up(void **state)
+{
+	static const struct policy_ids last[] = {
+		{ 300, UINT32_MAX, 50 },
+		{ UINT32_MAX - 1, 40, 50 },
+		{ 300, 40, UINT32_MAX - 1 },
+	};
+	_cleanup_model_ struct model *model = make_shop();
+	struct policy_set nothing = { 0 }, untouched = { .owned = (void *)1 };
+	struct policy_host host = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(last); i++) {
+		_cleanup_problems_ struct problems problems = { 0 };
+		struct policy_ids ids = last[i];
+
+		assert_int_equal(
+			policy_compile(model, &host, &nothing, &ids, &problems, &untouched),
+			-E2BIG);
+		assert_string_equal(
+			problems.text[0],
+			"test.yaml: policies have used all ids that there are, expected "
+			"'sidestep unload' before");
+		assert_ptr_equal(untouched.owned, (void *)1);
+		assert_memory_equal(&ids, &last[i], sizeof(ids));
+	}
+}
+
+/* Also when the set before has the last one, and whoever calls does not know. */
+static void test_the_last_id_is_taken(void **state)
+{
+	_cleanup_model_ struct model *model = make_shop();
+	_cleanup_policy_set_ struct policy_set before = compile(model);
+	_cleanup_problems_ struct problems problems = { 0 };
+	struct policy_set untouched = { .owned = (void *)1 };
+	struct policy_host host = { 0 };
+	struct policy_ids ids = { 0 };
+
+	(void)state;
+	((struct sst_policy_workload *)policy_workload(&before,
+						       policy_head(&before)->n_workloads - 1))
+		->id = UINT32_MAX;
+	add_workload(model, "shop", "new", "app=new", "", "");
+	assert_int_equal(policy_compile(model, &host, &before, &ids, &problems, &untouched),
+			 -E2BIG);
+	assert_ptr_equal(untouched.owned, (void *)1);
+}
+
 static void test_a_name_like_a_number(void **state)
 {
 	_cleanup_model_ struct model *model = make_shop();
@@ -1313,6 +1362,8 @@ int main(void)
 		cmocka_unit_test(test_the_same_again),
 		cmocka_unit_test(test_ids_stay),
 		cmocka_unit_test(test_ids_are_not_given_twice),
+		cmocka_unit_test(test_ids_that_are_used_up),
+		cmocka_unit_test(test_the_last_id_is_taken),
 		cmocka_unit_test(test_a_name_like_a_number),
 		cmocka_unit_test(test_identities),
 		cmocka_unit_test(test_summaries),

@@ -69,12 +69,20 @@ struct daemon {
 
 /* ---- configuration ------------------------------------------------------------ */
 
+/* A policy set may be large, and is read anew only when something was applied. */
 static void refresh_state(struct daemon *daemon)
 {
 	struct state state;
 
-	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_POLICY, &state))
+	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES, &state))
 		return;
+	if (state.meta.generation == daemon->state.meta.generation) {
+		state.policy = daemon->state.policy;
+		daemon->state.policy = (struct policy_set){};
+	} else if (datapath_policy(daemon->datapath, &state.policy)) {
+		state_release(&state);
+		return;
+	}
 	state_release(&daemon->state);
 	daemon->state = state;
 }

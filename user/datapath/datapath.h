@@ -92,14 +92,18 @@ const char *datapath_libbpf_version(void);
 /* ---- maps ---------------------------------------------------------------- */
 
 enum {
-	DUMP_TABLES = 1, /* frontends, services, endpoints, with statistics */
-	DUMP_SLOTS = 2,  /* the schedules, for the planner */
-	DUMP_FILL = 4,   /* how full the maps are */
-	DUMP_POLICY = 8, /* the policy set, its rules' statistics, its hooks */
+	DUMP_TABLES = 1,  /* frontends, services, endpoints, with statistics */
+	DUMP_SLOTS = 2,   /* the schedules, for the planner */
+	DUMP_FILL = 4,    /* how full the maps are */
+	DUMP_RULES = 8,   /* statistics of the policy set's rules; hooks attached on demand */
+	DUMP_POLICY = 16, /* the same, and the set, which may take many megabytes */
 };
 
 /* Reads what the maps hold. On failure *ret is untouched. */
 int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret);
+
+/* The policy set alone; empty: there is none. */
+int datapath_policy(const struct datapath *datapath, struct policy_set *ret);
 
 /*
  * Carries the plan out; the lock must be held. A failure before GRACE is undone

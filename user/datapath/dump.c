@@ -6,7 +6,6 @@
 
 #include "core/clock.h"
 #include "datapath/ondemand.h"
-#include "datapath/policy.h"
 
 /* A map read whole: n keys beside n values. */
 struct entries {
@@ -333,17 +332,6 @@ static int dump_rules(struct datapath *datapath, struct state *state)
 	return 0;
 }
 
-static int dump_policy(struct datapath *datapath, struct state *state)
-{
-	int err = policy_read(datapath, &state->policy);
-
-	if (!err)
-		err = dump_rules(datapath, state);
-	if (!err)
-		err = ondemand_dump(datapath, &state->hooks, &state->n_hooks);
-	return err;
-}
-
 static int dump_counters(struct datapath *datapath, struct state *state)
 {
 	int cpus = libbpf_num_possible_cpus();
@@ -432,8 +420,11 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
 	if (!err && what & DUMP_TABLES)
 		err = dump_frontends(datapath, &state) ?: dump_services(datapath, &state) ?:
 		      dump_endpoints(datapath, &state) ?: dump_habits(datapath, &state);
+	if (!err && what & (DUMP_RULES | DUMP_POLICY))
+		err = dump_rules(datapath, &state)
+			      ?: ondemand_dump(datapath, &state.hooks, &state.n_hooks);
 	if (!err && what & DUMP_POLICY)
-		err = dump_policy(datapath, &state);
+		err = datapath_policy(datapath, &state.policy);
 	if (!err && what & DUMP_SLOTS)
 		err = dump_slots(datapath, &state);
 	if (!err)

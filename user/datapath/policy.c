@@ -100,7 +100,7 @@ static int map_set(int fd, struct mapping *ret)
 	return map_blocks(fd, info.max_entries, PROT_READ, ret);
 }
 
-int policy_read(const struct datapath *datapath, struct policy_set *ret)
+int datapath_policy(const struct datapath *datapath, struct policy_set *ret)
 {
 	_cleanup_mapping_ struct mapping mapping = {};
 	_cleanup_close_ int fd = set_open(datapath);

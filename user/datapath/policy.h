@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The policy set in the kernel: read whole, replaced by one write. */
+/* The policy set in the kernel, replaced by one write; datapath_policy() reads it. */
 #ifndef SIDESTEP_DATAPATH_POLICY_H
 #define SIDESTEP_DATAPATH_POLICY_H
 
 #include "datapath/datapath.h"
 #include "policy/set.h"
-
-/* Empty: there is none. -EPROTO, -EINVAL: what is there is none of ours. */
-int policy_read(const struct datapath *datapath, struct policy_set *ret);
 
 /* enum sst_policy_flags of the set in force; 0 without one. */
 int policy_flags(const struct datapath *datapath, uint32_t *ret);

@@ -58,7 +58,7 @@ uint32_t policy_claim_id(struct dictionary *ids, const struct text *key, uint32_
 
 	if (dictionary_take(ids, key->data, key->length, &id))
 		return id;
-	return (*next)++;
+	return *next < UINT32_MAX ? (*next)++ : UINT32_MAX;
 }
 
 /* ---- the frame --------------------------------------------------------------------- */
@@ -126,7 +126,7 @@ static int remember_id(struct dictionary *ids, struct text *key, uint32_t id, ui
 	int r = key->error ?: dictionary_add(ids, key->data, key->length, &id);
 
 	if (*next <= id)
-		*next = id + 1;
+		*next = id < UINT32_MAX ? id + 1 : id;
 	text_release(key);
 	return r == -EEXIST ? 0 : r;
 }
@@ -213,6 +213,19 @@ static int begin(struct compile *compile)
 	return policy_add_text(compile, "", &empty);
 }
 
+/* No id is used twice, so that there is an end to them: whoever has come to it stays there. */
+static int check_ids(struct compile *compile)
+{
+	const struct policy_ids *ids = &compile->ids;
+
+	if (ids->identity < UINT32_MAX && ids->workload < UINT32_MAX && ids->rule < UINT32_MAX)
+		return 0;
+	problems_add(compile->problems, compile->model->source, (struct place){ 0 },
+		     "policies have used all ids that there are, expected 'sidestep unload' "
+		     "before");
+	return -E2BIG;
+}
+
 int policy_compile(const struct model *model, const struct policy_host *host,
 		   const struct policy_set *before, struct policy_ids *ids,
 		   struct problems *problems, struct policy_set *ret)
@@ -244,6 +257,8 @@ int policy_compile(const struct model *model, const struct policy_host *host,
 	}
 	for (size_t i = 0; !r && i < ARRAY_SIZE(parts); i++)
 		r = parts[i](&compile);
+	if (!r)
+		r = check_ids(&compile);
 	if (!r)
 		r = policy_lay_out(&compile, ret);
 	if (!r)

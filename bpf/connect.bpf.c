@@ -242,6 +242,15 @@ static __always_inline void remember(struct bpf_sock_addr *ctx, const struct sst
 	flow->peer_told = !!c->end[SST_ROLE_SERVER].sk;
 }
 
+/* With whom a socket has exchanged datagrams it may go on, as long as the set is the same. */
+static __always_inline void allow_datagrams(struct bpf_sock_addr *ctx, const struct choice *to,
+					    const struct policy_case *c)
+{
+	if (c->flags & SST_POLICY_RULES)
+		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port,
+				      c->generation, c->judgement.asked[SST_INGRESS]);
+}
+
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
 						   const struct sst_frontend_key *to,
 						   struct choice *choice, struct policy_case *c)
@@ -263,7 +272,11 @@ static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
 	if (wanted)
 		judge_call(ctx, choice, to->protocol, c);
 	remember(ctx, to, choice, c);
-	if (to->protocol == IPPROTO_UDP && choice->service && !c->denied) {
+	if (to->protocol != IPPROTO_UDP || c->denied)
+		return reason;
+	/* a v6 socket connected to a mapped address passes sendmsg4 with each datagram */
+	allow_datagrams(ctx, choice, c);
+	if (choice->service) {
 		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_connected, 1);
 	}
@@ -273,18 +286,15 @@ forget:
 	return reason == SST_COUNTER_CONNECT_TRANSLATED ? SST_COUNTER_CONNECT_UNDECIDED : reason;
 }
 
-/* With whom a socket has exchanged datagrams it may go on, as long as the set is the same. */
 static __always_inline void judge_datagram(struct bpf_sock_addr *ctx, const struct choice *to,
 					   struct policy_case *c)
 {
-	__u64 cookie = bpf_get_socket_cookie(ctx);
-
-	if (!policy_wanted() || sst_datagram_is_known(cookie, &to->address, to->port))
+	if (!policy_wanted() ||
+	    sst_datagram_is_known(bpf_get_socket_cookie(ctx), &to->address, to->port))
 		return;
 	judge_call(ctx, to, IPPROTO_UDP, c);
-	if (!c->denied && c->flags & SST_POLICY_RULES)
-		sst_datagram_remember(cookie, &to->address, to->port, c->generation,
-				      c->judgement.asked[SST_INGRESS]);
+	if (!c->denied)
+		allow_datagrams(ctx, to, c);
 }
 
 static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,

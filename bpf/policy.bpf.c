@@ -485,11 +485,22 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	return 0;
 }
 
+/* A datagram of a workload of this node: its own end has told of it. */
+static __always_inline int is_told_of(const struct policy_case *c)
+{
+	const struct policy_end *sender = &c->end[SST_ROLE_CLIENT];
+
+	return c->own == SST_ROLE_SERVER && c->protocol == IPPROTO_UDP && sender->workload &&
+	       sender->is_local && !(c->flags & SST_POLICY_INGRESS_NETWORKS);
+}
+
 /* What could not be decided goes as the node says, and what was is counted. */
 int sst_close(struct policy_case *c, int decided)
 {
 	if (!c)
 		return 0;
+	if (is_told_of(c))
+		c->counts &= ~COUNT_ALLOWED;
 	if (!decided) {
 		c->denied = fails_closed();
 		count_undecided(c, SST_COUNTER_POLICY_SET_OPEN, SST_COUNTER_POLICY_SET_CLOSED);

@@ -32,8 +32,10 @@ static __always_inline struct sst_flow *flow_start(struct bpf_sock *sk, __u64 co
 static __always_inline void flow_chose(struct sst_flow *flow, const struct sst_frontend_key *asked,
 				       const struct choice *choice)
 {
-	flow->asked = asked->address;
-	flow->asked_port = asked->port;
+	if (choice->service) {
+		flow->asked = asked->address;
+		flow->asked_port = asked->port;
+	}
 	flow->chosen = choice->address;
 	flow->chosen_port = choice->port;
 	flow->service = choice->service;

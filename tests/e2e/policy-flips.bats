@@ -75,7 +75,7 @@ reckon() {
 		ever-*) check '.failed == 0 and .ok > 20' ;;
 		never-*) check '.ok == 0 and .failed > 20 and .errors == { EPERM: .failed }' ;;
 		*) # one that is open while the set turns against it is ended
-			check '(.errors | keys) - [ "EPERM", "ECONNABORTED", "ECONNRESET", "EOF" ] == []'
+			check '(.errors | keys) - [ "EPERM", "ECONNABORTED", "ECONNRESET", "ENOTCONN", "EOF" ] == []'
 			[[ ! ${1:-} ]] || check '.ok > 0 and .errors.EPERM > 0'
 			;;
 		esac

@@ -56,11 +56,11 @@ ask_about() { # PREFIX SEED...
 @test "the kernel decides real connections as the evaluator does, IPv4" {
 	ns_make node
 	addresses 10.90.0. 32
-	ask_about 10.90.0. 1 2 3 4
+	ask_about 10.90.0. {1..8}
 }
 
 @test "the kernel decides real connections as the evaluator does, IPv6" {
 	ns_make node
 	addresses fd90:: 128
-	ask_about fd90:: 5 6 7 8
+	ask_about fd90:: {9..16}
 }

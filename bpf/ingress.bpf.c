@@ -328,15 +328,25 @@ static __always_inline enum sst_counter way_around(const struct bpf_sock *ctx)
 	return SST_COUNTER_MAX;
 }
 
+/* Whether rules are about who opens it; what cannot be told goes as the node's `fail` says. */
+static __always_inline int is_ruled(struct bpf_sock *ctx)
+{
+	struct policy_case c = { .end[SST_ROLE_CLIENT].sk = (unsigned long)ctx };
+	struct sst_config *node = settings();
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < POLICY_TRIES; i++)
+		if (!sst_find_workloads(&c) && !sst_find_identities(&c))
+			return c.selected;
+	return node && node->enforces && node->fail_closed;
+}
+
 SEC("cgroup/sock_create")
 int sst_socket(struct bpf_sock *ctx)
 {
 	enum sst_counter way = way_around(ctx);
-	struct policy_case c = { .end[SST_ROLE_CLIENT].sk = (unsigned long)ctx };
 
-	if (way == SST_COUNTER_MAX)
-		return PASS;
-	if (sst_find_workloads(&c) || sst_find_identities(&c) || !c.selected)
+	if (way == SST_COUNTER_MAX || !is_ruled(ctx))
 		return PASS;
 	count(way);
 	return DROP;

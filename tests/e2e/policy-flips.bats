@@ -153,6 +153,8 @@ remove_set() {
 	denied never node --count 3 --udp 127.0.0.1:8080
 	stats_fresh
 	[ "$(metric sidestep_policy_undecided_total reason=set-closed)" -eq 6 ]
+	try as ever pod node "$TOOLS/sockets"
+	check '.tcp == "ok" and .raw == "EPERM" and .["udp-lite"] == "EPERM"'
 	[ "$(metric sidestep_policy_undecided_total reason=set-open)" -eq 0 ]
 
 	# the next apply puts one there

@@ -174,6 +174,23 @@ identity_of() {
 	[[ $output ]]
 }
 
+# Places in the tables move, and nobody takes another's.
+@test "workloads that come and go change nothing for the others" {
+	ns_make node
+	{ workloads first foe friend server && server_policy; } | load_config
+	listen server
+	for others in "foe friend server" "new foe friend server" "friend server foe" "first foe friend server"; do
+		denied foe node 127.0.0.1:8080
+		denied foe node --udp 127.0.0.1:8080
+		allowed friend node 127.0.0.1:8080
+		allowed friend node --udp 127.0.0.1:8080
+		# shellcheck disable=SC2086 # words
+		{ workloads $others && server_policy; } | apply_config
+	done
+	denied foe node 127.0.0.1:8080
+	allowed friend node 127.0.0.1:8080
+}
+
 # ---- the host ----------------------------------------------------------------------
 
 # This "node" is namespace node: whoever loads there makes it the host's. Beside it a pod.

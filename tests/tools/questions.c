@@ -309,10 +309,11 @@ static int report(void)
 int main(int argc, char **argv)
 {
 	if (argc != 3)
-		tool_exit(EXIT_USAGE, "usage: questions CGROUP FILE\n"
-				      "  CGROUP  a folder, in which each workload has a cgroup\n"
-				      "  FILE    lines of client, its address, server, its address,\n"
-				      "          TCP or UDP, port, egress, ingress: allow or deny");
+		tool_exit(EXIT_USAGE,
+			  "usage: questions CGROUP FILE\n"
+			  "  CGROUP  a folder, in which each workload has a cgroup\n"
+			  "  FILE    lines of client, its address, server, its address,\n"
+			  "          TCP or UDP, port, egress, ingress: allow or deny");
 	all.cgroup = argv[1];
 	tool_init();
 	read_all(argv[2]);

@@ -606,12 +606,13 @@ static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 struct sst_caller {
 	__u64 generation; /* of the set by which it was judged */
 	__u64 cookie;     /* of the calling socket */
-	__u32 identity;   /* id */
-	__u32 workload;   /* id, 0: none */
-	__u32 judged;     /* 1: ingress was decided at connect() already */
+	struct sst_addr address;
+	__u32 identity; /* id */
+	__u32 workload; /* id, 0: none */
+	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_caller) == 32, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 48, "sst_caller");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */
@@ -628,7 +629,7 @@ static_assert(sizeof(struct sst_datagram_key) == 32, "sst_datagram_key");
 struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
-	__u32 judged;  /* 1: by the sender, and for who is called, too */
+	__u32 judged;  /* id of the workload whose ingress the sender had decided, 0: none */
 	__u32 pad;
 };
 static_assert(sizeof(struct sst_datagram) == 24, "sst_datagram");

@@ -47,8 +47,18 @@ static __always_inline __u32 read_v4(struct __sk_buff *skb, struct packet *packe
 	return (first & 15) * 4;
 }
 
-/* Extension headers that may stand before TCP or UDP: hop-by-hop, routing, destination. */
-#define EXTENSIONS_MAX 6
+/* Extension headers that may stand before TCP or UDP. */
+#define HEADER_HOP_BY_HOP  0
+#define HEADER_ROUTING     43
+#define HEADER_FRAGMENT    44 /* of a whole packet: else it would have been put together */
+#define HEADER_DESTINATION 60
+#define EXTENSIONS_MAX     6
+
+static __always_inline int is_extension(__u8 next)
+{
+	return next == HEADER_HOP_BY_HOP || next == HEADER_ROUTING || next == HEADER_FRAGMENT ||
+	       next == HEADER_DESTINATION;
+}
 
 static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packet)
 {
@@ -61,10 +71,10 @@ static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packe
 	for (int i = 0; i < EXTENSIONS_MAX && next != packet->protocol; i++) {
 		__u8 header[2];
 
-		if ((next != 0 && next != 43 && next != 60) || load(skb, offset, &header))
+		if (!is_extension(next) || load(skb, offset, &header))
 			return 0;
+		offset += 8 + (next == HEADER_FRAGMENT ? 0 : header[1] * 8);
 		next = header[0];
-		offset += 8 + header[1] * 8;
 	}
 	return next == packet->protocol ? offset : 0;
 }
@@ -89,16 +99,6 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 	    load(skb, offset + TCP_FLAGS, &packet->flags))
 		return -1;
 	return 0;
-}
-
-/* As what cannot be decided. */
-static __always_inline int unreadable(void)
-{
-	struct sst_config *node = settings();
-	int closed = node && node->fail_closed;
-
-	count(closed ? SST_COUNTER_POLICY_PACKET_CLOSED : SST_COUNTER_POLICY_PACKET_OPEN);
-	return closed ? DROP : PASS;
 }
 
 /* ---- who sends ------------------------------------------------------------------------- */
@@ -259,8 +259,11 @@ static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
 	struct packet packet = { .protocol = sk->protocol };
 	struct policy_case c = { .own = SST_ROLE_SERVER };
 
-	if (sst_read_packet(skb, &packet))
-		return unreadable();
+	/* nothing of ours has failed: its sender piles up headers, and must not get in by that */
+	if (sst_read_packet(skb, &packet)) {
+		count(SST_COUNTER_POLICY_PACKET_UNREADABLE);
+		return DROP;
+	}
 	if (!is_first(skb, &packet, &c))
 		return PASS;
 	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;

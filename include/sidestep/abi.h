@@ -255,16 +255,13 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	  "nothing tells which workload it is, allowed (fail: open)")                              \
 	X(POLICY_UNKNOWN_CLOSED, policy_undecided, "unknown-closed",                               \
 	  "nothing tells which workload it is, denied (fail: closed)")                             \
-	X(POLICY_PACKET_OPEN, policy_undecided, "packet-open",                                     \
-	  "headers could not be read, let in (fail: open)")                                        \
-	X(POLICY_PACKET_CLOSED, policy_undecided, "packet-closed",                                 \
-	  "headers could not be read, dropped (fail: closed)")                                     \
 	X(POLICY_REVOKED, policy_flow, "revoked", "established flows ended by a changed policy")   \
 	X(POLICY_SYN_DROPPED, policy_flow, "syn-dropped", "denied SYNs of remote clients dropped") \
 	X(POLICY_DATAGRAM_DROPPED, policy_flow, "datagram-dropped",                                \
 	  "denied datagrams dropped on arrival")                                                   \
 	X(POLICY_ANSWERED, policy_flow, "answered", "denied remote clients answered")              \
-	X(POLICY_REPLY, policy_flow, "reply", "datagrams let through as replies")                  \
+	X(POLICY_PACKET_UNREADABLE, policy_flow, "unreadable",                                     \
+	  "packets dropped on arrival: too many extension headers")                                \
 	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
 	  "table of callers full, this one is known by its address only")                          \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \

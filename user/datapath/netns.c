@@ -70,7 +70,7 @@ static int open_if_it(const char *path, ino_t inode, void *arg)
 	if (inode != search->inode)
 		return 0;
 	search->fd = netns_open_path(path, inode);
-	return search->fd >= 0;
+	return search->fd >= 0 ? 1 : -EAGAIN;
 }
 
 int netns_open(ino_t inode)
@@ -118,12 +118,14 @@ static int remember(struct walk *walk, ino_t inode)
 static int visit(struct walk *walk, const char *path)
 {
 	struct stat st;
-	int err;
+	int r;
 
 	if (stat(path, &st) || was_seen(walk, st.st_ino))
 		return 0;
-	err = remember(walk, st.st_ino);
-	return err ?: walk->fn(path, st.st_ino, walk->arg);
+	r = walk->fn(path, st.st_ino, walk->arg);
+	if (r == -EAGAIN)
+		return 0;
+	return r ?: remember(walk, st.st_ino);
 }
 
 /* folder/NAME + suffix. */

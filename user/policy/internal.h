@@ -69,6 +69,7 @@ struct named_port {
 	uint8_t protocol;
 	uint16_t port;
 	uint32_t identity; /* index */
+	uint32_t n_givers; /* from this one on who call the same port so */
 };
 
 /* Some of them in a row: one name, protocol and port, and who gives it. n 0: no such thing. */
@@ -227,9 +228,6 @@ int policy_lay_out(struct compile *compile, struct policy_set *ret);
  */
 int policy_group(struct compile *compile, const char *name_space, const struct model_peer *peers,
 		 size_t n, struct port_givers givers, struct set **ret);
-
-/* Whether the identity is among them. */
-bool policy_gives(struct port_givers givers, uint32_t identity);
 
 /* All workloads: what is not reserved. */
 int policy_group_of_workloads(struct compile *compile, struct set **ret);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/array.h"
 #include "core/address.h"
 #include "datapath/internal.h"
 #include "datapath/netns.h"
@@ -229,15 +230,9 @@ static int add_found(const struct sst_record *record, void *arg)
 {
 	struct found *found = arg;
 
-	if (found->n == found->room) {
-		size_t room = found->room * 2 + 64;
-		void *records = realloc(found->records, room * sizeof(*found->records));
-
-		if (!records)
-			return -ENOMEM;
-		found->records = records;
-		found->room = room;
-	}
+	if (array_reserve((void **)&found->records, &found->room, found->n,
+			  sizeof(*found->records)))
+		return -ENOMEM;
 	found->records[found->n++] = *record;
 	return 0;
 }

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 
 #define OURS    "/proc/self/ns/net"
@@ -101,15 +102,8 @@ static bool was_seen(const struct walk *walk, ino_t inode)
 
 static int remember(struct walk *walk, ino_t inode)
 {
-	if (walk->n == walk->room) {
-		size_t room = walk->room * 2 + 64;
-		void *seen = realloc(walk->seen, room * sizeof(*walk->seen));
-
-		if (!seen)
-			return -ENOMEM;
-		walk->seen = seen;
-		walk->room = room;
-	}
+	if (array_reserve((void **)&walk->seen, &walk->room, walk->n, sizeof(*walk->seen)))
+		return -ENOMEM;
 	walk->seen[walk->n++] = inode;
 	return 0;
 }

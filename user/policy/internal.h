@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/array.h"
 #include "core/dictionary.h"
 #include "core/text.h"
 #include "policy/compile.h"
@@ -187,9 +188,6 @@ struct compile {
 };
 
 /* ---- shared tools (compile.c) -------------------------------------------------------- */
-
-/* Makes room for one element more in an array. */
-int policy_reserve(void **array, size_t *size, size_t n, size_t element);
 
 /* The text's offset; the same text has one. Returns 0 or -ENOMEM. */
 int policy_add_text(struct compile *compile, const char *text, uint32_t *ret);

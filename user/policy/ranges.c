@@ -30,7 +30,7 @@ int policy_find_set(const struct sets *sets, const struct text *key, struct set 
 int policy_add_set(struct sets *sets, const struct text *key, struct set **ret)
 {
 	uint32_t number = sets->n;
-	int r = policy_reserve((void **)&sets->items, &sets->size, sets->n, sizeof(*sets->items));
+	int r = array_reserve((void **)&sets->items, &sets->size, sets->n, sizeof(*sets->items));
 
 	if (r)
 		return r;
@@ -60,7 +60,7 @@ static int add_range(struct set *set, wide first, wide last)
 		set->ranges[set->n_ranges - 1].last = last;
 		return 0;
 	}
-	r = policy_reserve((void **)&set->ranges, &set->size, set->n_ranges, sizeof(*set->ranges));
+	r = array_reserve((void **)&set->ranges, &set->size, set->n_ranges, sizeof(*set->ranges));
 
 	if (!r)
 		set->ranges[set->n_ranges++] = (struct range){ first, last };
@@ -294,8 +294,8 @@ int policy_ports(struct compile *compile, const struct model_port_match *ports, 
 
 int policy_space_cut(struct space *space, wide first, wide last, wide max)
 {
-	int r = policy_reserve((void **)&space->cuts, &space->size, space->n + 1,
-			       sizeof(*space->cuts));
+	int r = array_reserve((void **)&space->cuts, &space->size, space->n + 1,
+			      sizeof(*space->cuts));
 
 	if (r)
 		return r;

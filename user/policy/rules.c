@@ -126,8 +126,8 @@ static int add_info(struct compile *compile, struct draft *draft, const char *po
 	if (!r)
 		r = policy_add_text(compile, summary, &info->summary);
 	if (!r)
-		r = policy_reserve((void **)&compile->infos, &compile->infos_size, compile->n_infos,
-				   sizeof(*compile->infos));
+		r = array_reserve((void **)&compile->infos, &compile->infos_size, compile->n_infos,
+				  sizeof(*compile->infos));
 	if (r)
 		return r;
 	info->id = policy_claim_id(&compile->rule_ids, &key, &compile->ids.rule);

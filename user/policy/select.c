@@ -38,8 +38,8 @@ static void label_key(struct text *key, const char *name, const char *value)
 
 static int post(struct posting *posting, uint32_t thing)
 {
-	int r = policy_reserve((void **)&posting->things, &posting->size, posting->n,
-			       sizeof(*posting->things));
+	int r = array_reserve((void **)&posting->things, &posting->size, posting->n,
+			      sizeof(*posting->things));
 
 	if (!r)
 		posting->things[posting->n++] = thing;
@@ -55,8 +55,8 @@ static int index_label(struct label_index *index, const char *name, const char *
 
 	label_key(&key, name, value);
 	r = key.error
-		    ?: policy_reserve((void **)&index->postings, &index->size, index->n,
-				      sizeof(*index->postings));
+		    ?: array_reserve((void **)&index->postings, &index->size, index->n,
+				     sizeof(*index->postings));
 	if (r)
 		return r;
 	r = dictionary_add(&index->numbers, key.data, key.length, &number);

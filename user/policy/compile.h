@@ -11,7 +11,7 @@
 #include "model/policy_set.h"
 
 /* Larger sets are refused. */
-#define POLICY_SET_BLOCKS_MAX (512U << 11) /* 512 MiB */
+#define POLICY_SET_BLOCKS_MAX (512U << 10) /* 256 MiB */
 
 /* A workload that lives in a network namespace. */
 struct policy_netns {

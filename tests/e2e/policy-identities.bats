@@ -139,6 +139,22 @@ listen() {
 	check 'any(.[]; .labels == "app=friend" and .workloads == 2)'
 }
 
+@test "a network namespace that a workload names is its own, whatever addresses are in it" {
+	ns_bridge friend server
+	{
+		cat <<-END
+			workloads:
+			  - { name: named, labels: { app: friend }, netns: ${NS##*/}friend }
+			  - { name: placed, labels: { app: foe }, addresses: [ $(ip4 friend) ] }
+			  - { name: server, labels: { app: server }, addresses: [ $(ip4 server) ] }
+		END
+		server_policy
+	} | load_config
+	serve server
+	call friend "$(ip4 server):8080"
+	check '.ok == 1'
+}
+
 @test "the same labels share an identity, and numbers stay from set to set" {
 	local before
 

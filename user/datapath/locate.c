@@ -111,9 +111,17 @@ struct search {
 	struct located found;
 	struct wanted *wanted;
 	size_t n_wanted;
-	ino_t ours;
 	bool shut_out; /* told of once */
 };
+
+/* Namespaces are ours, or whose they were said to be, whatever addresses are in them. */
+static bool is_taken(const struct search *search, ino_t inode)
+{
+	for (size_t i = 0; i < search->found.n_netns; i++)
+		if (search->found.netns[i] == inode)
+			return true;
+	return false;
+}
 
 static int add_netns(struct search *search, ino_t inode)
 {
@@ -156,17 +164,18 @@ static int locate_host(struct search *search)
 	struct policy_host *host = &search->found.host;
 	_cleanup_sight_ struct sight sight = {};
 	int fd, err = look_around(&sight);
+	ino_t ours;
 
 	if (err)
 		return err;
-	fd = netns_open_name("/proc/self/ns/net", &search->ours);
+	fd = netns_open_name("/proc/self/ns/net", &ours);
 	if (fd < 0)
 		return fd;
 	close(fd);
 	host->netns = sight.cookie;
 	host->addresses = TAKE_PTR(sight.addresses);
 	host->n_addresses = sight.n;
-	return add_netns(search, search->ours);
+	return add_netns(search, ours);
 }
 
 /* ---- workloads that say where ------------------------------------------------------------- */
@@ -288,11 +297,11 @@ static int look_into(const char *path, ino_t inode, void *arg)
 	_cleanup_close_ int fd = -1;
 	int err;
 
-	if (inode == search->ours)
+	if (is_taken(search, inode))
 		return 0;
 	fd = netns_open_path(path, inode);
 	if (fd < 0)
-		return 0;
+		return -EAGAIN;
 	err = netns_do(fd, look_around, &sight);
 	if (err == -EPERM) {
 		tell_shut_out(search);

@@ -8,7 +8,7 @@
 
 #include "core/problems.h"
 #include "model/model.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* Larger sets are refused. */
 #define POLICY_SET_BLOCKS_MAX (512U << 10) /* 256 MiB */

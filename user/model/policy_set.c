@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

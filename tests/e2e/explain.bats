@@ -108,7 +108,7 @@ agrees() {
 	shop nobody | config
 	try policy check -f "$CONF"
 	[[ $status == 0 && $output == "3 workloads, 1 policy, valid, 1 warning" ]]
-	[[ $stderr == *"warning: the peer selects no workload now" ]]
+	[[ $stderr == *"warning: the peer selects no workload now: it matches nobody" ]]
 	try policy check -f "$CONF" --strict
 	[[ $status == 4 ]]
 	shop web | config

@@ -486,6 +486,7 @@ static void test_cgroups(void **unused UNUSED)
 	static const char *const good[] = {
 		CGROUP("/a"),
 		CGROUP("/.a/..b/..."),
+		CGROUP("/sys/fs/cgroups/a"),
 		CGROUP("/user.slice/user@1000.service/x y"),
 	};
 	static const struct refusal refusals[] = {
@@ -499,6 +500,9 @@ static void test_cgroups(void **unused UNUSED)
 		{ CGROUP("\"/a\\n\""), CGROUP_REFUSED("'/a?'") },
 		{ CGROUP("''"), CGROUP_REFUSED("''") },
 		{ CGROUP("[]"), CGROUP_REFUSED("a list") },
+		{ CGROUP("/sys/fs/cgroup/a"),
+		  CGROUP_REFUSED("'/sys/fs/cgroup/a'") ": without what it is mounted at, as in "
+						       "/proc/PID/cgroup" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)

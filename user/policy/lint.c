@@ -76,9 +76,9 @@ static bool selects_any(const struct lint *lint, const struct selection *selecti
 	return false;
 }
 
-/* "subject", "peer": what selects nothing now, or everything. */
+/* "subject", "peer": what selects nothing now, or everything. idle: what comes of nothing. */
 static void lint_selection(const struct lint *lint, const struct selection *selection,
-			   const char *what, struct place place)
+			   const char *what, const char *idle, struct place place)
 {
 	bool all_namespaces = !selection->namespaces || !selection->namespaces->n;
 
@@ -88,7 +88,7 @@ static void lint_selection(const struct lint *lint, const struct selection *sele
 	else if (!selection->workloads->n && all_namespaces)
 		WARN(lint, place, "the %s is empty: it selects every workload", what);
 	if (!selects_any(lint, selection))
-		WARN(lint, place, "the %s selects no workload now", what);
+		WARN(lint, place, "the %s selects no workload now: %s", what, idle);
 }
 
 /* ---- ports ------------------------------------------------------------------------ */
@@ -113,7 +113,7 @@ static void lint_port(const struct lint *lint, const struct model_policy *policy
 		if ((!ingress || selects(lint, &subject, i)) &&
 		    carries(&lint->model->workloads[i], match))
 			return;
-	WARN(lint, match->place, "no port of %s is called '%s': nothing matches",
+	WARN(lint, match->place, "no port of %s is called '%s': it matches nothing until one is",
 	     ingress ? "the selected workloads" : "any workload", match->name);
 }
 
@@ -176,7 +176,7 @@ static void lint_network(const struct lint *lint, const struct model_peer *peer)
 
 	cidr_text(&peer->network, cidr);
 	if (is_covered(peer, &peer->network))
-		WARN(lint, peer->place, "all of %s is excepted: nothing matches", cidr);
+		WARN(lint, peer->place, "all of %s is excepted: it matches nobody", cidr);
 	if (workload)
 		WARN(lint, peer->place,
 		     "%s holds addresses of workloads, as of '%s/%s': they match, too", cidr,
@@ -199,7 +199,8 @@ static void lint_overlaps(const struct lint *lint, const struct model_rule *rule
 			continue; /* the same one twice: told of the second */
 		WARN(lint, inner->place, "%s lies within %s of the same rule, %s",
 		     cidr_text(&inner->network, a), cidr_text(&outer->network, b),
-		     outer->n_excepts ? "excepts or not" : "which says it all");
+		     outer->n_excepts ? "which counts as well: one is enough to match"
+				      : "which matches all of it: this one changes nothing");
 		return;
 	}
 }
@@ -214,7 +215,7 @@ static void lint_rule(const struct lint *lint, const struct model_policy *policy
 		const struct selection selection = peer_of(policy, peer);
 
 		if (peer->kind == MODEL_PEER_WORKLOADS)
-			lint_selection(lint, &selection, "peer", peer->place);
+			lint_selection(lint, &selection, "peer", "it matches nobody", peer->place);
 		if (peer->kind != MODEL_PEER_NETWORK)
 			continue;
 		lint_network(lint, peer);
@@ -231,7 +232,7 @@ static void lint_policies(const struct lint *lint)
 		const struct model_policy *policy = &lint->model->policies[i];
 		const struct selection subject = subject_of(policy);
 
-		lint_selection(lint, &subject, "subject", policy->place);
+		lint_selection(lint, &subject, "subject", "the policy does nothing", policy->place);
 		for (size_t j = 0; j < policy->n_rules; j++)
 			lint_rule(lint, policy, &policy->rules[j]);
 	}

@@ -97,6 +97,21 @@ static const struct row rows[] = {
 	  "                  {network: 192.0.2.0/25} ] } ] }\n",
 	  "7:19: warning: 192.0.2.0/25 lies within 192.0.2.0/24 of the same rule, which counts as "
 	  "well: one is enough to match\n" },
+	/* services: rules see their endpoints */
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 10.96.0.10} ] } ] }\n",
+	  "8:17: warning: 10.96.0.10 holds an address of service 's' and none of its endpoints: "
+	  "rules look at the endpoint that is chosen, never at the service\n" },
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 0.0.0.0/1, except: [10.96.0.0/16, 10.1.0.0/16]},\n"
+	  "                {network: 192.0.2.0/24} ] } ] }\n",
+	  "" },
 	{ "  - { name: b, labels: {app: b},\n"
 	  "      addresses: [10.1.0.0/24, fd00::/64] }\n",
 	  "2:50: warning: 10.1.0.2 of 'default/web' lies within 10.1.0.0/24 of 'default/b': it is the "

@@ -169,8 +169,39 @@ static const struct model_workload *held_by(const struct lint *lint, const struc
 	return NULL;
 }
 
+static bool matches_address(const struct model_peer *peer, const struct sst_addr *address)
+{
+	const struct model_cidr cidr = { *address, 128, {} };
+
+	return matches(peer, &cidr);
+}
+
+static bool matches_endpoint(const struct model_service *service, const struct model_peer *peer)
+{
+	for (size_t i = 0; i < service->n_ports; i++)
+		for (size_t j = 0; j < service->ports[i].n_endpoints; j++)
+			if (matches_address(peer, &service->ports[i].endpoints[j].address))
+				return true;
+	return false;
+}
+
+/* A service one of whose addresses the peer's network holds, but none of its endpoints: these
+ * are what policies are asked about. NULL: none. */
+static const struct model_service *meant_by(const struct lint *lint, const struct model_peer *peer)
+{
+	for (size_t i = 0; i < lint->model->n_services; i++) {
+		const struct model_service *service = &lint->model->services[i];
+
+		for (size_t j = 0; j < service->n_addresses; j++)
+			if (matches_address(peer, &service->addresses[j]))
+				return matches_endpoint(service, peer) ? NULL : service;
+	}
+	return NULL;
+}
+
 static void lint_network(const struct lint *lint, const struct model_peer *peer)
 {
+	const struct model_service *service = meant_by(lint, peer);
 	const struct model_workload *workload = held_by(lint, peer);
 	char cidr[ADDRESS_TEXT_MAX];
 
@@ -181,6 +212,11 @@ static void lint_network(const struct lint *lint, const struct model_peer *peer)
 		WARN(lint, peer->place,
 		     "%s holds addresses of workloads, as of '%s/%s': they match, too", cidr,
 		     workload->name_space, workload->name);
+	if (service)
+		WARN(lint, peer->place,
+		     "%s holds an address of service '%s' and none of its endpoints: rules look at "
+		     "the endpoint that is chosen, never at the service",
+		     cidr, service->name);
 }
 
 /* A network beside one that holds it. */

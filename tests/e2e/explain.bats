@@ -103,6 +103,19 @@ agrees() {
 	check 'map(select(.labels == "app=db"))[0].ports == "pg=8080/TCP"'
 }
 
+@test "a workload whose cgroup is not there is told" {
+	mkdir "$CG/db"
+	config <<-END
+		workloads:
+		  - { name: db, cgroup: ${CG#"$(cgroup2_root)"}/db }
+		  - { name: gone, cgroup: ${CG#"$(cgroup2_root)"}/gone }
+	END
+	try sidestep load -f "$CONF"
+	[[ $status == 0 ]]
+	[[ $stderr == *":3:5: workload default/gone: there is no cgroup ${CG#"$(cgroup2_root)"}/gone: "* ]]
+	[[ $stderr != *default/db* ]]
+}
+
 @test "policy check warns, and refuses when it is strict" {
 	ns_bridge web db other
 	shop nobody | config

@@ -229,6 +229,33 @@ static void test_listeners(void **state)
 	assert_false(shop->explain.denied);
 }
 
+/* What the kernel half cannot decide is not asked of the rules. */
+static void test_fails_open_or_closed(void **state)
+{
+	struct shop *shop = *state;
+	_cleanup_text_ struct text out = {};
+
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+	shop->f.state.config.fail_closed = 1;
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_true(shop->explain.denied);
+	assert_false(shop->explain.pairs[0].directions[SST_INGRESS].decision.denied);
+	assert_int_equal(show_explain(&shop->explain, &shop->set, &shop->f.state, &out), 0);
+	assert_non_null(strstr(text_string(&out), "egress of unknown: denied, who it is cannot be "
+						  "told, and the node fails closed\n"));
+	assert_int_equal(ask(shop, "other/web", "unknown", "80"), 0);
+	assert_true(shop->explain.pairs[0].directions[SST_INGRESS].decision.denied);
+	/* whom the rules know is not concerned */
+	assert_int_equal(ask(shop, "world", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+	/* without a rule nobody is asked */
+	policy_set_release(&shop->set);
+	shop->set = shop_set(SHOP_WORKLOADS, NULL);
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+}
+
 static void test_bad_questions(void **state)
 {
 	static const struct {
@@ -335,6 +362,7 @@ int main(void)
 		TEST(test_self),
 		TEST(test_services),
 		TEST(test_listeners),
+		TEST(test_fails_open_or_closed),
 		TEST(test_bad_questions),
 		TEST(test_addresses_that_rules_tell_apart),
 		TEST(test_text),

@@ -78,8 +78,15 @@ static int list_matches(const struct policy_set *set, struct explain_direction *
 	return err;
 }
 
-static int explain_direction(const struct policy_set *set, const struct explain_pair *pair,
-			     uint8_t protocol, enum sst_direction direction,
+/* As the kernel half does: who cannot be told has no rules, once there are some. */
+static bool is_undecided(const struct policy_set *set, const struct party *subject)
+{
+	return subject->identity == SST_IDENTITY_UNKNOWN &&
+	       policy_head(set)->flags & SST_POLICY_RULES;
+}
+
+static int explain_direction(const struct policy_set *set, const struct explain *explain,
+			     const struct explain_pair *pair, enum sst_direction direction,
 			     struct explain_direction *ret)
 {
 	bool egress = direction == SST_EGRESS;
@@ -90,20 +97,26 @@ static int explain_direction(const struct policy_set *set, const struct explain_
 						.peer = peer->identity,
 						.peer_network = peer->network,
 						.port = pair->port,
-						.protocol = protocol,
+						.protocol = explain->protocol,
 						.direction = direction };
+	ret->undecided = is_undecided(set, subject);
+	if (ret->undecided) {
+		ret->decision.denied = ret->decision.shadow_denied = explain->fail_closed;
+		return 0;
+	}
 	ret->decision = policy_decide(set, &ret->query);
 	return list_matches(set, ret);
 }
 
-static int explain_pair(const struct policy_set *set, uint8_t protocol, struct explain_pair *pair)
+static int explain_pair(const struct policy_set *set, const struct explain *explain,
+			struct explain_pair *pair)
 {
 	pair->self = pair->source.workload && pair->source.workload == pair->destination.workload;
 	if (pair->self)
 		return 0;
 	for (int i = 0; i < SST_DIRECTIONS; i++) {
 		struct explain_direction *direction = &pair->directions[i];
-		int err = explain_direction(set, pair, protocol, i, direction);
+		int err = explain_direction(set, explain, pair, i, direction);
 
 		if (err)
 			return err;
@@ -321,7 +334,7 @@ static int add_pair(const struct policy_set *set, const struct party *source,
 	*pair = (struct explain_pair){
 		.source = *source, .destination = *destination, .endpoint = endpoint, .port = port
 	};
-	err = explain_pair(set, explain->protocol, pair);
+	err = explain_pair(set, explain, pair);
 	explain->denied |= pair->denied;
 	return err;
 }
@@ -404,7 +417,7 @@ int policy_explain(const struct policy_set *set, const struct state *state,
 		   const struct explain_question *question, struct problems *problems,
 		   struct explain *ret)
 {
-	_cleanup_explain_ struct explain explain = {};
+	_cleanup_explain_ struct explain explain = { .fail_closed = state->config.fail_closed };
 	_cleanup_parties_ struct parties sources = {};
 	struct destinations to = {};
 	int err = parties_find(set, question->source, problems, &sources);

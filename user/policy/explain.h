@@ -43,6 +43,7 @@ struct explain_match {
 struct explain_direction {
 	struct sst_policy_query query;
 	struct sst_policy_decision decision;
+	bool undecided; /* the subject cannot be told: no rule is asked, the node's `fail` is */
 	struct explain_match *matches; /* in order; each rule once */
 	size_t n_matches;
 };
@@ -62,7 +63,8 @@ struct explain {
 	uint32_t service; /* id, 0: none */
 	uint16_t port;    /* host order, as asked for */
 	uint8_t protocol;
-	bool denied; /* one of the pairs, at least */
+	bool fail_closed; /* what cannot be decided is denied */
+	bool denied;      /* one of the pairs, at least */
 	struct explain_pair *pairs;
 	size_t n_pairs;
 };

@@ -71,7 +71,7 @@ struct explain {
 
 /*
  * Answers from a set that is not empty; the state tells of services and endpoints. Returns
- * 0; -EINVAL or -ENOENT, told in problems, for an end or a port that is nothing; -E2BIG,
+ * 0, with what was taken for granted in problems; -EINVAL or -ENOENT, told in problems, for an end or a port that is nothing; -E2BIG,
  * told, for too many pairs; -ENOMEM.
  */
 int policy_explain(const struct policy_set *set, const struct state *state,

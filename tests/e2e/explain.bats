@@ -166,6 +166,8 @@ agrees() {
 		.destination_identity.workload == "shop/db")'
 	try policy replay -f "$CONF" --flows "$log"
 	[[ $status == 0 && $output == "5 flows: 0 would be denied, 0 would be opened" ]]
+	try policy replay -f "$CONF" --flows /dev/null # shows nothing, so it must not pass
+	[[ $status == 1 && $stderr == "sidestep: /dev/null: no flows to judge, so nothing is known" ]]
 	shop other | config
 	try policy replay -f "$CONF" --flows - -o json <"$log"
 	[[ $status == 6 ]]

@@ -281,6 +281,21 @@ static void test_namesakes(void **state)
 	assert_int_not_equal(shop->explain.service, 0);
 }
 
+static void test_probes_have_no_namespace(void **state)
+{
+	struct shop *shop = *state;
+	_cleanup_text_ struct text out = {};
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("node: { policy: { probes: /probes } }\n" SHOP_WORKLOADS
+			     "policies: [ { name: p, subject: {}, isolate: [ingress] } ]\n",
+			     NULL);
+	assert_int_equal(ask(shop, "probes", "other/web", "80"), 0);
+	assert_int_equal(show_explain(&shop->explain, &shop->set, &shop->f.state, &out), 0);
+	assert_non_null(strstr(text_string(&out), "probes -> other/web, port 80/TCP: "));
+	assert_null(strstr(text_string(&out), "/probes"));
+}
+
 static void test_bad_questions(void **state)
 {
 	static const struct {
@@ -389,6 +404,7 @@ int main(void)
 		TEST(test_listeners),
 		TEST(test_fails_open_or_closed),
 		TEST(test_namesakes),
+		TEST(test_probes_have_no_namespace),
 		TEST(test_bad_questions),
 		TEST(test_addresses_that_rules_tell_apart),
 		TEST(test_text),

@@ -24,7 +24,7 @@ static void read_namespace(struct tree *tree, const yaml_node_t *node,
 		return;
 	name = tree_need(tree, node, "a namespace", "name");
 	if (name)
-		namespace->name = yaml_read_namespace(tree, name);
+	namespace->name = yaml_read_namespace(tree, name);
 	yaml_read_labels(tree, tree_get(tree, node, "labels"), &namespace->labels);
 }
 

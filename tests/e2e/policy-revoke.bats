@@ -249,8 +249,7 @@ remote_file() { # NAMESPACE...: from and to which it may talk
 	begun=${EPOCHREALTIME/./}
 	sidestep apply -f "$CONF"
 	echo "# apply with 10,000 flows to end: $(((${EPOCHREALTIME/./} - begun) / 1000)) ms" >&3
-	finish "$MANY"
-	check '.broken == 10000 and .opened == 10000'
+	ended "$MANY" '.broken == 10000 and .opened == 10000'
 	finish "$FEW"
 	check '.ok and .broken == 0 and .opened == 500'
 }

@@ -226,6 +226,7 @@ install: all
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' deploy/sidestep.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sidestep.service
 	install -D -m 0644 deploy/sidestep.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/sidestep.yaml
+	install -D -m 0644 deploy/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/policy.yaml
 
 clean:
 	rm -rf $(BUILD)

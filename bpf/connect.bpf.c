@@ -152,17 +152,11 @@ static __always_inline void choose_asked(const struct sst_frontend_key *to, stru
 static __always_inline int is_shared(struct bpf_sock_addr *ctx, const struct sst_addr *address)
 {
 	const struct sst_policy_head *head;
-	struct sst_policy_place place;
-	void *set;
 
 	if (is_loopback(address))
 		return 1;
-	set = policy_set();
-	head = policy_head(set);
-	if (!set || !head || head->host_netns != bpf_get_netns_cookie(ctx))
-		return 0;
-	locate(set, head, address, &place);
-	return place.identity == SST_IDENTITY_HOST;
+	head = policy_head(policy_set());
+	return head && head->host_netns == bpf_get_netns_cookie(ctx) && sst_is_host(address);
 }
 
 /*
@@ -248,7 +242,7 @@ static __always_inline void allow_datagrams(struct bpf_sock_addr *ctx, const str
 {
 	if (c->flags & SST_POLICY_RULES)
 		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port,
-				      c->generation, c->judgement.asked[SST_INGRESS]);
+				      c->generation, judged_called(&c->judgement));
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,

@@ -2,11 +2,16 @@
 #include "datapath/locate.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/address.h"
+#include "datapath/host.h"
 #include "datapath/internal.h"
 #include "datapath/netns.h"
 
@@ -211,6 +216,31 @@ static int locate_named(struct search *search, size_t number)
 	return !err && cookie ? add_home(search, number, cookie) : err;
 }
 
+/* ---- workloads that are cgroups ----------------------------------------------------------- */
+
+/* It is known by its path as soon as there is one; a misspelt path is known by nothing. */
+static void tell_absent_cgroups(struct search *search)
+{
+	char root[PATH_MAX];
+	size_t end;
+
+	if (host_cgroup_root(root))
+		return;
+	end = strlen(root);
+	for (size_t i = 0; i < search->model->n_workloads; i++) {
+		const struct model_workload *workload = &search->model->workloads[i];
+
+		if (!workload->cgroup)
+			continue;
+		snprintf(root + end, sizeof(root) - end, "%s", workload->cgroup);
+		if (access(root, F_OK) && errno == ENOENT)
+			problems_add(search->problems, search->model->source, workload->place,
+				     "workload %s/%s: there is no cgroup %s: nobody is known by it "
+				     "until there is",
+				     workload->name_space, workload->name, workload->cgroup);
+	}
+}
+
 /* ---- workloads of which only addresses are known ------------------------------------------ */
 
 static bool is_known_by_address_only(const struct model_workload *workload)
@@ -367,6 +397,8 @@ static int search_all(struct search *search)
 	for (size_t i = 0; i < search->model->n_workloads && !err; i++)
 		if (search->model->workloads[i].netns)
 			err = locate_named(search, i);
+	if (!err)
+		tell_absent_cgroups(search);
 	return err ?: locate_by_address(search);
 }
 

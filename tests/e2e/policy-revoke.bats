@@ -111,6 +111,21 @@ lives() {
 	ended "$SERVER" '.end == "EOF"'
 }
 
+@test "what one apply could not end, the next one of the same file does" {
+	local caps=(setpriv --inh-caps=-all "--bounding-set=-all,+bpf,+net_admin,+perfmon")
+
+	require_command setpriv
+	ns_make node
+	file friend foe | load_config
+	keep node foe node 127.0.0.1:8080
+	file friend | config
+	try "${caps[@]}" "$SIDESTEP" apply "${OPTIONS[@]}" -f "$CONF"
+	[[ $stderr == *"could not be ended"* ]] || fail "$status: $output $stderr"
+	runs "$CLIENT" || fail "ended: $(cat "${OUT[$CLIENT]}")"
+	sidestep apply -f "$CONF"
+	ended "$CLIENT" '.kept | not'
+}
+
 @test "a workload that disappears ends its flows, its host's allow or not" {
 	ns_make node
 	{
@@ -249,8 +264,7 @@ remote_file() { # NAMESPACE...: from and to which it may talk
 	begun=${EPOCHREALTIME/./}
 	sidestep apply -f "$CONF"
 	echo "# apply with 10,000 flows to end: $(((${EPOCHREALTIME/./} - begun) / 1000)) ms" >&3
-	finish "$MANY"
-	check '.broken == 10000 and .opened == 10000'
+	ended "$MANY" '.broken == 10000 and .opened == 10000'
 	finish "$FEW"
 	check '.ok and .broken == 0 and .opened == 500'
 }

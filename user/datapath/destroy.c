@@ -258,27 +258,31 @@ static size_t count_again(const struct found *now, const struct found *before)
 typedef int (*walk_fn)(struct datapath *datapath, flow_fn fn, void *arg);
 
 /* Whoever opens flows without end is left to the next time. */
-#define ROUNDS_MAX 16
+#define NEWCOMERS_MAX 16
 
 /*
- * A walk may miss some, and others come meanwhile, so it is repeated until it finds none
- * but those that it found before: these cannot be ended, and *left tells how many.
+ * A walk may miss some, an attempt may end some only, and others come meanwhile: so it is
+ * repeated until nobody is found, or just those of before. These cannot be ended, and *left
+ * tells how many.
  */
 static int end_found(struct datapath *datapath, walk_fn walk_over, struct found found[2],
 		     size_t *left)
 {
+	struct found *now = &found[0], *before = &found[1], *swap;
 	int err = 0;
 
-	for (unsigned round = 0; !err && round < ROUNDS_MAX; round++) {
-		struct found *now = &found[round % 2], *before = &found[1 - round % 2];
-
+	for (unsigned newcomers = 0; !err && newcomers < NEWCOMERS_MAX;) {
 		now->n = 0;
 		err = walk_over(datapath, add_found, now);
 		*left = count_again(now, before);
-		if (err || *left == now->n)
+		if (err || !now->n || (*left == now->n && now->n == before->n))
 			break;
+		newcomers += *left < now->n;
 		err = destroy_sockets(datapath, now->records, now->n);
 		qsort(now->records, now->n, sizeof(*now->records), compare_flows);
+		swap = before;
+		before = now;
+		now = swap;
 	}
 	return err;
 }

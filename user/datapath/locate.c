@@ -114,8 +114,9 @@ struct search {
 	const struct model *model;
 	struct problems *problems;
 	struct located found;
-	struct wanted *wanted;
+	struct wanted *wanted; /* single addresses, sorted, before longest prefixes */
 	size_t n_wanted;
+	size_t n_single;
 	bool shut_out; /* told of once */
 };
 
@@ -248,6 +249,14 @@ static bool is_known_by_address_only(const struct model_workload *workload)
 	       workload->n_addresses;
 }
 
+static int compare_wanted(const void *a, const void *b)
+{
+	const struct model_cidr *x = ((const struct wanted *)a)->cidr;
+	const struct model_cidr *y = ((const struct wanted *)b)->cidr;
+
+	return y->bits - x->bits ?: address_compare(&x->address, &y->address);
+}
+
 static int collect_wanted(struct search *search)
 {
 	const struct model *model = search->model;
@@ -266,22 +275,25 @@ static int collect_wanted(struct search *search)
 				search->wanted[search->n_wanted++] =
 					(struct wanted){ &workload->addresses[j], i };
 	}
+	qsort(search->wanted, search->n_wanted, sizeof(*search->wanted), compare_wanted);
+	while (search->n_single < search->n_wanted &&
+	       search->wanted[search->n_single].cidr->bits == 128)
+		search->n_single++;
 	return 0;
 }
 
 /* By the longest prefix; NULL: nobody's. */
 static const struct wanted *whose(const struct search *search, const struct sst_addr *address)
 {
-	const struct wanted *best = NULL;
+	const struct model_cidr single = { .address = *address, .bits = 128 };
+	const struct wanted key = { .cidr = &single };
+	const struct wanted *found = bsearch(&key, search->wanted, search->n_single,
+					     sizeof(*search->wanted), compare_wanted);
 
-	for (size_t i = 0; i < search->n_wanted; i++) {
-		const struct wanted *wanted = &search->wanted[i];
-
-		if (model_cidr_holds(wanted->cidr, address) &&
-		    (!best || wanted->cidr->bits > best->cidr->bits))
-			best = wanted;
-	}
-	return best;
+	for (size_t i = search->n_single; !found && i < search->n_wanted; i++)
+		if (model_cidr_holds(search->wanted[i].cidr, address))
+			found = &search->wanted[i];
+	return found;
 }
 
 static void tell_shared(struct search *search, const char *path, size_t a, size_t b)

@@ -103,7 +103,7 @@ static const struct row rows[] = {
 	  "policies:\n"
 	  "  - { name: p, subject: {app: db}, egress:\n"
 	  "      [ { to: [ {network: 10.96.0.10} ] } ] }\n",
-	  "8:17: warning: 10.96.0.10 holds an address of service 's' and none of its endpoints: "
+	  "8:17: warning: 10.96.0.10 holds an address of service 's' and no endpoint: "
 	  "rules look at the endpoint that is chosen, never at the service\n" },
 	{ "services:\n"
 	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
@@ -111,6 +111,13 @@ static const struct row rows[] = {
 	  "  - { name: p, subject: {app: db}, egress:\n"
 	  "      [ { to: [ {network: 0.0.0.0/1, except: [10.96.0.0/16, 10.1.0.0/16]},\n"
 	  "                {network: 192.0.2.0/24} ] } ] }\n",
+	  "" },
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "  - { name: t, address: 192.0.2.9, port: 80, endpoints: [ {address: 10.96.0.11} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 10.96.0.0/16}, {network: 192.0.2.0/24} ] } ] }\n",
 	  "" },
 	{ "  - { name: b, labels: {app: b},\n"
 	  "      addresses: [10.1.0.0/24, fd00::/64] }\n",

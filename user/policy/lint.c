@@ -185,18 +185,22 @@ static bool matches_endpoint(const struct model_service *service, const struct m
 	return false;
 }
 
-/* A service one of whose addresses the peer's network holds, but none of its endpoints: these
+/* A service one of whose addresses the peer's network holds, where it holds no endpoint: these
  * are what policies are asked about. NULL: none. */
 static const struct model_service *meant_by(const struct lint *lint, const struct model_peer *peer)
 {
+	const struct model_service *meant = NULL;
+
 	for (size_t i = 0; i < lint->model->n_services; i++) {
 		const struct model_service *service = &lint->model->services[i];
 
-		for (size_t j = 0; j < service->n_addresses; j++)
+		if (matches_endpoint(service, peer))
+			return NULL;
+		for (size_t j = 0; !meant && j < service->n_addresses; j++)
 			if (matches_address(peer, &service->addresses[j]))
-				return matches_endpoint(service, peer) ? NULL : service;
+				meant = service;
 	}
-	return NULL;
+	return meant;
 }
 
 static void lint_network(const struct lint *lint, const struct model_peer *peer)
@@ -212,10 +216,10 @@ static void lint_network(const struct lint *lint, const struct model_peer *peer)
 		WARN(lint, peer->place,
 		     "%s holds addresses of workloads, as of '%s/%s': they match, too", cidr,
 		     workload->name_space, workload->name);
-	if (service)
+	if (service && !workload)
 		WARN(lint, peer->place,
-		     "%s holds an address of service '%s' and none of its endpoints: rules look at "
-		     "the endpoint that is chosen, never at the service",
+		     "%s holds an address of service '%s' and no endpoint: rules look at the "
+		     "endpoint that is chosen, never at the service",
 		     cidr, service->name);
 }
 

@@ -392,3 +392,26 @@ unknown_file() {
 	END
 	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers | jq length)" -eq 0 ]
 }
+
+mptcp() { # WORKLOAD: what connect() says
+	as "$1" pod node python3 - <<-'END'
+		import errno, socket
+		s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+		s.settimeout(1)
+		try:
+		    s.connect(("127.0.0.1", 8080))
+		    print(s.recv(6).decode())
+		except OSError as e:
+		    print(errno.errorcode.get(e.errno, e))
+	END
+}
+
+@test "MPTCP is judged and told of as TCP is" {
+	require_command python3
+	[[ $(cat /proc/sys/net/mptcp/enabled) == 1 ]] || skip "no MPTCP here"
+	ns_make node
+	{ workloads friend foe server && server_policy; } | load_config
+	listen server
+	[ "$(mptcp friend)" = server ]
+	[ "$(mptcp foe)" = EPERM ]
+}

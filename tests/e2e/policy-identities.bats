@@ -248,6 +248,22 @@ host_verdicts() {
 	rule no-host/host '.decided == 4'
 }
 
+@test "a workload in the node's namespace does not send as the host" {
+	loaded_in_node allow
+	mkdir "$CG/foe"
+	# a rule of networks leaves to the called end what the caller cannot know
+	host_file allow '  - name: net
+    subject: { app: server }
+    ingress: [ { from: [ { network: 203.0.113.0/24 } ] } ]' |
+		sed "/^policies:/i\\  - { name: foe, cgroup: $(path_of foe) }" | apply_config
+	denied foe node --udp "$(ip4 pod):8080"
+	denied foe node --udp --connected "$(ip4 pod):8080"
+	as foe call node --timeout-ms 300 "$(ip4 pod):8080"
+	check '.ok == 0'
+	mkdir "$CG/anything"
+	allowed anything node --udp "$(ip4 pod):8080"
+}
+
 # ---- nobody knows who --------------------------------------------------------------
 
 @test "unknown workloads: fail open and closed, counted" {

@@ -459,6 +459,16 @@ static __always_inline int is_self(const struct policy_case *c)
 	return c->end[0].workload && c->end[0].workload == c->end[1].workload;
 }
 
+/* A datagram from the node's own namespace bears the node's address, and nothing tells the
+ * called end whose it is: its ingress is asked now, without what networks have to say. */
+static __always_inline int arrives_as_host(const struct policy_case *c)
+{
+	const struct policy_end *caller = &c->end[SST_ROLE_CLIENT];
+
+	return c->own == SST_ROLE_CLIENT && c->protocol == IPPROTO_UDP && caller->workload &&
+	       caller->is_home;
+}
+
 /*
  * At last: one direction. Where the caller's address matters for ingress and its hook does not
  * know it yet, the called end will ask.
@@ -487,7 +497,7 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	if (direction == SST_INGRESS && c->own == SST_ROLE_CLIENT)
 		query.peer_network = source_network(set, head, c);
 	if (query.peer_network == SST_NETWORK_UNKNOWN) {
-		if (direction == SST_INGRESS)
+		if (direction == SST_INGRESS && !arrives_as_host(c))
 			return 0;
 		query.peer_network = 0;
 	}

@@ -375,6 +375,12 @@ unknown_file() {
 	as server pod_bg node "$TOOLS/echoserver" --name server --udp 127.0.0.1:8080
 	allowed friend node --fastopen --count 2 127.0.0.1:8080
 	denied foe node --fastopen --count 2 127.0.0.1:8080
+	# "any" is oneself to the kernel
+	allowed friend node 0.0.0.0:8080
+	denied foe node 0.0.0.0:8080
+	denied foe node "[::]:8080"
+	allowed friend node --udp 0.0.0.0:8080
+	denied foe node --udp 0.0.0.0:8080
 	allowed friend node --source-mapped 127.0.0.1:8080
 	denied foe node --source-mapped 127.0.0.1:8080
 	# connected for a moment, then sending to whom it likes

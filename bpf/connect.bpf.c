@@ -107,31 +107,6 @@ static __always_inline void rewrite_v6(struct bpf_sock_addr *ctx, const struct s
 	ctx->user_port = port;
 }
 
-/*
- * To call no address ("any") is to call oneself, at the address that the socket is bound to or at
- * loopback: the kernel fills it in behind these hooks. To be filled in here where policy is asked,
- * so that what is judged is what is called. 1: it was.
- */
-static __always_inline int name_any(struct bpf_sock_addr *ctx, struct sst_frontend_key *to)
-{
-	struct sst_addr bound = {};
-	int v4 = is_v4(&to->address);
-
-	if (to->address.w[3] || to->address.w[0] || to->address.w[1] || (to->address.w[2] && !v4) ||
-	    !policy_wanted())
-		return 0;
-	if (ctx->sk)
-		address_bound(ctx->sk, &bound);
-	/* :: of a socket that is bound to a mapped address is 127.0.0.1 */
-	if (v4 && is_v4(&bound) && bound.w[3])
-		to->address = bound;
-	else if (v4 || is_v4(&bound))
-		address_from_v4(&to->address, bpf_htonl(0x7f000001));
-	else
-		to->address.w[3] = bpf_htonl(1);
-	return 1;
-}
-
 /* Global, as in policy.bpf.c: what they need of the stack is free again when policy is
  * asked. Returns an enum sst_counter. */
 int sst_choose(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to, struct choice *choice)
@@ -393,8 +368,6 @@ int sst_connect4(struct bpf_sock_addr *ctx)
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
-	if (name_any(ctx, &to))
-		rewrite_v4(ctx, &to.address, to.port);
 	reason = do_connect(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v4(ctx, &choice.address, choice.port);
@@ -410,8 +383,6 @@ int sst_connect6(struct bpf_sock_addr *ctx)
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
-	if (name_any(ctx, &to))
-		rewrite_v6(ctx, &to.address, to.port);
 	reason = do_connect(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v6(ctx, &choice.address, choice.port);
@@ -427,8 +398,6 @@ int sst_sendmsg4(struct bpf_sock_addr *ctx)
 	enum sst_counter reason;
 
 	destination_v4(ctx, &to);
-	if (name_any(ctx, &to))
-		rewrite_v4(ctx, &to.address, to.port);
 	reason = do_sendmsg(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v4(ctx, &choice.address, choice.port);
@@ -444,8 +413,6 @@ int sst_sendmsg6(struct bpf_sock_addr *ctx)
 	enum sst_counter reason;
 
 	destination_v6(ctx, &to);
-	if (name_any(ctx, &to))
-		rewrite_v6(ctx, &to.address, to.port);
 	reason = do_sendmsg(ctx, &to, &choice, &c);
 	if (reason == SST_COUNTER_CONNECT_TRANSLATED)
 		rewrite_v6(ctx, &choice.address, choice.port);

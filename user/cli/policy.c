@@ -178,6 +178,10 @@ static int replay(const struct cli_options *options, const struct policy_set *se
 	status = print_replay(options, &replay, set);
 	if (!status && problems.count)
 		return CLI_FAILED;
+	if (!status && !replay.flows) {
+		cli_error("%s: no flows to judge, so nothing is known", options->flows);
+		return CLI_FAILED;
+	}
 	return status ?: replay.n_changes ? CLI_DIFFERS : CLI_DONE;
 }
 

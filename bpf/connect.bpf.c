@@ -150,8 +150,8 @@ static __always_inline void name_any(struct bpf_sock_addr *ctx, struct sst_addr 
 	if (sk)
 		address_bound(sk, &bound);
 	if (is_v4(address))
-		address_from_v4(address, is_v4(&bound) && bound.w[3] ? bound.w[3]
-								     : bpf_htonl(0x7f000001));
+		address_from_v4(address,
+				is_v4(&bound) && bound.w[3] ? bound.w[3] : bpf_htonl(0x7f000001));
 	else if (is_v4(&bound))
 		address_from_v4(address, bpf_htonl(0x7f000001));
 	else if (!address->w[2])

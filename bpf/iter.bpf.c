@@ -129,13 +129,12 @@ static __always_inline int was_let_be(const struct sst_flow *flow, struct sock *
 	const struct sst_policy_head *head = policy_head(policy_set());
 
 	return head && flow->generation == head->generation &&
-	       flow->judgement.asked[flow->role & 1] && knows_peer(flow, sk) &&
-	       !flow->doomed && !flow->judgement.denied[0] && !flow->judgement.denied[1];
+	       flow->judgement.asked[flow->role & 1] && knows_peer(flow, sk) && !flow->doomed &&
+	       !flow->judgement.denied[0] && !flow->judgement.denied[1];
 }
 
 /* Who is at the other end: its socket, where it can be seen, else what was told of it. */
-static __always_inline void find_peer(const struct sst_flow *flow, int knows,
-				      struct policy_case *c)
+static __always_inline void find_peer(const struct sst_flow *flow, int knows, struct policy_case *c)
 {
 	c->end[!flow->role].sk = called_end(flow);
 	if (c->end[!flow->role].sk || !flow->peer_told || !knows)

@@ -151,7 +151,7 @@ $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% 
                              $(BUILD)/user/policy/%,$(USER_OBJ))
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $^ -o $@
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)

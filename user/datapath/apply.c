@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <string.h>
+#include <time.h>
 
 #include "datapath/ondemand.h"
 #include "datapath/policy.h"
@@ -16,9 +17,22 @@ struct apply {
 	int old_set;  /* map of the policy set that was replaced, -1: there was none */
 };
 
+/* How long the kernel is waited for when it has no memory at hand, in milliseconds. */
+#define MEMORY_MS 500
+
+/* Elements of a map come out of what the kernel keeps ready, which it fills in the background:
+ * thousands at once, each with its part for every CPU, may be faster than that. */
 static int put(struct apply *apply, enum map_index map, const void *key, const void *value)
 {
-	return bpf_map_update_elem(apply->datapath->map[map], key, value, BPF_ANY) ? -errno : 0;
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int fd = apply->datapath->map[map];
+
+	for (int i = 0; bpf_map_update_elem(fd, key, value, BPF_ANY); i++) {
+		if (errno != ENOMEM || i == MEMORY_MS)
+			return -errno;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
 }
 
 /* What is not there need not be deleted. */

@@ -735,6 +735,11 @@ static void test_refused_peers(void **unused UNUSED)
 		  "1:58: found an empty peer, expected 'labels: {}' if all workloads are "
 		  "meant" },
 		{ PEER("{ app: db }"),
+		  "1:58: found a peer without 'labels', 'expressions', 'namespaces', 'network' "
+		  "and 'identity', expected one of them, like { labels: { app: web } }" },
+		{ PEER("{ label: { app: db } }"),
+		  "1:60: unknown key 'label' in a peer, did you mean 'labels'?" },
+		{ PEER("{ app: [ db ] }"),
 		  "1:60: unknown key 'app' in a peer, expected one of: labels, expressions, "
 		  "namespaces, network, identity" },
 		{ PEER("{ identity: World }"),
@@ -789,7 +794,8 @@ static void test_refused_ports(void **unused UNUSED)
 		{ PORTS("80-79"),
 		  "1:59: found '80-79', expected a range that does not end before it begins" },
 		{ PORTS("HTTP"), "1:59: found 'HTTP', " PORT_NAME_EXPECTED },
-		{ PORTS("53/UDP"), "1:59: found '53/UDP', " PORT_NAME_EXPECTED },
+		{ PORTS("53/UDP"), "1:59: found '53/UDP', expected { port: 53, protocol: UDP } for "
+				   "a port of a protocol" },
 		{ PORTS("[ 80 ]"),
 		  "1:59: found a list, expected a port, a range of ports or a port's name" },
 		{ PORTS("{}"),

@@ -116,6 +116,18 @@ static void read_reserved(struct tree *tree, const yaml_node_t *node, struct mod
 		tree_word(tree, tree_get(tree, node, "identity"), words, SST_IDENTITY_UNKNOWN);
 }
 
+/* A subject's short form, {app: db}, which a peer does not have. */
+static bool is_short(struct tree *tree, const yaml_node_t *node)
+{
+	yaml_node_t *key, *value;
+
+	if (node->type != YAML_MAPPING_NODE || !tree_pairs(node) || is_long(tree, node) ||
+	    tree_get(tree, node, "except"))
+		return false;
+	tree_pair(tree, node, 0, &key, &value);
+	return value->type == YAML_SCALAR_NODE;
+}
+
 static void read_workloads(struct tree *tree, const yaml_node_t *node, enum sst_tier tier,
 			   struct model_peer *peer)
 {
@@ -131,6 +143,13 @@ static void read_workloads(struct tree *tree, const yaml_node_t *node, enum sst_
 	const yaml_node_t *namespaces = tree_get(tree, node, "namespaces");
 
 	peer->kind = MODEL_PEER_WORKLOADS;
+	if (is_short(tree, node)) {
+		tree_complain(tree, node,
+			      "found a peer without 'labels', 'expressions', 'namespaces', "
+			      "'network' and 'identity', expected one of them, like "
+			      "{ labels: { app: web } }");
+		return;
+	}
 	if (!tree_mapping(tree, node, "a peer", keys))
 		return;
 	if (!tree_pairs(node))
@@ -205,6 +224,8 @@ static void read_number_or_name(struct tree *tree, const yaml_node_t *node,
 		return;
 	if (!text[strspn(text, DIGITS_AND_HYPHEN)])
 		read_range(tree, node, text, match);
+	else if (strchr(text, '/'))
+		tree_expected(tree, node, "{ port: 53, protocol: UDP } for a port of a protocol");
 	else
 		match->name = yaml_read_port_name(tree, node);
 }

@@ -93,6 +93,8 @@ int sst_skmsg(struct sk_msg_md *msg)
 		spliced_message(me, msg->size);
 	else
 		by_tcp(me, peer, msg->size);
-	find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
+	/* while the adopter has yet to come to the other end, nothing is learned of either */
+	if (decision != SST_COUNTER_MESSAGE_NO_PEER)
+		find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
 	return SK_PASS;
 }

@@ -138,10 +138,32 @@ int sst_keep_datagram(struct bpf_sock_addr *ctx, const struct sst_frontend_key *
 	return 0;
 }
 
+/* 0.0.0.0 and :: stand for the namespace itself: what the kernel will call instead is loopback,
+ * or by 0.0.0.0 the address the socket is bound to. */
+static __always_inline void name_any(struct bpf_sock_addr *ctx, struct sst_addr *address)
+{
+	struct sst_addr bound = {};
+	struct bpf_sock *sk = ctx->sk;
+
+	if (address->w[0] | address->w[1] | address->w[3])
+		return;
+	if (sk)
+		address_bound(sk, &bound);
+	if (is_v4(address))
+		address_from_v4(address, is_v4(&bound) && bound.w[3] ? bound.w[3]
+								     : bpf_htonl(0x7f000001));
+	else if (is_v4(&bound))
+		address_from_v4(address, bpf_htonl(0x7f000001));
+	else if (!address->w[2])
+		address->w[3] = bpf_htonl(1);
+}
+
 /* Where it goes without a service. */
-static __always_inline void choose_asked(const struct sst_frontend_key *to, struct choice *choice)
+static __always_inline void choose_asked(struct bpf_sock_addr *ctx,
+					 const struct sst_frontend_key *to, struct choice *choice)
 {
 	choice->address = to->address;
+	name_any(ctx, &choice->address);
 	choice->port = to->port;
 	choice->service = choice->endpoint = 0;
 	choice->splice = SST_SPLICE_INHERIT;
@@ -152,17 +174,11 @@ static __always_inline void choose_asked(const struct sst_frontend_key *to, stru
 static __always_inline int is_shared(struct bpf_sock_addr *ctx, const struct sst_addr *address)
 {
 	const struct sst_policy_head *head;
-	struct sst_policy_place place;
-	void *set;
 
 	if (is_loopback(address))
 		return 1;
-	set = policy_set();
-	head = policy_head(set);
-	if (!set || !head || head->host_netns != bpf_get_netns_cookie(ctx))
-		return 0;
-	locate(set, head, address, &place);
-	return place.identity == SST_IDENTITY_HOST;
+	head = policy_head(policy_set());
+	return head && head->host_netns == bpf_get_netns_cookie(ctx) && sst_is_host(address);
 }
 
 /*
@@ -248,7 +264,7 @@ static __always_inline void allow_datagrams(struct bpf_sock_addr *ctx, const str
 {
 	if (c->flags & SST_POLICY_RULES)
 		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port,
-				      c->generation, c->judgement.asked[SST_INGRESS]);
+				      c->generation, judged_called(&c->judgement));
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
@@ -263,7 +279,7 @@ static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
 		return SST_COUNTER_CONNECT_PROTOCOL;
 	reason = sst_choose(ctx, to, choice);
 	if (reason == SST_COUNTER_CONNECT_NO_SERVICE)
-		choose_asked(to, choice);
+		choose_asked(ctx, to, choice);
 	else if (reason != SST_COUNTER_CONNECT_TRANSLATED || !ctx->sk)
 		goto forget;
 	wanted = policy_wanted();
@@ -313,7 +329,7 @@ static __always_inline enum sst_counter do_sendmsg(struct bpf_sock_addr *ctx,
 			sst_keep_datagram(ctx, to, choice);
 	}
 	if (reason == SST_COUNTER_CONNECT_NO_SERVICE)
-		choose_asked(to, choice);
+		choose_asked(ctx, to, choice);
 	else if (reason != SST_COUNTER_CONNECT_TRANSLATED)
 		return reason;
 	judge_datagram(ctx, choice, c);

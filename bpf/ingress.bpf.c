@@ -21,8 +21,6 @@ struct packet {
 	__be32 sequence; /* TCP's */
 	__u8 protocol;   /* as the socket has it; the rest is read */
 	__u8 flags;      /* TCP's */
-	__u8 pad[2];
-	__u64 judged; /* by its sender: of which generation, see sst_sender() */
 };
 
 #define IPV4_ADDRESSES 12
@@ -49,8 +47,18 @@ static __always_inline __u32 read_v4(struct __sk_buff *skb, struct packet *packe
 	return (first & 15) * 4;
 }
 
-/* Extension headers that may stand before TCP or UDP: hop-by-hop, routing, destination. */
-#define EXTENSIONS_MAX 6
+/* Extension headers that may stand before TCP or UDP. */
+#define HEADER_HOP_BY_HOP  0
+#define HEADER_ROUTING     43
+#define HEADER_FRAGMENT    44 /* of a whole packet: else it would have been put together */
+#define HEADER_DESTINATION 60
+#define EXTENSIONS_MAX     6
+
+static __always_inline int is_extension(__u8 next)
+{
+	return next == HEADER_HOP_BY_HOP || next == HEADER_ROUTING || next == HEADER_FRAGMENT ||
+	       next == HEADER_DESTINATION;
+}
 
 static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packet)
 {
@@ -63,10 +71,10 @@ static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packe
 	for (int i = 0; i < EXTENSIONS_MAX && next != packet->protocol; i++) {
 		__u8 header[2];
 
-		if ((next != 0 && next != 43 && next != 60) || load(skb, offset, &header))
+		if (!is_extension(next) || load(skb, offset, &header))
 			return 0;
+		offset += 8 + (next == HEADER_FRAGMENT ? 0 : header[1] * 8);
 		next = header[0];
-		offset += 8 + header[1] * 8;
 	}
 	return next == packet->protocol ? offset : 0;
 }
@@ -93,60 +101,56 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 	return 0;
 }
 
-/* As what cannot be decided. */
-static __always_inline int unreadable(void)
-{
-	struct sst_config *node = settings();
-	int closed = node && node->fail_closed;
-
-	count(closed ? SST_COUNTER_POLICY_PACKET_CLOSED : SST_COUNTER_POLICY_PACKET_OPEN);
-	return closed ? DROP : PASS;
-}
-
 /* ---- who sends ------------------------------------------------------------------------- */
 
-/* A caller of this node has said who it is. 1: and was judged for what is called, too. */
-static __always_inline int find_caller(const struct packet *packet, struct policy_case *c)
+/*
+ * A caller of this node has said who it is. The one it calls sees the SYN, too, and may send
+ * its like: it is the caller's when it comes from the caller's address, or from one of the
+ * node's, as which the caller's may have been translated.
+ */
+static __always_inline void find_caller(const struct packet *packet, struct policy_case *c)
 {
 	struct sst_caller_key key = { .sequence = bpf_ntohl(packet->sequence),
 				      .port = packet->source_port };
-	const struct sst_policy_head *head = policy_head(policy_set());
 	struct sst_caller *caller = bpf_map_lookup_elem(&callers, &key);
 
 	c->counts = COUNT_DENIED;
-	if (!caller || !head)
-		return 0;
-	if (caller->judged && caller->generation == head->generation)
-		return 1;
+	if (!caller ||
+	    (!address_equal(&caller->address, &packet->source) && !sst_is_host(&packet->source)))
+		return;
+	c->judged = caller->judged;
+	c->judged_by = caller->generation;
 	c->is_told = 1;
 	c->told_identity = caller->identity;
 	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
-	return 0;
 }
 
-/* Its connect() was judged by the set in force, and for who is called, too. */
-static __always_inline __u64 judged_whole(struct bpf_sock *sk)
+/* Its connect() to this very target was judged; 0: not so. */
+static __always_inline int judged_connected(struct bpf_sock *sk, const struct packet *packet,
+					    struct policy_case *c)
 {
-	const struct sst_policy_head *head = policy_head(policy_set());
 	struct sst_flow *flow = flow_of(sk);
 
-	if (!flow || !head || !sk->dst_port || flow->generation != head->generation ||
-	    !flow->judgement.asked[SST_INGRESS])
+	if (!flow || !sk->dst_port || flow->chosen_port != packet->target_port ||
+	    !address_equal(&flow->chosen, &packet->target))
 		return 0;
-	return flow->generation;
+	c->judged = judged_called(&flow->judgement);
+	c->judged_by = flow->generation;
+	return c->judged != 0;
 }
 
 /* Who sends a datagram from this node's own addresses is told by the socket that does, which
  * may have been judged already. */
-__u64 sst_sender(struct __sk_buff *skb, struct packet *packet)
+int sst_find_sender(struct __sk_buff *skb, const struct packet *packet, struct policy_case *c)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = sizeof(tuple.ipv6);
 	struct bpf_sock *found;
 	struct sock *sk;
+	int judged;
 
-	if (!packet)
+	if (!packet || !c)
 		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		tuple.ipv4.saddr = packet->target.w[3];
@@ -163,14 +167,14 @@ __u64 sst_sender(struct __sk_buff *skb, struct packet *packet)
 	found = bpf_sk_lookup_udp(skb, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!found)
 		return 0;
-	packet->judged = judged_whole(found);
+	judged = judged_connected(found, packet, c);
 	sk = (struct sock *)(unsigned long)found;
 	bpf_sk_release(found);
-	if (!packet->judged)
-		packet->judged =
-			sst_datagram_judged(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter),
-					    &packet->target, packet->target_port);
-	return (unsigned long)sk;
+	if (!judged)
+		sst_datagram_judged(BPF_CORE_READ(sk, __sk_common.skc_cookie.counter),
+				    &packet->target, packet->target_port, c);
+	c->end[SST_ROLE_CLIENT].sk = (unsigned long)sk;
+	return 0;
 }
 
 /* A connected socket was judged, and what it is connected to is all that reaches it. */
@@ -203,13 +207,22 @@ int sst_announce(const struct policy_case *c)
 	return 0;
 }
 
+/* An address of this node may be several callers', of whom others are let in. */
+static __always_inline int is_remote(const struct policy_case *c)
+{
+	const struct policy_end *caller = &c->end[SST_ROLE_CLIENT];
+
+	return !c->is_told && !caller->sk && !caller->is_local &&
+	       caller->identity != SST_IDENTITY_HOST;
+}
+
 static __always_inline int drop(struct __sk_buff *skb, const struct policy_case *c,
 				const struct packet *packet)
 {
 	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
 					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
 	sst_event_denied(c, bpf_get_socket_cookie(skb), packet->source_port, 0, 0);
-	if (c->flags & SST_POLICY_ANSWER)
+	if (c->flags & SST_POLICY_ANSWER && is_remote(c))
 		sst_announce(c);
 	return DROP;
 }
@@ -227,15 +240,18 @@ static __always_inline void let_in(struct __sk_buff *skb, const struct packet *p
 static __always_inline int is_first(struct __sk_buff *skb, struct packet *packet,
 				    struct policy_case *c)
 {
-	if (packet->protocol == IPPROTO_TCP)
-		return (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN && !find_caller(packet, c);
+	if (packet->protocol == IPPROTO_TCP) {
+		if ((packet->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
+			return 0;
+		find_caller(packet, c);
+		return 1;
+	}
 	if (sst_datagram_is_known(bpf_get_socket_cookie(skb), &packet->source, packet->source_port))
 		return 0;
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
 	if (is_loopback(&packet->source) || address_equal(&packet->source, &packet->target))
-		c->end[SST_ROLE_CLIENT].sk = sst_sender(skb, packet);
-	let_in(skb, packet, packet->judged);
-	return !packet->judged;
+		sst_find_sender(skb, packet, c);
+	return 1;
 }
 
 static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
@@ -243,8 +259,11 @@ static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
 	struct packet packet = { .protocol = sk->protocol };
 	struct policy_case c = { .own = SST_ROLE_SERVER };
 
-	if (sst_read_packet(skb, &packet))
-		return unreadable();
+	/* nothing of ours has failed: its sender piles up headers, and must not get in by that */
+	if (sst_read_packet(skb, &packet)) {
+		count(SST_COUNTER_POLICY_PACKET_UNREADABLE);
+		return DROP;
+	}
 	if (!is_first(skb, &packet, &c))
 		return PASS;
 	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;
@@ -328,15 +347,30 @@ static __always_inline enum sst_counter way_around(const struct bpf_sock *ctx)
 	return SST_COUNTER_MAX;
 }
 
+/* 1: some policy is about it, or nobody can tell and the node fails closed. */
+static __always_inline int judge_socket(struct policy_case *c)
+{
+	int found = 0;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < POLICY_TRIES && !found; i++)
+		found = !sst_find_workloads(c) && !sst_find_identities(c);
+	if (found)
+		return c->selected;
+	c->counts = COUNT_ALLOWED | COUNT_DENIED;
+	sst_close(c, 0);
+	return c->denied;
+}
+
 SEC("cgroup/sock_create")
 int sst_socket(struct bpf_sock *ctx)
 {
 	enum sst_counter way = way_around(ctx);
 	struct policy_case c = { .end[SST_ROLE_CLIENT].sk = (unsigned long)ctx };
 
-	if (way == SST_COUNTER_MAX)
+	if (way == SST_COUNTER_MAX || !policy_wanted())
 		return PASS;
-	if (sst_find_workloads(&c) || sst_find_identities(&c) || !c.selected)
+	if (!judge_socket(&c))
 		return PASS;
 	count(way);
 	return DROP;

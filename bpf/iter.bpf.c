@@ -30,15 +30,16 @@ static __always_inline void write_record(struct seq_file *seq, struct sock *sk,
 	bpf_seq_write(seq, &record, sizeof(record));
 }
 
-/* Not those that have ended, nor those whose connect() never came to a SYN, nor UDP
- * sockets that were disconnected. */
+/* Not those that have ended, nor those whose connect() never came to a SYN, be it that they
+ * listen since, nor UDP sockets that were disconnected. */
 static __always_inline int is_live(const struct sst_flow *flow, struct sock *sk)
 {
 	if (flow->state == SST_FLOW_ENDED)
 		return 0;
 	if (flow->protocol == IPPROTO_UDP)
 		return (flow->service || flow->generation) && flow_is_current(flow, sk);
-	return sk->__sk_common.skc_state != BPF_TCP_CLOSE;
+	return sk->__sk_common.skc_state != BPF_TCP_CLOSE &&
+	       sk->__sk_common.skc_state != BPF_TCP_LISTEN;
 }
 
 /*
@@ -116,11 +117,28 @@ static __always_inline int is_gone(__u32 then, __u32 now)
 	return then && then != now;
 }
 
+/* Whether the record is of who the socket is connected to, see may_be_revoked(). */
+static __always_inline int knows_peer(const struct sst_flow *flow, struct sock *sk)
+{
+	return flow->protocol != IPPROTO_UDP || flow_is_current(flow, sk);
+}
+
+/* By the set in force: what it said of sockets that stay what they are does not change. */
+static __always_inline int was_let_be(const struct sst_flow *flow, struct sock *sk)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head && flow->generation == head->generation &&
+	       flow->judgement.asked[flow->role & 1] && knows_peer(flow, sk) &&
+	       !flow->doomed && !flow->judgement.denied[0] && !flow->judgement.denied[1];
+}
+
 /* Who is at the other end: its socket, where it can be seen, else what was told of it. */
-static __always_inline void find_peer(const struct sst_flow *flow, struct policy_case *c)
+static __always_inline void find_peer(const struct sst_flow *flow, int knows,
+				      struct policy_case *c)
 {
 	c->end[!flow->role].sk = called_end(flow);
-	if (c->end[!flow->role].sk || !flow->peer_told)
+	if (c->end[!flow->role].sk || !flow->peer_told || !knows)
 		return;
 	c->is_told = 1;
 	c->told_identity = flow->judgement.peer_identity;
@@ -132,9 +150,12 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 {
 	struct policy_case c = { .protocol = flow->protocol, .own = flow->role };
 	struct policy_end *own = &c.end[flow->role & 1], *peer = &c.end[!flow->role];
+	int knows = knows_peer(flow, sk), comparable;
 
 	own->sk = (unsigned long)sk;
-	find_peer(flow, &c);
+	find_peer(flow, knows, &c);
+	/* its socket may tell of another one than its address did */
+	comparable = knows && (flow->peer_told || !peer->sk);
 	address_of_socket(sk, &own->address, &peer->address);
 	c.port = c.own ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
 	judge(&c);
@@ -142,7 +163,8 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 	if (peer->sk && called_end(flow) != peer->sk)
 		return 0;
 	if (!c.denied && !is_gone(flow->judgement.workload, c.judgement.workload) &&
-	    !is_gone(flow->judgement.peer_workload, c.judgement.peer_workload)) {
+	    !(comparable && is_gone(flow->judgement.peer_workload, c.judgement.peer_workload))) {
+		flow->peer_told = c.is_told || peer->sk;
 		flow->judgement = c.judgement;
 		flow->generation = c.generation;
 		return 0;
@@ -154,6 +176,18 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 	return 1;
 }
 
+/* A UDP socket whose connect() to another place was denied, or failed, stays connected to where
+ * it was, and its record is of the other place: it must not get away by that. */
+static __always_inline int may_be_revoked(const struct sst_flow *flow, struct sock *sk)
+{
+	if (flow->service >= SST_SELFTEST_ID)
+		return 0;
+	if (flow->protocol == IPPROTO_UDP)
+		return sk->__sk_common.skc_dport != 0;
+	/* of a pair the caller's end is asked, and takes the other with it */
+	return is_live(flow, sk) && !(flow->role == SST_ROLE_SERVER && flow->paired);
+}
+
 /* After the set has changed: flows that it does not let be. */
 SEC("iter/bpf_sk_storage_map")
 int sst_revoke(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -162,12 +196,7 @@ int sst_revoke(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct sst_flow *flow;
 
 	flow = flow_walked(sk, ctx->value);
-	if (!flow || !is_live(flow, sk) || flow->service >= SST_SELFTEST_ID)
-		return 0;
-	/* of a pair the caller's end is asked, and takes the other with it */
-	if (flow->role == SST_ROLE_SERVER && flow->paired)
-		return 0;
-	if (is_revoked(flow, sk))
+	if (flow && may_be_revoked(flow, sk) && !was_let_be(flow, sk) && is_revoked(flow, sk))
 		write_record(ctx->meta->seq, sk, flow);
 	return 0;
 }

@@ -159,6 +159,18 @@ workload_at(void *set, const struct sst_policy_head *head, __u32 index)
 	return sst_policy_at(set, head->workloads, index, struct sst_policy_workload);
 }
 
+int sst_is_host(const struct sst_addr *address)
+{
+	void *set = policy_set();
+	const struct sst_policy_head *head = policy_head(set);
+	struct sst_policy_place place;
+
+	if (!address || !set || !head)
+		return 0;
+	locate(set, head, address, &place);
+	return place.identity == SST_IDENTITY_HOST;
+}
+
 /* By its cgroup, its network namespace, the address it has; else it is the node's own, or in a
  * namespace that nobody has told of. */
 static __always_inline void ask_socket(void *set, const struct sst_policy_head *head,
@@ -453,6 +465,16 @@ static __always_inline int is_self(const struct policy_case *c)
 	return c->end[0].workload && c->end[0].workload == c->end[1].workload;
 }
 
+/* A datagram from the node's own namespace bears the node's address, and nothing tells the
+ * called end whose it is: its ingress is asked now, without what networks have to say. */
+static __always_inline int arrives_as_host(const struct policy_case *c)
+{
+	const struct policy_end *caller = &c->end[SST_ROLE_CLIENT];
+
+	return c->own == SST_ROLE_CLIENT && c->protocol == IPPROTO_UDP && caller->workload &&
+	       caller->is_home;
+}
+
 /*
  * At last: one direction. Where the caller's address matters for ingress and its hook does not
  * know it yet, the called end will ask.
@@ -481,7 +503,7 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	if (direction == SST_INGRESS && c->own == SST_ROLE_CLIENT)
 		query.peer_network = source_network(set, head, c);
 	if (query.peer_network == SST_NETWORK_UNKNOWN) {
-		if (direction == SST_INGRESS)
+		if (direction == SST_INGRESS && !arrives_as_host(c))
 			return 0;
 		query.peer_network = 0;
 	}
@@ -583,20 +605,25 @@ int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port)
 	return !!known;
 }
 
-__u64 sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port)
+int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
+			struct policy_case *c)
 {
 	struct sst_datagram_key key = { .cookie = cookie, .port = port };
 	struct sst_datagram *known;
 
-	if (!peer)
+	if (!peer || !c)
 		return 0;
 	key.address = *peer;
 	known = datagram_of(&key);
-	return known && known->judged ? known->generation : 0;
+	if (known) {
+		c->judged = known->judged;
+		c->judged_by = known->generation;
+	}
+	return 0;
 }
 
 int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
-			  int judged)
+			  __u32 judged)
 {
 	struct sst_datagram_key key = { .cookie = cookie, .port = port };
 	struct sst_datagram known = { .generation = generation,

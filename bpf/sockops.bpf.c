@@ -115,6 +115,7 @@ static __always_inline void judge_arrived(struct sst_flow *flow, struct tcp_sock
 	flow->generation = c.generation;
 	if (!c.denied)
 		return;
+	count(SST_COUNTER_POLICY_REVOKED);
 	flow->doomed = 1;
 	errand(SST_ERRAND_END);
 }
@@ -147,6 +148,12 @@ static __always_inline void server_established(struct bpf_sock_ops *ops)
 	if (pair) {
 		if (pair->allowed)
 			callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
+		return;
+	}
+	flow = flow_of(sk);
+	if (flow) {
+		/* it called, too: SYNs have crossed, or it called itself */
+		client_established(ops);
 		return;
 	}
 	flow = flow_start(sk, cookie, IPPROTO_TCP, SST_ROLE_SERVER);

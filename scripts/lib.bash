@@ -82,7 +82,10 @@ instance_create() { # NAME
 
 # sidestep COMMAND ARGUMENTS...: on this instance.
 sidestep() {
-	"$SIDESTEP" "$1" "${OPTIONS[@]}" "${@:2}"
+	local words=1
+
+	[[ $1 != policy ]] || words=2
+	"$SIDESTEP" "${@:1:words}" "${OPTIONS[@]}" "${@:words + 1}"
 }
 
 # All of it, however far instance_create and its user came. False: something stayed.
@@ -97,6 +100,7 @@ instance_remove() {
 	[[ ! -e $PIN && ! -e $CGROUP ]]
 }
 
+# With those below it.
 remove_cgroup() {
-	[[ ! -e $CGROUP ]] || rmdir "$CGROUP" 2>/dev/null
+	[[ ! -e $CGROUP ]] || find "$CGROUP" -depth -type d -exec rmdir {} + 2>/dev/null
 }

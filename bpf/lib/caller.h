@@ -20,11 +20,13 @@ static __always_inline void caller_tell(struct sst_flow *flow, struct tcp_sock *
 		.cookie = flow->cookie,
 		.identity = flow->judgement.identity,
 		.workload = flow->judgement.workload,
-		.judged = flow->judgement.asked[SST_INGRESS],
+		.judged = judged_called(&flow->judgement),
 	};
+	struct sst_addr remote;
 
 	if (!head || !(head->flags & SST_POLICY_INGRESS))
 		return;
+	address_of_socket(&tp->inet_conn.icsk_inet.sk, &caller.address, &remote);
 	if (bpf_map_update_elem(&callers, &key, &caller, BPF_ANY)) {
 		count(SST_COUNTER_POLICY_CALLER_LOST);
 		return;

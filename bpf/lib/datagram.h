@@ -8,9 +8,10 @@
 
 /* In policy.bpf.c, as they need a key on the stack that nothing else does. */
 int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port);
-/* By the sender, and for who is called, too: by which generation, 0: not so. */
-__u64 sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port);
+/* Tells the case whose ingress the sender has had decided. */
+int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
+			struct policy_case *c);
 int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
-			  int judged);
+			  __u32 judged);
 
 #endif

@@ -31,6 +31,9 @@ struct policy_case {
 	/* Ids of the other end, where somebody else has told who it is. */
 	__u32 told_identity;
 	__u32 told_workload;
+	/* Which workload's ingress the other end has had decided, and by which set; 0: none. */
+	__u32 judged;
+	__u64 judged_by;
 	__u16 port;    /* of who is called, host order */
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 own;      /* enum sst_role of the end whose hook asks; its socket is known */
@@ -52,9 +55,18 @@ int sst_find_identities(struct policy_case *c);
 int sst_decide(struct policy_case *c, __u32 direction);
 int sst_close(struct policy_case *c, int decided);
 
+/* Whether the address is one of this node itself. */
+int sst_is_host(const struct sst_addr *address);
+
 /* How often a case is opened anew when the set was replaced meanwhile, which takes a fair
  * share of a second each time. */
 #define POLICY_TRIES 4
+
+/* For this very workload: an address need not be of who listens there. */
+static __always_inline int was_decided(const struct policy_case *c)
+{
+	return c->judged && c->judged == c->judgement.workload && c->judged_by == c->generation;
+}
 
 /* Egress where the caller asks; ingress where the called does, or lives here, too. */
 static __always_inline int decide(struct policy_case *c)
@@ -63,7 +75,7 @@ static __always_inline int decide(struct policy_case *c)
 		return 0;
 	if (c->own == SST_ROLE_CLIENT && sst_decide(c, SST_EGRESS))
 		return -1;
-	if (c->denied || !c->end[SST_ROLE_SERVER].is_local)
+	if (c->denied || !c->end[SST_ROLE_SERVER].is_local || was_decided(c))
 		return 0;
 	return sst_decide(c, SST_INGRESS);
 }
@@ -103,6 +115,12 @@ static __always_inline int policy_wanted(void)
 		return 1;
 	node = settings();
 	return node && node->enforces;
+}
+
+/* Of a judgement by who calls: the workload whose ingress it has decided, 0: none. */
+static __always_inline __u32 judged_called(const struct sst_judgement *judgement)
+{
+	return judgement->asked[SST_INGRESS] ? judgement->peer_workload : 0;
 }
 
 static __always_inline int is_v4(const struct sst_addr *address)

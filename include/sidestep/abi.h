@@ -255,16 +255,13 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	  "nothing tells which workload it is, allowed (fail: open)")                              \
 	X(POLICY_UNKNOWN_CLOSED, policy_undecided, "unknown-closed",                               \
 	  "nothing tells which workload it is, denied (fail: closed)")                             \
-	X(POLICY_PACKET_OPEN, policy_undecided, "packet-open",                                     \
-	  "headers could not be read, let in (fail: open)")                                        \
-	X(POLICY_PACKET_CLOSED, policy_undecided, "packet-closed",                                 \
-	  "headers could not be read, dropped (fail: closed)")                                     \
 	X(POLICY_REVOKED, policy_flow, "revoked", "established flows ended by a changed policy")   \
 	X(POLICY_SYN_DROPPED, policy_flow, "syn-dropped", "denied SYNs of remote clients dropped") \
 	X(POLICY_DATAGRAM_DROPPED, policy_flow, "datagram-dropped",                                \
 	  "denied datagrams dropped on arrival")                                                   \
 	X(POLICY_ANSWERED, policy_flow, "answered", "denied remote clients answered")              \
-	X(POLICY_REPLY, policy_flow, "reply", "datagrams let through as replies")                  \
+	X(POLICY_PACKET_UNREADABLE, policy_flow, "unreadable",                                     \
+	  "packets dropped on arrival: too many extension headers")                                \
 	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
 	  "table of callers full, this one is known by its address only")                          \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
@@ -606,12 +603,13 @@ static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 struct sst_caller {
 	__u64 generation; /* of the set by which it was judged */
 	__u64 cookie;     /* of the calling socket */
-	__u32 identity;   /* id */
-	__u32 workload;   /* id, 0: none */
-	__u32 judged;     /* 1: ingress was decided at connect() already */
+	struct sst_addr address;
+	__u32 identity; /* id */
+	__u32 workload; /* id, 0: none */
+	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_caller) == 32, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 48, "sst_caller");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */
@@ -628,7 +626,7 @@ static_assert(sizeof(struct sst_datagram_key) == 32, "sst_datagram_key");
 struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
-	__u32 judged;  /* 1: by the sender, and for who is called, too */
+	__u32 judged;  /* id of the workload whose ingress the sender had decided, 0: none */
 	__u32 pad;
 };
 static_assert(sizeof(struct sst_datagram) == 24, "sst_datagram");

@@ -103,12 +103,25 @@ agrees() {
 	check 'map(select(.labels == "app=db"))[0].ports == "pg=8080/TCP"'
 }
 
+@test "a workload whose cgroup is not there is told" {
+	mkdir "$CG/db"
+	config <<-END
+		workloads:
+		  - { name: db, cgroup: ${CG#"$(cgroup2_root)"}/db }
+		  - { name: gone, cgroup: ${CG#"$(cgroup2_root)"}/gone }
+	END
+	try sidestep load -f "$CONF"
+	[[ $status == 0 ]]
+	[[ $stderr == *":3:5: workload default/gone: there is no cgroup ${CG#"$(cgroup2_root)"}/gone: "* ]]
+	[[ $stderr != *default/db* ]]
+}
+
 @test "policy check warns, and refuses when it is strict" {
 	ns_bridge web db other
 	shop nobody | config
 	try policy check -f "$CONF"
 	[[ $status == 0 && $output == "3 workloads, 1 policy, valid, 1 warning" ]]
-	[[ $stderr == *"warning: the peer selects no workload now" ]]
+	[[ $stderr == *"warning: the peer selects no workload now: it matches nobody" ]]
 	try policy check -f "$CONF" --strict
 	[[ $status == 4 ]]
 	shop web | config
@@ -153,6 +166,8 @@ agrees() {
 		.destination_identity.workload == "shop/db")'
 	try policy replay -f "$CONF" --flows "$log"
 	[[ $status == 0 && $output == "5 flows: 0 would be denied, 0 would be opened" ]]
+	try policy replay -f "$CONF" --flows /dev/null # shows nothing, so it must not pass
+	[[ $status == 1 && $stderr == "sidestep: /dev/null: no flows to judge, so nothing is known" ]]
 	shop other | config
 	try policy replay -f "$CONF" --flows - -o json <"$log"
 	[[ $status == 6 ]]

@@ -90,6 +90,9 @@ harness_teardown() {
 stop_processes() {
 	local pid status=0
 
+	for pid in "${PIDS[@]}"; do
+		is_ours "$pid" || unset "PIDS[$pid]"
+	done
 	kill -CONT "${PIDS[@]}" 2>/dev/null
 	kill -TERM "${PIDS[@]}" 2>/dev/null
 	wait_until 5 none_runs "${PIDS[@]}" && return 0
@@ -161,6 +164,13 @@ runs() {
 	local stat
 
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ ${stat##*) } != Z* ]]
+}
+
+# Not another one, of another test, that has got the number of one of ours that ended.
+is_ours() {
+	local stat
+
+	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null && [[ ${stat##*) } == [A-Z]" $$ "* ]]
 }
 
 none_runs() {

@@ -75,7 +75,7 @@ reckon() {
 		ever-*) check '.failed == 0 and .ok > 20' ;;
 		never-*) check '.ok == 0 and .failed > 20 and .errors == { EPERM: .failed }' ;;
 		*) # one that is open while the set turns against it is ended
-			check '(.errors | keys) - [ "EPERM", "ECONNABORTED", "ECONNRESET", "EOF" ] == []'
+			check '(.errors | keys) - [ "EPERM", "ECONNABORTED", "ECONNRESET", "ENOTCONN", "EOF" ] == []'
 			[[ ! ${1:-} ]] || check '.ok > 0 and .errors.EPERM > 0'
 			;;
 		esac
@@ -153,6 +153,8 @@ remove_set() {
 	denied never node --count 3 --udp 127.0.0.1:8080
 	stats_fresh
 	[ "$(metric sidestep_policy_undecided_total reason=set-closed)" -eq 6 ]
+	try as ever pod node "$TOOLS/sockets"
+	check '.tcp == "ok" and .raw == "EPERM" and .["udp-lite"] == "EPERM"'
 	[ "$(metric sidestep_policy_undecided_total reason=set-open)" -eq 0 ]
 
 	# the next apply puts one there

@@ -139,6 +139,22 @@ listen() {
 	check 'any(.[]; .labels == "app=friend" and .workloads == 2)'
 }
 
+@test "a network namespace that a workload names is its own, whatever addresses are in it" {
+	ns_bridge friend server
+	{
+		cat <<-END
+			workloads:
+			  - { name: named, labels: { app: friend }, netns: ${NS##*/}friend }
+			  - { name: placed, labels: { app: foe }, addresses: [ $(ip4 friend) ] }
+			  - { name: server, labels: { app: server }, addresses: [ $(ip4 server) ] }
+		END
+		server_policy
+	} | load_config
+	serve server
+	call friend "$(ip4 server):8080"
+	check '.ok == 1'
+}
+
 @test "the same labels share an identity, and numbers stay from set to set" {
 	local before
 
@@ -174,6 +190,23 @@ identity_of() {
 	[[ $output ]]
 }
 
+# Places in the tables move, and nobody takes another's.
+@test "workloads that come and go change nothing for the others" {
+	ns_make node
+	{ workloads first foe friend server && server_policy; } | load_config
+	listen server
+	for others in "foe friend server" "new foe friend server" "friend server foe" "first foe friend server"; do
+		denied foe node 127.0.0.1:8080
+		denied foe node --udp 127.0.0.1:8080
+		allowed friend node 127.0.0.1:8080
+		allowed friend node --udp 127.0.0.1:8080
+		# shellcheck disable=SC2086 # words
+		{ workloads $others && server_policy; } | apply_config
+	done
+	denied foe node 127.0.0.1:8080
+	allowed friend node 127.0.0.1:8080
+}
+
 # ---- the host ----------------------------------------------------------------------
 
 # This "node" is namespace node: whoever loads there makes it the host's. Beside it a pod.
@@ -200,7 +233,8 @@ host_file() { # SETTING [EXTRA POLICY]
 	[[ ! ${2:-} ]] || echo "$2"
 }
 
-# host_verdicts HOST PROBES: each "allowed" or "denied", as a process of the node's namespace
+# host_verdicts HOST PROBES: each "allowed" or "denied", as a process of the node's namespace.
+# (A datagram's sender in another namespace is known by its address: probes are the host there.)
 host_verdicts() {
 	local address
 
@@ -209,14 +243,16 @@ host_verdicts() {
 		"$1" anything node "$address"
 		"$1" anything node --udp "$address"
 		"$2" probes node "$address"
-		"$2" probes node --udp "$address"
 	done
+	"$2" probes node --udp "$(ip4 node):8081"
 }
 
 @test "the host reaches its workloads, by setting only its probes, or as policies say" {
 	loaded_in_node allow
+	mkdir "$CG/anything"
+	allowed anything node --count 3 "$(ip4 pod):8080"
+	rule host '.decided == 3'
 	host_verdicts allowed allowed
-	[ "$(decided host)" -eq 8 ]
 	# nobody is the host but in its own namespace
 	mkdir "$CG/stranger"
 	as stranger call pod --timeout-ms 300 "$(ip4 node):8081"
@@ -246,6 +282,23 @@ host_verdicts() {
     ingress: [ { name: host, from: [ { identity: host } ], action: deny } ]' | apply_config
 	host_verdicts denied allowed
 	rule no-host/host '.decided == 4'
+	rule host '.decided > 0'
+}
+
+@test "a workload in the node's namespace does not send as the host" {
+	loaded_in_node allow
+	mkdir "$CG/foe"
+	# a rule of networks leaves to the called end what the caller cannot know
+	host_file allow '  - name: net
+    subject: { app: server }
+    ingress: [ { from: [ { network: 203.0.113.0/24 } ] } ]' |
+		sed "/^policies:/i\\  - { name: foe, cgroup: $(path_of foe) }" | apply_config
+	denied foe node --udp "$(ip4 pod):8080"
+	denied foe node --udp --connected "$(ip4 pod):8080"
+	as foe call node --timeout-ms 300 "$(ip4 pod):8080"
+	check '.ok == 0'
+	mkdir "$CG/anything"
+	allowed anything node --udp "$(ip4 pod):8080"
 }
 
 # ---- nobody knows who --------------------------------------------------------------
@@ -322,6 +375,12 @@ unknown_file() {
 	as server pod_bg node "$TOOLS/echoserver" --name server --udp 127.0.0.1:8080
 	allowed friend node --fastopen --count 2 127.0.0.1:8080
 	denied foe node --fastopen --count 2 127.0.0.1:8080
+	# "any" is oneself to the kernel
+	allowed friend node 0.0.0.0:8080
+	denied foe node 0.0.0.0:8080
+	denied foe node "[::]:8080"
+	allowed friend node --udp 0.0.0.0:8080
+	denied foe node --udp 0.0.0.0:8080
 	allowed friend node --source-mapped 127.0.0.1:8080
 	denied foe node --source-mapped 127.0.0.1:8080
 	# connected for a moment, then sending to whom it likes
@@ -329,4 +388,89 @@ unknown_file() {
 	# one socket, again and again
 	denied foe node --udp --one-socket --count 5 127.0.0.1:8080
 	allowed friend node --udp --one-socket --count 5 127.0.0.1:8080
+}
+
+@test "0.0.0.0 and :: are who listens on loopback" {
+	local way
+
+	ns_make node
+	{
+		workloads caller stranger server
+		cat <<-END
+			policies:
+			  - name: caller
+			    subject: { app: caller }
+			    egress: [ { to: [ { labels: { app: server } } ] } ]
+			  - name: stranger
+			    subject: { app: stranger }
+			    egress: [ { to: [ { identity: world } ] } ]
+		END
+	} | load_config
+	listen server
+	for way in 0.0.0.0:8080 "[::]:8080"; do
+		allowed caller node "$way"
+		allowed caller node --udp --connected "$way"
+		denied stranger node "$way"
+		denied stranger node --udp "$way"
+		denied stranger node --udp --connected "$way"
+	done
+	denied stranger node --source-mapped 0.0.0.0:8080
+}
+
+# What a workload's namespace is told of by its address, and some of it by its cgroup
+@test "who listens is asked, not whose address it is" {
+	ns_bridge client pod
+	{
+		workloads client side "pod:$(addresses_of pod)"
+		cat <<-END
+			policies:
+			  - { name: side, subject: { app: side }, ingress: [] }
+			  - { name: pod, subject: { app: pod }, ingress: [ { from: [ { labels: { app: client } } ] } ] }
+		END
+	} | load_config
+	serve_as pod pod 8080
+	serve_as side pod 8081
+	allowed client client "$(ip4 pod):8080"
+	as client call client --timeout-ms 300 "$(ip4 pod):8081"
+	check '.ok == 0 and .errors == { ETIMEDOUT: 1 }'
+	rule side/isolated '.decided >= 1'
+}
+
+# One that calls itself is no caller that stays
+@test "a socket that calls itself leaves nothing behind" {
+	require_command python3
+	ns_make node
+	{ workloads friend foe server && server_policy; } | load_config
+	as friend pod node python3 - <<-'END'
+		import socket
+		s = socket.socket()
+		s.bind(("127.0.0.1", 0))
+		s.connect(s.getsockname())
+		s.sendall(b"me")
+		assert s.recv(2) == b"me"
+	END
+	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers | jq length)" -eq 0 ]
+}
+
+mptcp() { # WORKLOAD: what connect() says
+	as "$1" pod node python3 - <<-'END'
+		import errno, socket
+		s = socket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)
+		s.settimeout(1)
+		try:
+		    s.connect(("127.0.0.1", 8080))
+		    print(s.recv(6).decode())
+		except OSError as e:
+		    print(errno.errorcode.get(e.errno, e))
+	END
+}
+
+@test "MPTCP is judged and told of as TCP is" {
+	require_command python3
+	[[ $(cat /proc/sys/net/mptcp/enabled) == 1 ]] || skip "no MPTCP here"
+	ns_make node
+	{ workloads friend foe server && server_policy; } | load_config
+	listen server
+	[ "$(mptcp friend)" = server ]
+	[ "$(mptcp foe)" = EPERM ]
 }

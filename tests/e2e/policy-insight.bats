@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2153,SC2154 # jq has variables too; run sets stderr
 #
 # What policy tells of itself: rules in shadow, events of what was denied, live flows, and
 # explanations that must be what really happens.

@@ -95,6 +95,50 @@ port_unreachable() {
 	check '.errors == { ECONNREFUSED: 1 }' >/dev/null
 }
 
+# A SYN with so many destination headers before it, or the fragment header of a whole packet
+syn_with() { # NAMESPACE HEADERS
+	in_ns "$1" python3 - "$(ip6 "$1")" "$(ip6 server)" "$2" <<-'END'
+		import socket, struct, sys
+		source, target = (socket.inet_pton(socket.AF_INET6, a) for a in sys.argv[1:3])
+		kinds = [44] if sys.argv[3] == "fragment" else [60] * int(sys.argv[3])
+
+		def syn(checksum):
+		    return struct.pack("!HHIIBBHHH", 4000, 8080, 1, 0, 0x50, 2, 1000, checksum, 0)
+
+		words = struct.unpack("!30H", source + target + struct.pack("!IHBB", 20, 0, 0, 6) + syn(0))
+		total = sum(words)
+		total = (total & 0xffff) + (total >> 16)
+		total = (total & 0xffff) + (total >> 16)
+		data, following = syn(~total & 0xffff), 6
+		for kind in kinds:
+		    data = bytes([following, 0, 0 if kind == 44 else 1, 0 if kind == 44 else 4, 0, 0, 0, 0]) + data
+		    following = kind
+		s = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
+		s.sendto(struct.pack("!IHBB", 6 << 28, len(data), following, 64) + source + target + data,
+			 (sys.argv[2], 0))
+	END
+}
+
+flow_total() { # REASON
+	stats_fresh
+	metric sidestep_policy_flow_total "reason=$1"
+}
+
+@test "IPv6 headers before the SYN do not get it in" {
+	require_command python3
+	remote_node "remote: drop"
+	gets_in near "[$(ip6 server)]:8080"
+	kept_out far "[$(ip6 server)]:8080"
+	BEFORE=$(flow_total syn-dropped)
+	syn_with far 1
+	syn_with far 6
+	syn_with far fragment
+	[ "$(flow_total syn-dropped)" -eq $((BEFORE + 3)) ]
+	[ "$(flow_total unreadable)" -eq 0 ]
+	syn_with far 7
+	[ "$(flow_total unreadable)" -eq 1 ]
+}
+
 @test "networks with exceptions are about the source address that comes" {
 	ns_bridge near far server
 	in_ns near ip address add 10.78.0.1/32 dev eth0

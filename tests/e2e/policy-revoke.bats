@@ -111,6 +111,21 @@ lives() {
 	ended "$SERVER" '.end == "EOF"'
 }
 
+@test "what one apply could not end, the next one of the same file does" {
+	local caps=(setpriv --inh-caps=-all "--bounding-set=-all,+bpf,+net_admin,+perfmon")
+
+	require_command setpriv
+	ns_make node
+	file friend foe | load_config
+	keep node foe node 127.0.0.1:8080
+	file friend | config
+	try "${caps[@]}" "$SIDESTEP" apply "${OPTIONS[@]}" -f "$CONF"
+	[[ $stderr == *"could not be ended"* ]] || fail "$status: $output $stderr"
+	runs "$CLIENT" || fail "ended: $(cat "${OUT[$CLIENT]}")"
+	sidestep apply -f "$CONF"
+	ended "$CLIENT" '.kept | not'
+}
+
 @test "a workload that disappears ends its flows, its host's allow or not" {
 	ns_make node
 	{
@@ -126,6 +141,22 @@ lives() {
 	} | apply_config
 	ended "${GONE[0]}" '.kept | not'
 	ended "${GONE[1]}" '.kept | not'
+	lives "$CLIENT"
+}
+
+@test "a flow to one workload at the address of another stays" {
+	ns_bridge client pod
+	SERVER_MORE=$(addresses_of pod)
+	{ file friend foe && echo "  - { name: side, subject: { app: side }, ingress: [ {} ] }"; } |
+		sed "/^policies:/i\\  - { name: side, labels: { app: side }, cgroup: $(path_of side) }" >"$BATS_TEST_TMPDIR/side"
+	mkdir -p "$CG/side"
+	load_config <"$BATS_TEST_TMPDIR/side"
+	as side pod_bg pod "$TOOLS/keeper" --listen "$(ip4 pod):8080"
+	SERVER=$PID
+	as friend pod_bg client "$TOOLS/keeper" "$(ip4 pod):8080"
+	CLIENT=$PID
+	wait_until 10 both_have_spoken
+	sed '/name: foe, from/d' "$BATS_TEST_TMPDIR/side" | apply_config
 	lives "$CLIENT"
 }
 
@@ -181,6 +212,32 @@ redirecting() { # COUNT
 	finish "$LOOP"
 	check '.ok > 0 and .errors == { EPERM: .failed }'
 	lives "$CLIENT"
+}
+
+@test "UDP: a connect() that was denied does not hide what the socket is connected to" {
+	require_command python3
+	ns_bridge node pod
+	SERVER_MORE=$(addresses_of pod)
+	file friend foe | load_config
+	serve_as server pod
+	as foe pod_start node python3 -u -c '
+import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.connect((sys.argv[1], 8080))
+try:
+    s.connect(("255.255.255.255", 8081))
+except PermissionError:
+    print("ready")
+try:
+    while True:
+        s.send(b"x")
+        time.sleep(0.01)
+except OSError as e:
+    print(e.errno)
+' "$(ip4 pod)"
+	wait_until 10 grep -q ready "${OUT[$PID]}"
+	file friend | apply_config
+	wait_until 10 none_runs "$PID"
 }
 
 has_called() { # RULE
@@ -249,8 +306,7 @@ remote_file() { # NAMESPACE...: from and to which it may talk
 	begun=${EPOCHREALTIME/./}
 	sidestep apply -f "$CONF"
 	echo "# apply with 10,000 flows to end: $(((${EPOCHREALTIME/./} - begun) / 1000)) ms" >&3
-	finish "$MANY"
-	check '.broken == 10000 and .opened == 10000'
+	ended "$MANY" '.broken == 10000 and .opened == 10000'
 	finish "$FEW"
 	check '.ok and .broken == 0 and .opened == 500'
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # jq has variables too; run sets stderr
 #
 # What the tests of policy share. Workloads are cgroups below the test's: "as NAME pod ..."
 # runs a program as one of them. A program that is not in such a cgroup is nobody's.

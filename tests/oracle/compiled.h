@@ -5,7 +5,7 @@
 
 #include "core/text.h"
 #include "oracle/cluster.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 struct sst_policy_decision compiled_decide(const struct policy_set *set,
 					   const struct cluster *cluster,

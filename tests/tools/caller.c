@@ -49,7 +49,7 @@ static struct {
 	uint64_t begun;
 	uint64_t ok;
 	uint64_t failed;
-	uint64_t in_syn; /* calls whose SYN carried data that the server took */
+	uint64_t in_syn;      /* calls whose SYN carried data that the server took */
 	uint64_t quickest_ns; /* failure */
 	struct tally names;
 	struct tally errors;

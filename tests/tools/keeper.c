@@ -117,9 +117,9 @@ __attribute__((noreturn)) static void usage(int code)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "listen", no_argument, NULL, 'l' }, { "udp", no_argument, NULL, 'u' },
+		{ "listen", no_argument, NULL, 'l' },    { "udp", no_argument, NULL, 'u' },
 		{ "say", required_argument, NULL, 's' }, { "unread", no_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },	{},
+		{ "help", no_argument, NULL, 'h' },      {},
 	};
 	int c;
 

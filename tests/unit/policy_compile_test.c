@@ -876,8 +876,8 @@ static void test_too_many_rules(void **state)
 	add_many_rules(model, SST_ROW_BLOCKS * SST_BLOCK_BITS - 1);
 	assert_refused(
 		model, &host, -E2BIG,
-		"test.yaml: policies need 65537 bits for rules of ingress, there is room for "
-		"65536");
+		"test.yaml: policies need 32769 bits for rules of ingress, there is room for "
+		"32768");
 }
 
 static void test_too_many_intervals(void **state)
@@ -903,7 +903,7 @@ static void test_too_many_intervals(void **state)
 
 static void test_too_many_blocks(void **state)
 {
-	enum { N = 47000 };
+	enum { N = 32000 };
 	_cleanup_model_ struct model *model = make_model();
 	_cleanup_problems_ struct problems problems = { 0 };
 	struct policy_set nothing = { 0 }, untouched = { 0 };
@@ -915,7 +915,7 @@ static void test_too_many_blocks(void **state)
 	(void)state;
 	add_workload(model, "a", "w", "", "", "");
 	policy = add_many_rules(model, N);
-	/* for each rule a network and a port: 94,006 rows of 13 blocks */
+	/* for each rule a network and a port: 64,006 rows of 9 blocks */
 	for (size_t i = 0; i < N; i++) {
 		struct model_rule *rule = &policy->rules[i];
 
@@ -933,7 +933,7 @@ static void test_too_many_blocks(void **state)
 				"for %u",
 				&needed, &room),
 			 2);
-	assert_in_range(needed, 94006 * 13, 94006 * 13 * 1.02);
+	assert_in_range(needed, 64006 * 9, 64006 * 9 * 1.02);
 	assert_int_equal(room, POLICY_SET_BLOCKS_MAX);
 	assert_true(policy_set_is_empty(&untouched));
 }

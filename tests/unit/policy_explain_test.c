@@ -213,9 +213,13 @@ static void test_listeners(void **state)
 	shop->listener = listens;
 	assert_int_equal(ask(shop, "other/web", "127.0.0.1", "5432"), 0);
 	assert_true(shop->explain.denied);
+	assert_int_equal(shop->problems.count, 0);
 	assert_int_equal(ask(shop, "other/web", "127.0.0.1", "5432/UDP"), 0);
 	assert_false(shop->explain.denied);
 	assert_int_equal(shop->explain.pairs[0].destination.identity, SST_IDENTITY_HOST);
+	assert_string_equal(shop->problems.text[0],
+			    "127.0.0.1: no workload listens there at port 5432 in this network "
+			    "namespace: taken for the host itself");
 	/* as an endpoint */
 	shop->f.endpoints[1].value.address = fixture_address("127.0.0.1");
 	shop->f.endpoints[1].value.port = htons(5432);
@@ -227,6 +231,69 @@ static void test_listeners(void **state)
 	/* who has an address of its own is told by that */
 	assert_int_equal(ask(shop, "other/web", "10.1.0.2", "5432"), 0);
 	assert_false(shop->explain.denied);
+}
+
+/* What the kernel half cannot decide is not asked of the rules. */
+static void test_fails_open_or_closed(void **state)
+{
+	struct shop *shop = *state;
+	_cleanup_text_ struct text out = {};
+
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+	shop->f.state.config.fail_closed = 1;
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_true(shop->explain.denied);
+	assert_false(shop->explain.pairs[0].directions[SST_INGRESS].decision.denied);
+	assert_int_equal(show_explain(&shop->explain, &shop->set, &shop->f.state, &out), 0);
+	assert_non_null(strstr(text_string(&out), "egress of unknown: denied, who it is cannot be "
+						  "told, and the node fails closed\n"));
+	assert_int_equal(ask(shop, "other/web", "unknown", "80"), 0);
+	assert_true(shop->explain.pairs[0].directions[SST_INGRESS].decision.denied);
+	/* whom the rules know is not concerned */
+	assert_int_equal(ask(shop, "world", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+	/* without a rule nobody is asked */
+	policy_set_release(&shop->set);
+	shop->set = shop_set(SHOP_WORKLOADS, NULL);
+	assert_int_equal(ask(shop, "unknown", "other/web", "80"), 0);
+	assert_false(shop->explain.denied);
+}
+
+/* The fixture has a service "web" at port 80. */
+static void test_namesakes(void **state)
+{
+	struct shop *shop = *state;
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("workloads: [ { name: web, addresses: [10.1.0.1] } ]\n"
+			     "policies: [ { name: p, subject: {}, isolate: [ingress] } ]\n",
+			     NULL);
+	assert_int_equal(ask(shop, "world", "web", "80"), 0);
+	assert_int_equal(shop->explain.service, 0);
+	assert_int_equal(shop->problems.count, 1);
+	assert_string_equal(shop->problems.text[0],
+			    "web: taken for the workload; the service of this name is 'web:80'");
+	assert_int_equal(ask(shop, "world", "web", "8080"), 0);
+	assert_int_equal(shop->problems.count, 0);
+	assert_int_equal(ask(shop, "world", "web:80", NULL), 0);
+	assert_int_equal(shop->problems.count, 0);
+	assert_int_not_equal(shop->explain.service, 0);
+}
+
+static void test_probes_have_no_namespace(void **state)
+{
+	struct shop *shop = *state;
+	_cleanup_text_ struct text out = {};
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set("node: { policy: { probes: /probes } }\n" SHOP_WORKLOADS
+			     "policies: [ { name: p, subject: {}, isolate: [ingress] } ]\n",
+			     NULL);
+	assert_int_equal(ask(shop, "probes", "other/web", "80"), 0);
+	assert_int_equal(show_explain(&shop->explain, &shop->set, &shop->f.state, &out), 0);
+	assert_non_null(strstr(text_string(&out), "probes -> other/web, port 80/TCP: "));
+	assert_null(strstr(text_string(&out), "/probes"));
 }
 
 static void test_bad_questions(void **state)
@@ -335,6 +402,9 @@ int main(void)
 		TEST(test_self),
 		TEST(test_services),
 		TEST(test_listeners),
+		TEST(test_fails_open_or_closed),
+		TEST(test_namesakes),
+		TEST(test_probes_have_no_namespace),
 		TEST(test_bad_questions),
 		TEST(test_addresses_that_rules_tell_apart),
 		TEST(test_text),

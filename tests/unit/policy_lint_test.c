@@ -36,7 +36,7 @@ static const struct row rows[] = {
 	/* selectors */
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: gone}, ingress: [ {} ] }\n",
-	  "5:5: warning: the subject selects no workload now\n" },
+	  "5:5: warning: the subject selects no workload now: the policy does nothing\n" },
 	{ "policies:\n"
 	  "  - { name: p, subject: {}, isolate: [ingress] }\n",
 	  "5:5: warning: the subject is empty: it selects every workload of namespace 'default'\n" },
@@ -50,12 +50,13 @@ static const struct row rows[] = {
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: db}, ingress:\n"
 	  "      [ { from: [ {namespaces: {team: x}, labels: {}} ] } ] }\n",
-	  "6:19: warning: the peer selects no workload now\n" },
+	  "6:19: warning: the peer selects no workload now: it matches nobody\n" },
 	/* ports: of the called, which is the subject only in ingress */
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: web}, ingress:\n"
 	  "      [ { ports: [pg] } ] }\n",
-	  "6:19: warning: no port of the selected workloads is called 'pg': nothing matches\n" },
+	  "6:19: warning: no port of the selected workloads is called 'pg': it matches nothing "
+	  "until one is\n" },
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: web}, egress: [ { ports: [pg] } ] }\n",
 	  "" },
@@ -64,7 +65,7 @@ static const struct row rows[] = {
 	  "  - { name: p, subject: {app: db}, ingress:\n"
 	  "      [ { from: [ {network: 192.0.2.0/24, except: [192.0.2.0/25, 192.0.2.128/25]} ] } ] "
 	  "}\n",
-	  "6:19: warning: all of 192.0.2.0/24 is excepted: nothing matches\n" },
+	  "6:19: warning: all of 192.0.2.0/24 is excepted: it matches nobody\n" },
 	{ "policies:\n"
 	  "  - { name: p, subject: {app: db}, ingress:\n"
 	  "      [ { from: [ {network: 192.0.2.0/24, except: [192.0.2.0/25, 192.0.2.128/26]} ] } ] "
@@ -88,8 +89,36 @@ static const struct row rows[] = {
 	  "  - { name: p, subject: {app: db}, ingress:\n"
 	  "      [ { from: [ {network: 192.0.2.0/24},\n"
 	  "                  {network: 192.0.2.0/25} ] } ] }\n",
-	  "7:19: warning: 192.0.2.0/25 lies within 192.0.2.0/24 of the same rule, which says it "
-	  "all\n" },
+	  "7:19: warning: 192.0.2.0/25 lies within 192.0.2.0/24 of the same rule, which "
+	  "matches all of it: this one changes nothing\n" },
+	{ "policies:\n"
+	  "  - { name: p, subject: {app: db}, ingress:\n"
+	  "      [ { from: [ {network: 192.0.2.0/24, except: [192.0.2.0/26]},\n"
+	  "                  {network: 192.0.2.0/25} ] } ] }\n",
+	  "7:19: warning: 192.0.2.0/25 lies within 192.0.2.0/24 of the same rule, which counts as "
+	  "well: one is enough to match\n" },
+	/* services: rules see their endpoints */
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 10.96.0.10} ] } ] }\n",
+	  "8:17: warning: 10.96.0.10 holds an address of service 's' and no endpoint: "
+	  "rules look at the endpoint that is chosen, never at the service\n" },
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 0.0.0.0/1, except: [10.96.0.0/16, 10.1.0.0/16]},\n"
+	  "                {network: 192.0.2.0/24} ] } ] }\n",
+	  "" },
+	{ "services:\n"
+	  "  - { name: s, address: 10.96.0.10, port: 80, endpoints: [ {address: 192.0.2.1} ] }\n"
+	  "  - { name: t, address: 192.0.2.9, port: 80, endpoints: [ {address: 10.96.0.11} ] }\n"
+	  "policies:\n"
+	  "  - { name: p, subject: {app: db}, egress:\n"
+	  "      [ { to: [ {network: 10.96.0.0/16}, {network: 192.0.2.0/24} ] } ] }\n",
+	  "" },
 	{ "  - { name: b, labels: {app: b},\n"
 	  "      addresses: [10.1.0.0/24, fd00::/64] }\n",
 	  "2:50: warning: 10.1.0.2 of 'default/web' lies within 10.1.0.0/24 of 'default/b': it is the "

@@ -163,6 +163,7 @@ static void test_sizes(void **state)
 	X(head->direction[1].rows[SST_FIELD_PORT] = ~0U)                                 \
 	X(((struct sst_policy_rule *)block(head, head->direction[1].rules))->action = 3) \
 	X(((struct sst_policy_rule *)block(head, head->direction[1].rules))->tier = 7)   \
+	X(((struct sst_policy_rule *)block(head, head->direction[1].rules))->shadow = 2) \
 	X(((struct sst_policy_rule *)block(head, head->direction[1].rules))->id = 0)     \
 	X(intervals[0].low = 1)                                                          \
 	X(intervals[2] = intervals[1])                                                   \
@@ -192,6 +193,7 @@ static void test_sizes(void **state)
 	X(infos[0].direction = 2)                                                        \
 	X(infos[0].action = 3)                                                           \
 	X(infos[0].tier = 7)                                                             \
+	X(infos[0].shadow = 2)                                                           \
 	X(infos[0].policy = head->text_bytes)                                            \
 	X(infos[0].name_space = head->text_bytes)                                        \
 	X(infos[0].rule = head->text_bytes)                                              \

@@ -101,6 +101,27 @@ static void test_rules(void **unused UNUSED)
 	assert_true(json_is_true(json_object_get(json_array_get(json, 2), "never_hit")));
 }
 
+static void test_summary(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(
+		"node: { policy: { denied: refused, remote: answer, revoke: off } }\n" SHOP, NULL);
+	struct state state = shop_state(&set), none = {};
+	_cleanup_json_ json_t *json = show_policy_summary_json(&state);
+	_cleanup_json_ json_t *null = show_policy_summary_json(&none);
+	_cleanup_text_ struct text out = {};
+
+	show_policy_summary(&state, &out);
+	show_policy_summary(&none, &out);
+	assert_string_equal(text_string(&out),
+			    "workloads   4, with 4 identities\n"
+			    "policy      7 rules, 1 in shadow; denied refused, remote answer, "
+			    "revoke off\n"
+			    "policy      none\n");
+	assert_int_equal(json_integer_value(json_object_get(json, "shadow_rules")), 1);
+	assert_string_equal(json_string_value(json_object_get(json, "remote")), "answer");
+	assert_true(json_is_null(null));
+}
+
 static void test_without_a_set(void **unused UNUSED)
 {
 	struct state state = {};
@@ -120,9 +141,8 @@ static void test_without_a_set(void **unused UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_identities),
-		cmocka_unit_test(test_workloads),
-		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_identities),    cmocka_unit_test(test_workloads),
+		cmocka_unit_test(test_rules),         cmocka_unit_test(test_summary),
 		cmocka_unit_test(test_without_a_set),
 	};
 

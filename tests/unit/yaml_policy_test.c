@@ -603,17 +603,21 @@ static void test_refused_policies(void **unused UNUSED)
 		{ POLICY("mode: audit, ingress: []"),
 		  "1:43: found 'audit', expected enforce or shadow" },
 		{ POLICY("priority: 1, ingress: []"),
-		  "1:47: found 'priority' in a policy of the network tier, expected none" },
+		  "1:47: found 'priority' in a policy of the network tier, expected none: "
+		  "what any policy of this tier allows is allowed" },
 		{ POLICY("tier: admin, ingress: []"),
 		  "1:13: found a policy of the admin tier without 'priority', expected that key" },
 		{ POLICY("tier: admin, priority: 1001, ingress: []"),
 		  "1:60: found '1001', expected a priority from 0 to 1000" },
 		{ ADMIN("namespace: a, isolate: [ ingress ]"),
-		  "1:74: found 'namespace' in a policy of the admin tier, expected none\n"
-		  "1:86: found 'isolate' in a policy of the admin tier, expected none\n"
+		  "1:74: found 'namespace' in a policy of the admin tier, expected none: "
+		  "'namespaces' of its subject select them\n"
+		  "1:86: found 'isolate' in a policy of the admin tier, expected none: "
+		  "here rules deny, by 'action: deny'\n"
 		  "1:13: found a policy without 'ingress' and 'egress', expected one of them" },
 		{ POLICY("tier: baseline, isolate: [], egress: []"),
-		  "1:62: found 'isolate' in a policy of the baseline tier, expected none" },
+		  "1:62: found 'isolate' in a policy of the baseline tier, expected none: "
+		  "here rules deny, by 'action: deny'" },
 		{ POLICY("isolate: ingress"),
 		  "1:46: found 'ingress', expected a list of directions" },
 		{ POLICY("isolate: []"), "1:46: found 0 directions, expected 1 to 2" },
@@ -695,7 +699,10 @@ static void test_refused_rules(void **unused UNUSED)
 		  "action, mode" },
 		{ RULE("name: a b"),
 		  "1:56: found 'a b', " NAME_EXPECTED("a rule name", "1", "127") },
-		{ RULE("action: deny"), "1:58: found 'deny', expected allow" },
+		{ RULE("action: deny"),
+		  "1:58: found 'deny', expected allow: this tier denies what none of its rules "
+		  "allows; rules that deny are of tier admin or baseline" },
+		{ RULE("action: [ deny ]"), "1:58: found a list, expected allow" },
 		{ POLICY("tier: baseline, ingress: [ { action: pass } ]"),
 		  "1:74: found 'pass', expected allow or deny" },
 		{ ADMIN("ingress: [ { action: reject } ]"),

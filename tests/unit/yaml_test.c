@@ -212,20 +212,28 @@ static void test_nothing_to_serve(void **unused UNUSED)
 	assert_int_equal(node->n_services, 0);
 }
 
-static void test_example(void **unused UNUSED)
+/* Not as a file: root takes none of another user, and the checkout may be one's. */
+static struct model *load_example(const char *path)
 {
-	_cleanup_fclose_ FILE *file = fopen("deploy/sidestep.yaml", "re");
+	_cleanup_fclose_ FILE *file = fopen(path, "re");
 	char text[1 << 14] = "";
-	_cleanup_model_ struct model *model = NULL;
 
-	/* not as a file: root takes none of another user, and the checkout may be one's */
 	assert_non_null(file);
 	assert_in_range(fread(text, 1, sizeof(text), file), 1, sizeof(text) - 1);
-	model = load_valid(text);
+	return load_valid(text);
+}
+
+static void test_examples(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = load_example("deploy/sidestep.yaml");
+	_cleanup_model_ struct model *policy = load_example("deploy/policy.yaml");
+
 	assert_true(model->n_services > 0);
 	assert_true(model->n_workloads > 0);
 	assert_true(model->n_namespaces > 0);
 	assert_true(model->n_policies > 0);
+	assert_int_equal(policy->n_workloads, 3);
+	assert_int_equal(policy->n_policies, 5);
 }
 
 #define MANY_SERVICES  100
@@ -486,6 +494,7 @@ static void test_cgroups(void **unused UNUSED)
 	static const char *const good[] = {
 		CGROUP("/a"),
 		CGROUP("/.a/..b/..."),
+		CGROUP("/sys/fs/cgroups/a"),
 		CGROUP("/user.slice/user@1000.service/x y"),
 	};
 	static const struct refusal refusals[] = {
@@ -499,6 +508,9 @@ static void test_cgroups(void **unused UNUSED)
 		{ CGROUP("\"/a\\n\""), CGROUP_REFUSED("'/a?'") },
 		{ CGROUP("''"), CGROUP_REFUSED("''") },
 		{ CGROUP("[]"), CGROUP_REFUSED("a list") },
+		{ CGROUP("/sys/fs/cgroup/a"),
+		  CGROUP_REFUSED("'/sys/fs/cgroup/a'") ": without what it is mounted at, as in "
+						       "/proc/PID/cgroup" },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(good); i++)
@@ -729,7 +741,7 @@ int main(void)
 		cmocka_unit_test(test_splice_words),
 		cmocka_unit_test(test_aliases),
 		cmocka_unit_test(test_nothing_to_serve),
-		cmocka_unit_test(test_example),
+		cmocka_unit_test(test_examples),
 		cmocka_unit_test(test_100000_endpoints),
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_structure),

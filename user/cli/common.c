@@ -58,6 +58,22 @@ int cli_dump(const struct cli_options *options, unsigned what, struct state *ret
 	return CLI_FAILED;
 }
 
+int cli_show(const struct cli_options *options, unsigned what,
+	     int (*show)(const struct state *state, struct text *out),
+	     json_t *(*show_json)(const struct state *state))
+{
+	_cleanup_state_ struct state state = {};
+	_cleanup_text_ struct text out = {};
+	int status = cli_dump(options, what, &state);
+
+	if (status)
+		return status;
+	if (options->json)
+		return cli_print_json(show_json(&state));
+	show(&state, &out);
+	return cli_print(&out);
+}
+
 static int load_and_apply(const struct cli_options *options, const struct model *model,
 			  struct plan *plan, struct datapath **ret)
 {

@@ -18,6 +18,11 @@ int cli_open(const struct cli_options *options, struct datapath **ret);
 /* Opens, brings the bytes of live flows into the statistics, and dumps. */
 int cli_dump(const struct cli_options *options, unsigned what, struct state *ret);
 
+/* Dumps, and prints all that there is of one kind, as a table or as JSON. */
+int cli_show(const struct cli_options *options, unsigned what,
+	     int (*show)(const struct state *state, struct text *out),
+	     json_t *(*show_json)(const struct state *state));
+
 /* Loads or upgrades and applies; a first load that cannot apply is taken out again.
  * The datapath returned holds the lock. */
 int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,

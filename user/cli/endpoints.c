@@ -4,16 +4,7 @@
 
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv)
 {
-	_cleanup_state_ struct state state = {};
-	_cleanup_text_ struct text out = {};
-	int status = cli_dump(options, DUMP_TABLES, &state);
-
 	(void)argc;
 	(void)argv;
-	if (status)
-		return status;
-	if (options->json)
-		return cli_print_json(show_endpoints_json(&state));
-	show_endpoints(&state, &out);
-	return cli_print(&out);
+	return cli_show(options, DUMP_TABLES, show_endpoints, show_endpoints_json);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "core/array.h"
 #include "core/clock.h"
 #include "daemon/client.h"
 #include "export/record.h"
@@ -22,15 +23,9 @@ static int add(const struct sst_record *record, void *arg)
 
 	if (record->role == SST_ROLE_SERVER && record->peer_flow)
 		return 0;
-	if (listing->n == listing->room) {
-		size_t room = listing->room * 2 + 256;
-		void *records = realloc(listing->records, room * sizeof(*listing->records));
-
-		if (!records)
-			return -ENOMEM;
-		listing->records = records;
-		listing->room = room;
-	}
+	if (array_reserve((void **)&listing->records, &listing->room, listing->n,
+			  sizeof(*listing->records)))
+		return -ENOMEM;
 	listing->records[listing->n++] = *record;
 	return 0;
 }

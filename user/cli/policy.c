@@ -178,6 +178,10 @@ static int replay(const struct cli_options *options, const struct policy_set *se
 	status = print_replay(options, &replay, set);
 	if (!status && problems.count)
 		return CLI_FAILED;
+	if (!status && !replay.flows) {
+		cli_error("%s: no flows to judge, so nothing is known", options->flows);
+		return CLI_FAILED;
+	}
 	return status ?: replay.n_changes ? CLI_DIFFERS : CLI_DONE;
 }
 
@@ -199,16 +203,7 @@ int cmd_policy_replay(const struct cli_options *options, int argc, char **argv)
 
 int cmd_policy_stats(const struct cli_options *options, int argc, char **argv)
 {
-	_cleanup_state_ struct state state = {};
-	_cleanup_text_ struct text out = {};
-	int status = cli_dump(options, DUMP_POLICY, &state);
-
 	(void)argc;
 	(void)argv;
-	if (status)
-		return status;
-	if (options->json)
-		return cli_print_json(show_rules_json(&state));
-	show_rules(&state, &out);
-	return cli_print(&out);
+	return cli_show(options, DUMP_POLICY, show_rules, show_rules_json);
 }

@@ -31,7 +31,7 @@ int cmd_status(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (datapath_open(options->pin, &datapath) == -ENOENT)
 		return print_not_loaded(options);
-	status = cli_dump(options, DUMP_TABLES | DUMP_FILL, &state);
+	status = cli_dump(options, DUMP_TABLES | DUMP_FILL | DUMP_POLICY, &state);
 	if (status)
 		return status;
 	uname(&host);

@@ -4,16 +4,7 @@
 
 int cmd_workloads(const struct cli_options *options, int argc, char **argv)
 {
-	_cleanup_state_ struct state state = {};
-	_cleanup_text_ struct text out = {};
-	int status = cli_dump(options, DUMP_POLICY, &state);
-
 	(void)argc;
 	(void)argv;
-	if (status)
-		return status;
-	if (options->json)
-		return cli_print_json(show_workloads_json(&state));
-	show_workloads(&state, &out);
-	return cli_print(&out);
+	return cli_show(options, DUMP_POLICY, show_workloads, show_workloads_json);
 }

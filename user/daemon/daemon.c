@@ -64,6 +64,7 @@ struct daemon {
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */
 	bool stuck;          /* told of sockets that cannot be ended */
+	bool lags;           /* told that the policy does not follow the host */
 	bool lost_datapath;
 };
 
@@ -229,18 +230,24 @@ static void look_at_host(struct daemon *daemon)
 	_cleanup_located_ struct located located = {};
 	int err;
 
-	if (!daemon->model || locate(daemon->model, &problems, &located) ||
-	    located_equal(&located, &daemon->located))
+	if (!daemon->model || locate(daemon->model, &problems, &located))
 		return;
+	if (located_equal(&located, &daemon->located)) {
+		daemon->lags = false;
+		return;
+	}
 	err = apply_model(daemon, daemon->model, &located, &problems);
 	if (err == -EBUSY)
 		return; /* the next look finds the same */
-	log_problems(&problems);
-	if (err)
+	if (!err || !daemon->lags)
+		log_problems(&problems);
+	if (err && !daemon->lags)
 		log_line("the host has changed, the policy in force does not follow: %s",
 			 strerror(-err));
-	else
-		refresh_state(daemon);
+	daemon->lags = err;
+	if (err)
+		return; /* tried again at the next look, told of once */
+	refresh_state(daemon);
 	remember_located(daemon, &located);
 }
 

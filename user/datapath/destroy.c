@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "core/array.h"
 #include "core/address.h"
 #include "datapath/internal.h"
 #include "datapath/netns.h"
@@ -229,48 +230,77 @@ static int add_found(const struct sst_record *record, void *arg)
 {
 	struct found *found = arg;
 
-	if (found->n == found->room) {
-		size_t room = found->room * 2 + 64;
-		void *records = realloc(found->records, room * sizeof(*found->records));
-
-		if (!records)
-			return -ENOMEM;
-		found->records = records;
-		found->room = room;
-	}
+	if (array_reserve((void **)&found->records, &found->room, found->n,
+			  sizeof(*found->records)))
+		return -ENOMEM;
 	found->records[found->n++] = *record;
 	return 0;
 }
 
+static int compare_flows(const void *a, const void *b)
+{
+	const struct sst_record *x = a, *y = b;
+
+	return x->flow < y->flow ? -1 : x->flow > y->flow;
+}
+
+/* How many of them were found before, too: cookies are never used twice. */
+static size_t count_again(const struct found *now, const struct found *before)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; before->n && i < now->n; i++)
+		n += bsearch(&now->records[i], before->records, before->n, sizeof(*before->records),
+			     compare_flows) != NULL;
+	return n;
+}
+
 typedef int (*walk_fn)(struct datapath *datapath, flow_fn fn, void *arg);
 
+/* Whoever opens flows without end is left to the next time. */
+#define NEWCOMERS_MAX 16
+
 /*
- * A walk may miss some, so it is repeated until one finds none, or no fewer than the
- * one before: those cannot be ended.
+ * A walk may miss some, an attempt may end some only, and others come meanwhile: so it is
+ * repeated until nobody is found, or just those of before. These cannot be ended, and *left
+ * tells how many.
  */
+static int end_found(struct datapath *datapath, walk_fn walk_over, struct found found[2],
+		     size_t *left)
+{
+	struct found *now = &found[0], *before = &found[1], *swap;
+	int err = 0;
+
+	for (unsigned newcomers = 0; !err && newcomers < NEWCOMERS_MAX;) {
+		now->n = 0;
+		err = walk_over(datapath, add_found, now);
+		*left = count_again(now, before);
+		if (err || !now->n || (*left == now->n && now->n == before->n))
+			break;
+		newcomers += *left < now->n;
+		err = destroy_sockets(datapath, now->records, now->n);
+		qsort(now->records, now->n, sizeof(*now->records), compare_flows);
+		swap = before;
+		before = now;
+		now = swap;
+	}
+	return err;
+}
+
 static int end_all(struct datapath *datapath, walk_fn walk_over, struct problems *problems)
 {
-	struct found found = {};
-	size_t before = SIZE_MAX;
-	int err;
+	struct found found[2] = {};
+	size_t left = 0;
+	int err = end_found(datapath, walk_over, found, &left);
 
-	for (;;) {
-		found.n = 0;
-		err = walk_over(datapath, add_found, &found);
-		if (err || !found.n || found.n >= before)
-			break;
-		before = found.n;
-		err = destroy_sockets(datapath, found.records, found.n);
-		if (err)
-			break;
-	}
-	free(found.records);
-	if (err || !found.n)
+	free(found[0].records);
+	free(found[1].records);
+	if (err || !left)
 		return err;
 	return fail(problems, -EBUSY,
 		    "%zu sockets that must end could not be ended: their network namespace "
 		    "cannot be entered, or the kernel cannot end them",
-		    found.n);
+		    left);
 }
 
 int datapath_end_leavers(struct datapath *datapath, struct problems *problems)

@@ -3,7 +3,7 @@
 #ifndef SIDESTEP_DATAPATH_LISTENER_H
 #define SIDESTEP_DATAPATH_LISTENER_H
 
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /*
  * The workload (its index) of whose socket a call would reach at this address of our

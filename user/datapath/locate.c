@@ -2,11 +2,16 @@
 #include "datapath/locate.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <ifaddrs.h>
+#include <limits.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "core/address.h"
+#include "datapath/host.h"
 #include "datapath/internal.h"
 #include "datapath/netns.h"
 
@@ -109,11 +114,20 @@ struct search {
 	const struct model *model;
 	struct problems *problems;
 	struct located found;
-	struct wanted *wanted;
+	struct wanted *wanted; /* single addresses, sorted, before longest prefixes */
 	size_t n_wanted;
-	ino_t ours;
+	size_t n_single;
 	bool shut_out; /* told of once */
 };
+
+/* Namespaces are ours, or whose they were said to be, whatever addresses are in them. */
+static bool is_taken(const struct search *search, ino_t inode)
+{
+	for (size_t i = 0; i < search->found.n_netns; i++)
+		if (search->found.netns[i] == inode)
+			return true;
+	return false;
+}
 
 static int add_netns(struct search *search, ino_t inode)
 {
@@ -156,17 +170,18 @@ static int locate_host(struct search *search)
 	struct policy_host *host = &search->found.host;
 	_cleanup_sight_ struct sight sight = {};
 	int fd, err = look_around(&sight);
+	ino_t ours;
 
 	if (err)
 		return err;
-	fd = netns_open_name("/proc/self/ns/net", &search->ours);
+	fd = netns_open_name("/proc/self/ns/net", &ours);
 	if (fd < 0)
 		return fd;
 	close(fd);
 	host->netns = sight.cookie;
 	host->addresses = TAKE_PTR(sight.addresses);
 	host->n_addresses = sight.n;
-	return add_netns(search, search->ours);
+	return add_netns(search, ours);
 }
 
 /* ---- workloads that say where ------------------------------------------------------------- */
@@ -201,12 +216,45 @@ static int locate_named(struct search *search, size_t number)
 	return !err && cookie ? add_home(search, number, cookie) : err;
 }
 
+/* ---- workloads that are cgroups ----------------------------------------------------------- */
+
+/* It is known by its path as soon as there is one; a misspelt path is known by nothing. */
+static void tell_absent_cgroups(struct search *search)
+{
+	char root[PATH_MAX];
+	size_t end;
+
+	if (host_cgroup_root(root))
+		return;
+	end = strlen(root);
+	for (size_t i = 0; i < search->model->n_workloads; i++) {
+		const struct model_workload *workload = &search->model->workloads[i];
+
+		if (!workload->cgroup)
+			continue;
+		snprintf(root + end, sizeof(root) - end, "%s", workload->cgroup);
+		if (access(root, F_OK) && errno == ENOENT)
+			problems_add(search->problems, search->model->source, workload->place,
+				     "workload %s/%s: there is no cgroup %s: nobody is known by it "
+				     "until there is",
+				     workload->name_space, workload->name, workload->cgroup);
+	}
+}
+
 /* ---- workloads of which only addresses are known ------------------------------------------ */
 
 static bool is_known_by_address_only(const struct model_workload *workload)
 {
 	return !workload->remote && !workload->cgroup && !workload->cgroup_id && !workload->netns &&
 	       workload->n_addresses;
+}
+
+static int compare_wanted(const void *a, const void *b)
+{
+	const struct model_cidr *x = ((const struct wanted *)a)->cidr;
+	const struct model_cidr *y = ((const struct wanted *)b)->cidr;
+
+	return y->bits - x->bits ?: address_compare(&x->address, &y->address);
 }
 
 static int collect_wanted(struct search *search)
@@ -227,22 +275,25 @@ static int collect_wanted(struct search *search)
 				search->wanted[search->n_wanted++] =
 					(struct wanted){ &workload->addresses[j], i };
 	}
+	qsort(search->wanted, search->n_wanted, sizeof(*search->wanted), compare_wanted);
+	while (search->n_single < search->n_wanted &&
+	       search->wanted[search->n_single].cidr->bits == 128)
+		search->n_single++;
 	return 0;
 }
 
 /* By the longest prefix; NULL: nobody's. */
 static const struct wanted *whose(const struct search *search, const struct sst_addr *address)
 {
-	const struct wanted *best = NULL;
+	const struct model_cidr single = { .address = *address, .bits = 128 };
+	const struct wanted key = { .cidr = &single };
+	const struct wanted *found = bsearch(&key, search->wanted, search->n_single,
+					     sizeof(*search->wanted), compare_wanted);
 
-	for (size_t i = 0; i < search->n_wanted; i++) {
-		const struct wanted *wanted = &search->wanted[i];
-
-		if (model_cidr_holds(wanted->cidr, address) &&
-		    (!best || wanted->cidr->bits > best->cidr->bits))
-			best = wanted;
-	}
-	return best;
+	for (size_t i = search->n_single; !found && i < search->n_wanted; i++)
+		if (model_cidr_holds(search->wanted[i].cidr, address))
+			found = &search->wanted[i];
+	return found;
 }
 
 static void tell_shared(struct search *search, const char *path, size_t a, size_t b)
@@ -288,11 +339,11 @@ static int look_into(const char *path, ino_t inode, void *arg)
 	_cleanup_close_ int fd = -1;
 	int err;
 
-	if (inode == search->ours)
+	if (is_taken(search, inode))
 		return 0;
 	fd = netns_open_path(path, inode);
 	if (fd < 0)
-		return 0;
+		return -EAGAIN;
 	err = netns_do(fd, look_around, &sight);
 	if (err == -EPERM) {
 		tell_shut_out(search);
@@ -346,6 +397,8 @@ static int search_all(struct search *search)
 	for (size_t i = 0; i < search->model->n_workloads && !err; i++)
 		if (search->model->workloads[i].netns)
 			err = locate_named(search, i);
+	if (!err)
+		tell_absent_cgroups(search);
 	return err ?: locate_by_address(search);
 }
 

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 
 #define OURS    "/proc/self/ns/net"
@@ -70,7 +71,7 @@ static int open_if_it(const char *path, ino_t inode, void *arg)
 	if (inode != search->inode)
 		return 0;
 	search->fd = netns_open_path(path, inode);
-	return search->fd >= 0;
+	return search->fd >= 0 ? 1 : -EAGAIN;
 }
 
 int netns_open(ino_t inode)
@@ -101,15 +102,8 @@ static bool was_seen(const struct walk *walk, ino_t inode)
 
 static int remember(struct walk *walk, ino_t inode)
 {
-	if (walk->n == walk->room) {
-		size_t room = walk->room * 2 + 64;
-		void *seen = realloc(walk->seen, room * sizeof(*walk->seen));
-
-		if (!seen)
-			return -ENOMEM;
-		walk->seen = seen;
-		walk->room = room;
-	}
+	if (array_reserve((void **)&walk->seen, &walk->room, walk->n, sizeof(*walk->seen)))
+		return -ENOMEM;
 	walk->seen[walk->n++] = inode;
 	return 0;
 }
@@ -118,12 +112,14 @@ static int remember(struct walk *walk, ino_t inode)
 static int visit(struct walk *walk, const char *path)
 {
 	struct stat st;
-	int err;
+	int r;
 
 	if (stat(path, &st) || was_seen(walk, st.st_ino))
 		return 0;
-	err = remember(walk, st.st_ino);
-	return err ?: walk->fn(path, st.st_ino, walk->arg);
+	r = walk->fn(path, st.st_ino, walk->arg);
+	if (r == -EAGAIN)
+		return 0;
+	return r ?: remember(walk, st.st_ino);
 }
 
 /* folder/NAME + suffix. */

@@ -11,7 +11,8 @@
 
 /*
  * Calls fn once for each that can be found, ours first, with a path that names it at this
- * moment. Anything but 0 ends the walk and is its result.
+ * moment. -EAGAIN: it does not any more, so that it is called again if another path does.
+ * Anything else but 0 ends the walk and is its result.
  */
 typedef int (*netns_fn)(const char *path, ino_t inode, void *arg);
 int netns_walk(netns_fn fn, void *arg);

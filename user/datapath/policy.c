@@ -221,10 +221,13 @@ int policy_replace(struct datapath *datapath, const struct policy_set *set, int 
 
 void policy_put_back(struct datapath *datapath, int before)
 {
-	if (before < 0)
-		policy_delete(datapath);
-	else
+	if (before >= 0) {
 		set_flip(datapath, before);
+		return;
+	}
+	/* programs may still run whom the config told that there is a set */
+	grace_wait();
+	policy_delete(datapath);
 }
 
 static int remove_pin(const struct datapath *datapath, const char *name)

@@ -4,7 +4,7 @@
 #define SIDESTEP_DATAPATH_POLICY_H
 
 #include "datapath/datapath.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* enum sst_policy_flags of the set in force; 0 without one. */
 int policy_flags(const struct datapath *datapath, uint32_t *ret);

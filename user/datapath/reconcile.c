@@ -71,6 +71,9 @@ int reconcile_located(struct datapath *datapath, const struct model *model,
 		err = datapath_apply(datapath, &plan, problems);
 	if (err)
 		return err;
+	/* whoever put the set in force may have been killed, or may not have been able to */
+	if (!dry_run && !plan.n_steps)
+		datapath_revoke(datapath, problems);
 	*ret = plan;
 	memset(&plan, 0, sizeof(plan));
 	return 0;

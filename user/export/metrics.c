@@ -10,7 +10,7 @@
 #include "core/address.h"
 #include "core/cleanup.h"
 #include "export/format.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 #define PREFIX          "sidestep_"
 #define ENDPOINT_PREFIX "sidestep_endpoint_"

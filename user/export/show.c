@@ -13,6 +13,7 @@
 #include "core/table.h"
 #include "export/format.h"
 #include "export/json.h"
+#include "export/show_policy.h"
 #include "model/checks.h"
 
 static uint64_t active(const struct sst_stats *stats)
@@ -454,7 +455,9 @@ static void add_summary(struct text *out, const struct state *state)
 	text_add(out, "splice      %s\n", splice_name(state->config.splice));
 	text_add(out, "fail        %s\n", state->config.fail_closed ? "closed" : "open");
 	text_add(out, "services    %zu\n", state->n_services);
-	text_add(out, "endpoints   %zu\n\n", state->n_endpoints);
+	text_add(out, "endpoints   %zu\n", state->n_endpoints);
+	show_policy_summary(state, out);
+	text_add(out, "\n");
 }
 
 static int add_feature_table(struct text *out, const struct sst_meta *meta)
@@ -563,6 +566,7 @@ json_t *show_status_json(const struct state *state)
 	json_set(&object, "fail", json_string(state->config.fail_closed ? "closed" : "open"));
 	json_set(&object, "services", json_integer(state->n_services));
 	json_set(&object, "endpoints", json_integer(state->n_endpoints));
+	json_set(&object, "policy", show_policy_summary_json(state));
 	json_set(&object, "features", features_to_json(meta));
 	json_set(&object, "maps", maps_to_json(state));
 	return object;

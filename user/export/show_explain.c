@@ -85,9 +85,16 @@ static void add_isolation(const struct view *view, uint32_t rule, struct text *o
 }
 
 /* Why a direction was decided so. */
-static void add_reason(const struct view *view, const struct sst_policy_decision *decision,
+static void add_reason(const struct view *view, const struct explain_direction *direction,
 		       struct text *out)
 {
+	const struct sst_policy_decision *decision = &direction->decision;
+
+	if (direction->undecided) {
+		text_add(out, "who it is cannot be told, and the node fails %s",
+			 view->explain->fail_closed ? "closed" : "open");
+		return;
+	}
 	switch (decision->tier) {
 	case SST_TIER_NONE:
 		text_add(out, "no rule is about it");
@@ -118,7 +125,7 @@ static void add_pair_reason(const struct view *view, const struct explain_pair *
 		return;
 	}
 	text_add(out, "%s: ", direction_name(direction));
-	add_reason(view, &pair->directions[direction].decision, out);
+	add_reason(view, &pair->directions[direction], out);
 }
 
 /* ---- for people ------------------------------------------------------------------- */
@@ -199,7 +206,7 @@ static void add_direction_line(const struct view *view, const struct explain_pai
 	text_add(out, "%s of ", direction_name(direction));
 	add_party(view, subject, out);
 	text_add(out, ": %s, ", ruling_name(decision->denied));
-	add_reason(view, decision, out);
+	add_reason(view, &pair->directions[direction], out);
 	if (is_elsewhere(view, subject))
 		text_add(out, " (decided on its own node)");
 	text_add(out, "\n");
@@ -275,7 +282,7 @@ static json_t *reason_json(const struct view *view, const struct explain_directi
 	struct text text = {};
 	json_t *json;
 
-	add_reason(view, &direction->decision, &text);
+	add_reason(view, direction, &text);
 	json = text.error ? NULL : json_string(text_string(&text));
 	text_release(&text);
 	return json;

@@ -24,6 +24,64 @@ static void add_word(struct table *table, const char *word)
 	table_add(table, "%s", *word ? word : "-");
 }
 
+/* ---- in short --------------------------------------------------------------------- */
+
+struct summary {
+	uint32_t workloads, identities, rules, shadow;
+	const char *denied, *remote, *revoke; /* in the configuration's words */
+};
+
+static struct summary summarize(const struct state *state)
+{
+	const struct sst_policy_head *head = policy_head(&state->policy);
+	struct summary summary = {
+		.workloads = head->n_workloads - 1,
+		.identities = head->n_identities - SST_IDENTITY_RESERVED,
+		.rules = head->n_infos,
+		.denied = head->flags & SST_POLICY_REFUSED ? "refused" : "eperm",
+		.remote = head->flags & SST_POLICY_ANSWER ? "answer" : "drop",
+		.revoke = head->flags & SST_POLICY_REVOKE ? "on" : "off",
+	};
+
+	for (uint32_t i = 0; i < head->n_infos; i++)
+		summary.shadow += policy_info(&state->policy, i)->shadow;
+	return summary;
+}
+
+void show_policy_summary(const struct state *state, struct text *out)
+{
+	struct summary summary;
+
+	if (policy_set_is_empty(&state->policy)) {
+		text_add(out, "policy      none\n");
+		return;
+	}
+	summary = summarize(state);
+	text_add(out, "workloads   %u, with %u identities\n", summary.workloads,
+		 summary.identities);
+	text_add(out, "policy      %u rules, %u in shadow; denied %s, remote %s, revoke %s\n",
+		 summary.rules, summary.shadow, summary.denied, summary.remote, summary.revoke);
+}
+
+json_t *show_policy_summary_json(const struct state *state)
+{
+	struct summary summary;
+	json_t *object;
+
+	if (policy_set_is_empty(&state->policy))
+		return json_null();
+	summary = summarize(state);
+	object = json_object();
+	json_set(&object, "workloads", json_integer(summary.workloads));
+	json_set(&object, "identities", json_integer(summary.identities));
+	json_set(&object, "rules", json_integer(summary.rules));
+	json_set(&object, "shadow_rules", json_integer(summary.shadow));
+	json_set(&object, "denied", json_string(summary.denied));
+	json_set(&object, "remote", json_string(summary.remote));
+	json_set(&object, "revoke", json_string(summary.revoke));
+	return object;
+}
+
 /* ---- identities ------------------------------------------------------------------ */
 
 int show_identities(const struct state *state, struct text *out)

@@ -11,6 +11,10 @@
 #include "core/text.h"
 #include "model/state.h"
 
+/* For status: lines of their own, and an object or null. */
+void show_policy_summary(const struct state *state, struct text *out);
+json_t *show_policy_summary_json(const struct state *state);
+
 /* 0 or -ENOMEM. */
 int show_identities(const struct state *state, struct text *out);
 int show_workloads(const struct state *state, struct text *out);

@@ -6,7 +6,7 @@
 #include <jansson.h>
 
 #include "core/text.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* The workload's name, or the identity's where it is nobody in particular. */
 void whois_text(const struct policy_set *set, uint32_t identity, uint32_t workload,

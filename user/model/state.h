@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "policy/set.h"
+#include "model/policy_set.h"
 #include "sidestep/abi.h"
 
 struct state_frontend {

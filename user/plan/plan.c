@@ -3,33 +3,18 @@
 
 #include <string.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "plan/internal.h"
 
 /* ---- drafts ----------------------------------------------------------------- */
-
-/* Makes room for one element more. */
-static int reserve(void **array, size_t *size, size_t n, size_t element)
-{
-	size_t wanted = *size ? *size * 2 : 64;
-	void *grown;
-
-	if (n < *size)
-		return 0;
-	grown = reallocarray(*array, wanted, element);
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	*size = wanted;
-	return 0;
-}
 
 struct step *draft_step(struct draft *draft, enum step_kind kind, uint32_t id)
 {
 	struct plan *plan = &draft->plan;
 	struct step *step = &draft->scratch;
 
-	if (reserve((void **)&plan->steps, &draft->steps_size, plan->n_steps, sizeof(*step)))
+	if (array_reserve((void **)&plan->steps, &draft->steps_size, plan->n_steps, sizeof(*step)))
 		draft->error = -ENOMEM;
 	else
 		step = &plan->steps[plan->n_steps++];
@@ -46,8 +31,8 @@ void draft_change(struct draft *draft, char op, const char *kind, struct text *n
 
 	text_add(name, "%s", ""); /* a name is never NULL */
 	if (name->error || detail->error ||
-	    reserve((void **)&plan->changes, &draft->changes_size, plan->n_changes,
-		    sizeof(*plan->changes))) {
+	    array_reserve((void **)&plan->changes, &draft->changes_size, plan->n_changes,
+			  sizeof(*plan->changes))) {
 		draft->error = -ENOMEM;
 	} else {
 		plan->changes[plan->n_changes++] = (struct change){

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "policy/label.h"
 
 /* ---- steps ------------------------------------------------------------------ */
 
@@ -178,8 +179,7 @@ static void tell_workload(const struct resident *resident, char op, struct text 
 {
 	struct text name = { 0 };
 
-	text_add(&name, "%s/%s", policy_text(resident->set, identity_of(resident)->name_space),
-		 policy_text(resident->set, resident->workload->name));
+	policy_label_workload(resident->set, resident->workload->id, &name);
 	draft_change(draft, op, "workload", &name, detail);
 }
 

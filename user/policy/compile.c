@@ -11,21 +11,6 @@
 
 /* ---- shared tools ---------------------------------------------------------------- */
 
-int policy_reserve(void **array, size_t *size, size_t n, size_t element)
-{
-	size_t wanted = *size ? *size * 2 : 64;
-	void *grown;
-
-	if (n < *size)
-		return 0;
-	grown = reallocarray(*array, wanted, element);
-	if (!grown)
-		return -ENOMEM;
-	*array = grown;
-	*size = wanted;
-	return 0;
-}
-
 int policy_add_text(struct compile *compile, const char *text, uint32_t *ret)
 {
 	uint32_t offset = compile->text.length;

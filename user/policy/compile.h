@@ -8,10 +8,10 @@
 
 #include "core/problems.h"
 #include "model/model.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* Larger sets are refused. */
-#define POLICY_SET_BLOCKS_MAX (512U << 11) /* 512 MiB */
+#define POLICY_SET_BLOCKS_MAX (512U << 10) /* 256 MiB */
 
 /* A workload that lives in a network namespace. */
 struct policy_netns {

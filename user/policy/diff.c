@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "policy/match.h"
 
@@ -104,15 +105,8 @@ static int find_ports(struct comparison *c)
 
 static int add_side(struct sides *sides, const struct diff_party *party)
 {
-	if (sides->n == sides->room) {
-		size_t room = 2 * sides->room + 64;
-		void *items = reallocarray(sides->items, room, sizeof(*sides->items));
-
-		if (!items)
-			return -ENOMEM;
-		sides->items = items;
-		sides->room = room;
-	}
+	if (array_reserve((void **)&sides->items, &sides->room, sides->n, sizeof(*sides->items)))
+		return -ENOMEM;
 	sides->items[sides->n++] = *party;
 	return 0;
 }

@@ -78,8 +78,15 @@ static int list_matches(const struct policy_set *set, struct explain_direction *
 	return err;
 }
 
-static int explain_direction(const struct policy_set *set, const struct explain_pair *pair,
-			     uint8_t protocol, enum sst_direction direction,
+/* As the kernel half does: who cannot be told has no rules, once there are some. */
+static bool is_undecided(const struct policy_set *set, const struct party *subject)
+{
+	return subject->identity == SST_IDENTITY_UNKNOWN &&
+	       policy_head(set)->flags & SST_POLICY_RULES;
+}
+
+static int explain_direction(const struct policy_set *set, const struct explain *explain,
+			     const struct explain_pair *pair, enum sst_direction direction,
 			     struct explain_direction *ret)
 {
 	bool egress = direction == SST_EGRESS;
@@ -90,20 +97,26 @@ static int explain_direction(const struct policy_set *set, const struct explain_
 						.peer = peer->identity,
 						.peer_network = peer->network,
 						.port = pair->port,
-						.protocol = protocol,
+						.protocol = explain->protocol,
 						.direction = direction };
+	ret->undecided = is_undecided(set, subject);
+	if (ret->undecided) {
+		ret->decision.denied = ret->decision.shadow_denied = explain->fail_closed;
+		return 0;
+	}
 	ret->decision = policy_decide(set, &ret->query);
 	return list_matches(set, ret);
 }
 
-static int explain_pair(const struct policy_set *set, uint8_t protocol, struct explain_pair *pair)
+static int explain_pair(const struct policy_set *set, const struct explain *explain,
+			struct explain_pair *pair)
 {
 	pair->self = pair->source.workload && pair->source.workload == pair->destination.workload;
 	if (pair->self)
 		return 0;
 	for (int i = 0; i < SST_DIRECTIONS; i++) {
 		struct explain_direction *direction = &pair->directions[i];
-		int err = explain_direction(set, pair, protocol, i, direction);
+		int err = explain_direction(set, explain, pair, i, direction);
 
 		if (err)
 			return err;
@@ -255,20 +268,38 @@ static int complain_of_destination(const struct state *state, const char *text,
 /* Adds who has the address, or has the socket there where several share it. */
 static int add_called(const struct policy_set *set, const struct explain_question *question,
 		      const struct sst_addr *address, uint16_t port, uint8_t protocol,
-		      struct parties *parties)
+		      struct problems *problems, struct parties *parties)
 {
 	int err = parties_add_address(set, address, parties);
 	struct party *party = err ? NULL : &parties->items[parties->n - 1];
+	char text[ADDRESS_TEXT_MAX];
 	uint32_t workload;
 
 	if (err || party->identity != SST_IDENTITY_HOST || !question->listener)
 		return err;
 	workload = question->listener(set, address, port, protocol);
-	if (workload) {
-		party->workload = workload;
-		party->identity = policy_workload(set, workload)->identity;
+	if (!workload) {
+		problems_add(problems, address_format(address, text), (struct place){},
+			     "no workload listens there at port %u in this network namespace: "
+			     "taken for the host itself",
+			     port);
+		return 0;
 	}
+	party->workload = workload;
+	party->identity = policy_workload(set, workload)->identity;
 	return 0;
+}
+
+/* A workload comes before a service of the same name, and somebody may have meant the latter. */
+static void tell_namesake(const struct state *state, const char *text, const struct port *port,
+			  struct problems *problems)
+{
+	const struct state_service *service = find_service(state, text, strlen(text), port);
+
+	if (service)
+		problems_add(problems, text, (struct place){},
+			     "taken for the workload; the service of this name is '%s:%u'", text,
+			     ntohs(service->info.port));
 }
 
 static int find_destination(const struct policy_set *set, const struct state *state,
@@ -290,9 +321,11 @@ static int find_destination(const struct policy_set *set, const struct state *st
 		if (ret->service)
 			return 0;
 		return add_called(set, question, &address, ret->port.number,
-				  ret->port.protocol ?: IPPROTO_TCP, &ret->parties);
+				  ret->port.protocol ?: IPPROTO_TCP, problems, &ret->parties);
 	}
 	err = parties_find(set, text, problems, &ret->parties);
+	if (!err)
+		tell_namesake(state, text, &ret->port, problems);
 	if (err != -ENOENT || problems->count)
 		return err;
 	ret->service = find_service(state, text, strlen(text), &ret->port);
@@ -321,18 +354,18 @@ static int add_pair(const struct policy_set *set, const struct party *source,
 	*pair = (struct explain_pair){
 		.source = *source, .destination = *destination, .endpoint = endpoint, .port = port
 	};
-	err = explain_pair(set, explain->protocol, pair);
+	err = explain_pair(set, explain, pair);
 	explain->denied |= pair->denied;
 	return err;
 }
 
 static int add_endpoint(const struct policy_set *set, const struct explain_question *question,
 			const struct parties *sources, const struct state_endpoint *endpoint,
-			struct explain *explain)
+			struct problems *problems, struct explain *explain)
 {
 	_cleanup_parties_ struct parties called = {};
 	int err = add_called(set, question, &endpoint->value.address, ntohs(endpoint->value.port),
-			     explain->protocol, &called);
+			     explain->protocol, problems, &called);
 
 	for (size_t i = 0; i < sources->n && !err; i++)
 		err = add_pair(set, &sources->items[i], called.items, endpoint->id,
@@ -342,7 +375,8 @@ static int add_endpoint(const struct policy_set *set, const struct explain_quest
 
 static int explain_service(const struct policy_set *set, const struct state *state,
 			   const struct explain_question *question, const struct parties *sources,
-			   const struct destinations *to, struct explain *explain)
+			   const struct destinations *to, struct problems *problems,
+			   struct explain *explain)
 {
 	int err = 0;
 
@@ -356,7 +390,7 @@ static int explain_service(const struct policy_set *set, const struct state *sta
 		if (endpoint->value.state != SST_ENDPOINT_REMOVED &&
 		    (to->one_family ? unit == to->service->id
 				    : is_unit_of(to->service, state, unit)))
-			err = add_endpoint(set, question, sources, endpoint, explain);
+			err = add_endpoint(set, question, sources, endpoint, problems, explain);
 	}
 	return err;
 }
@@ -387,7 +421,7 @@ static int explain_all(const struct policy_set *set, const struct state *state,
 			     "expected a number: only a service's ports have names here");
 		return -EINVAL;
 	}
-	err = to->service ? explain_service(set, state, question, sources, to, explain)
+	err = to->service ? explain_service(set, state, question, sources, to, problems, explain)
 			  : explain_parties(set, sources, to, explain);
 	if (err == -E2BIG)
 		problems_add(problems, question->destination, (struct place){},
@@ -404,7 +438,7 @@ int policy_explain(const struct policy_set *set, const struct state *state,
 		   const struct explain_question *question, struct problems *problems,
 		   struct explain *ret)
 {
-	_cleanup_explain_ struct explain explain = {};
+	_cleanup_explain_ struct explain explain = { .fail_closed = state->config.fail_closed };
 	_cleanup_parties_ struct parties sources = {};
 	struct destinations to = {};
 	int err = parties_find(set, question->source, problems, &sources);

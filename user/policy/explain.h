@@ -43,6 +43,7 @@ struct explain_match {
 struct explain_direction {
 	struct sst_policy_query query;
 	struct sst_policy_decision decision;
+	bool undecided; /* the subject cannot be told: no rule is asked, the node's `fail` is */
 	struct explain_match *matches; /* in order; each rule once */
 	size_t n_matches;
 };
@@ -62,14 +63,15 @@ struct explain {
 	uint32_t service; /* id, 0: none */
 	uint16_t port;    /* host order, as asked for */
 	uint8_t protocol;
-	bool denied; /* one of the pairs, at least */
+	bool fail_closed; /* what cannot be decided is denied */
+	bool denied;      /* one of the pairs, at least */
 	struct explain_pair *pairs;
 	size_t n_pairs;
 };
 
 /*
  * Answers from a set that is not empty; the state tells of services and endpoints. Returns
- * 0; -EINVAL or -ENOENT, told in problems, for an end or a port that is nothing; -E2BIG,
+ * 0, with what was taken for granted in problems; -EINVAL or -ENOENT, told in problems, for an end or a port that is nothing; -E2BIG,
  * told, for too many pairs; -ENOMEM.
  */
 int policy_explain(const struct policy_set *set, const struct state *state,

@@ -20,6 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/array.h"
 #include "core/dictionary.h"
 #include "core/text.h"
 #include "policy/compile.h"
@@ -69,6 +70,7 @@ struct named_port {
 	uint8_t protocol;
 	uint16_t port;
 	uint32_t identity; /* index */
+	uint32_t n_givers; /* from this one on who call the same port so */
 };
 
 /* Some of them in a row: one name, protocol and port, and who gives it. n 0: no such thing. */
@@ -187,9 +189,6 @@ struct compile {
 
 /* ---- shared tools (compile.c) -------------------------------------------------------- */
 
-/* Makes room for one element more in an array. */
-int policy_reserve(void **array, size_t *size, size_t n, size_t element);
-
 /* The text's offset; the same text has one. Returns 0 or -ENOMEM. */
 int policy_add_text(struct compile *compile, const char *text, uint32_t *ret);
 
@@ -227,9 +226,6 @@ int policy_lay_out(struct compile *compile, struct policy_set *ret);
  */
 int policy_group(struct compile *compile, const char *name_space, const struct model_peer *peers,
 		 size_t n, struct port_givers givers, struct set **ret);
-
-/* Whether the identity is among them. */
-bool policy_gives(struct port_givers givers, uint32_t identity);
 
 /* All workloads: what is not reserved. */
 int policy_group_of_workloads(struct compile *compile, struct set **ret);

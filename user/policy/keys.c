@@ -19,7 +19,7 @@ struct key_list {
 
 static int add_key(struct key_list *list, enum sst_key_kind kind, uint64_t key, uint32_t workload)
 {
-	int r = policy_reserve((void **)&list->items, &list->size, list->n, sizeof(*list->items));
+	int r = array_reserve((void **)&list->items, &list->size, list->n, sizeof(*list->items));
 
 	if (!r)
 		list->items[list->n++] = (struct sst_policy_key){ key, kind, workload };

@@ -31,8 +31,9 @@ void policy_label_workload(const struct policy_set *set, uint32_t id, struct tex
 		return;
 	}
 	identity = policy_identity(set, workload->identity);
-	text_add(out, "%s/%s", policy_text(set, identity->name_space),
-		 policy_text(set, workload->name));
+	if (identity->name_space) /* the probes of the host have none */
+		text_add(out, "%s/", policy_text(set, identity->name_space));
+	text_add(out, "%s", policy_text(set, workload->name));
 }
 
 void policy_label_identity(const struct policy_set *set, uint32_t id, struct text *out)

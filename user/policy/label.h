@@ -7,7 +7,7 @@
 #define SIDESTEP_POLICY_LABEL_H
 
 #include "core/text.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* "shop/db-ingress/from-frontend"; "guard/no-db" of the tiers without namespaces; "default". */
 void policy_label_rule(const struct policy_set *set, uint32_t id, struct text *out);

@@ -76,9 +76,9 @@ static bool selects_any(const struct lint *lint, const struct selection *selecti
 	return false;
 }
 
-/* "subject", "peer": what selects nothing now, or everything. */
+/* "subject", "peer": what selects nothing now, or everything. idle: what comes of nothing. */
 static void lint_selection(const struct lint *lint, const struct selection *selection,
-			   const char *what, struct place place)
+			   const char *what, const char *idle, struct place place)
 {
 	bool all_namespaces = !selection->namespaces || !selection->namespaces->n;
 
@@ -88,7 +88,7 @@ static void lint_selection(const struct lint *lint, const struct selection *sele
 	else if (!selection->workloads->n && all_namespaces)
 		WARN(lint, place, "the %s is empty: it selects every workload", what);
 	if (!selects_any(lint, selection))
-		WARN(lint, place, "the %s selects no workload now", what);
+		WARN(lint, place, "the %s selects no workload now: %s", what, idle);
 }
 
 /* ---- ports ------------------------------------------------------------------------ */
@@ -113,7 +113,7 @@ static void lint_port(const struct lint *lint, const struct model_policy *policy
 		if ((!ingress || selects(lint, &subject, i)) &&
 		    carries(&lint->model->workloads[i], match))
 			return;
-	WARN(lint, match->place, "no port of %s is called '%s': nothing matches",
+	WARN(lint, match->place, "no port of %s is called '%s': it matches nothing until one is",
 	     ingress ? "the selected workloads" : "any workload", match->name);
 }
 
@@ -169,18 +169,58 @@ static const struct model_workload *held_by(const struct lint *lint, const struc
 	return NULL;
 }
 
+static bool matches_address(const struct model_peer *peer, const struct sst_addr *address)
+{
+	const struct model_cidr cidr = { *address, 128, {} };
+
+	return matches(peer, &cidr);
+}
+
+static bool matches_endpoint(const struct model_service *service, const struct model_peer *peer)
+{
+	for (size_t i = 0; i < service->n_ports; i++)
+		for (size_t j = 0; j < service->ports[i].n_endpoints; j++)
+			if (matches_address(peer, &service->ports[i].endpoints[j].address))
+				return true;
+	return false;
+}
+
+/* A service one of whose addresses the peer's network holds, where it holds no endpoint: these
+ * are what policies are asked about. NULL: none. */
+static const struct model_service *meant_by(const struct lint *lint, const struct model_peer *peer)
+{
+	const struct model_service *meant = NULL;
+
+	for (size_t i = 0; i < lint->model->n_services; i++) {
+		const struct model_service *service = &lint->model->services[i];
+
+		if (matches_endpoint(service, peer))
+			return NULL;
+		for (size_t j = 0; !meant && j < service->n_addresses; j++)
+			if (matches_address(peer, &service->addresses[j]))
+				meant = service;
+	}
+	return meant;
+}
+
 static void lint_network(const struct lint *lint, const struct model_peer *peer)
 {
+	const struct model_service *service = meant_by(lint, peer);
 	const struct model_workload *workload = held_by(lint, peer);
 	char cidr[ADDRESS_TEXT_MAX];
 
 	cidr_text(&peer->network, cidr);
 	if (is_covered(peer, &peer->network))
-		WARN(lint, peer->place, "all of %s is excepted: nothing matches", cidr);
+		WARN(lint, peer->place, "all of %s is excepted: it matches nobody", cidr);
 	if (workload)
 		WARN(lint, peer->place,
 		     "%s holds addresses of workloads, as of '%s/%s': they match, too", cidr,
 		     workload->name_space, workload->name);
+	if (service && !workload)
+		WARN(lint, peer->place,
+		     "%s holds an address of service '%s' and no endpoint: rules look at the "
+		     "endpoint that is chosen, never at the service",
+		     cidr, service->name);
 }
 
 /* A network beside one that holds it. */
@@ -199,7 +239,8 @@ static void lint_overlaps(const struct lint *lint, const struct model_rule *rule
 			continue; /* the same one twice: told of the second */
 		WARN(lint, inner->place, "%s lies within %s of the same rule, %s",
 		     cidr_text(&inner->network, a), cidr_text(&outer->network, b),
-		     outer->n_excepts ? "excepts or not" : "which says it all");
+		     outer->n_excepts ? "which counts as well: one is enough to match"
+				      : "which matches all of it: this one changes nothing");
 		return;
 	}
 }
@@ -214,7 +255,7 @@ static void lint_rule(const struct lint *lint, const struct model_policy *policy
 		const struct selection selection = peer_of(policy, peer);
 
 		if (peer->kind == MODEL_PEER_WORKLOADS)
-			lint_selection(lint, &selection, "peer", peer->place);
+			lint_selection(lint, &selection, "peer", "it matches nobody", peer->place);
 		if (peer->kind != MODEL_PEER_NETWORK)
 			continue;
 		lint_network(lint, peer);
@@ -231,7 +272,7 @@ static void lint_policies(const struct lint *lint)
 		const struct model_policy *policy = &lint->model->policies[i];
 		const struct selection subject = subject_of(policy);
 
-		lint_selection(lint, &subject, "subject", policy->place);
+		lint_selection(lint, &subject, "subject", "the policy does nothing", policy->place);
 		for (size_t j = 0; j < policy->n_rules; j++)
 			lint_rule(lint, policy, &policy->rules[j]);
 	}

@@ -8,7 +8,7 @@
 
 #include "core/problems.h"
 #include "model/model.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* Words of rows to look at: some seconds. Of rules that take more it is told that they do. */
 #define LINT_WORDS_MAX (1ULL << 29)

@@ -3,7 +3,7 @@
 #ifndef SIDESTEP_POLICY_MATCH_H
 #define SIDESTEP_POLICY_MATCH_H
 
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* The lowest bit that is set in all rows, not below from; SST_POLICY_NO_BIT: none. */
 uint32_t policy_next_match(const struct policy_set *set, const struct sst_policy_rows *rows,

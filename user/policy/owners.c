@@ -30,8 +30,8 @@ struct claims {
 static int add_claim(struct claims *claims, struct range range, enum rank rank, uint32_t identity,
 		     uint32_t workload)
 {
-	int r = policy_reserve((void **)&claims->items, &claims->size, claims->n,
-			       sizeof(*claims->items));
+	int r = array_reserve((void **)&claims->items, &claims->size, claims->n,
+			      sizeof(*claims->items));
 
 	if (!r)
 		claims->items[claims->n++] = (struct claim){ { range, identity, workload }, rank };

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/array.h"
 #include "core/address.h"
 #include "core/cleanup.h"
 
@@ -25,15 +26,9 @@ const struct sst_policy_interval *policy_interval(const struct policy_set *set, 
 
 static int add(struct parties *parties, const struct party *party)
 {
-	if (parties->n == parties->room) {
-		size_t room = 2 * parties->room + 16;
-		void *items = reallocarray(parties->items, room, sizeof(*parties->items));
-
-		if (!items)
-			return -ENOMEM;
-		parties->items = items;
-		parties->room = room;
-	}
+	if (array_reserve((void **)&parties->items, &parties->room, parties->n,
+			  sizeof(*parties->items)))
+		return -ENOMEM;
 	parties->items[parties->n++] = *party;
 	return 0;
 }

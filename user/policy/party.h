@@ -7,7 +7,7 @@
 #define SIDESTEP_POLICY_PARTY_H
 
 #include "core/problems.h"
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 struct party {
 	uint32_t identity; /* index */

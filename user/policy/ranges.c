@@ -30,7 +30,7 @@ int policy_find_set(const struct sets *sets, const struct text *key, struct set 
 int policy_add_set(struct sets *sets, const struct text *key, struct set **ret)
 {
 	uint32_t number = sets->n;
-	int r = policy_reserve((void **)&sets->items, &sets->size, sets->n, sizeof(*sets->items));
+	int r = array_reserve((void **)&sets->items, &sets->size, sets->n, sizeof(*sets->items));
 
 	if (r)
 		return r;
@@ -53,8 +53,14 @@ void policy_givers_key(struct text *key, struct port_givers givers)
 
 static int add_range(struct set *set, wide first, wide last)
 {
-	int r = policy_reserve((void **)&set->ranges, &set->size, set->n_ranges,
-			       sizeof(*set->ranges));
+	int r;
+
+	/* of many in a row only one takes memory */
+	if (set->n_ranges && first && set->ranges[set->n_ranges - 1].last == first - 1) {
+		set->ranges[set->n_ranges - 1].last = last;
+		return 0;
+	}
+	r = array_reserve((void **)&set->ranges, &set->size, set->n_ranges, sizeof(*set->ranges));
 
 	if (!r)
 		set->ranges[set->n_ranges++] = (struct range){ first, last };
@@ -108,10 +114,9 @@ struct range policy_cidr_range(const struct model_cidr *cidr)
 	return (struct range){ first, first | below };
 }
 
-/* Adds the addresses from first to last that givers' workloads have. Owners are without
- * gaps. */
+/* Adds the addresses from first to last that these identities have. Owners are without gaps. */
 static int add_owned(const struct compile *compile, struct set *set, struct range range,
-		     struct port_givers givers)
+		     const uint64_t *identities)
 {
 	size_t low = 0, high = compile->n_owners;
 	int r = 0;
@@ -131,23 +136,23 @@ static int add_owned(const struct compile *compile, struct set *set, struct rang
 
 		if (first > range.last)
 			break;
-		if (policy_gives(givers, owner->identity))
+		if (identities[owner->identity / 64] >> owner->identity % 64 & 1)
 			r = add_range(set, first, last);
 	}
 	return r;
 }
 
 static int add_addresses(const struct compile *compile, struct set *set, wide first, wide last,
-			 struct port_givers givers)
+			 const uint64_t *identities)
 {
-	if (givers.n)
-		return add_owned(compile, set, (struct range){ first, last }, givers);
+	if (identities)
+		return add_owned(compile, set, (struct range){ first, last }, identities);
 	return add_range(set, first, last);
 }
 
 /* What is in the network and in none of the holes, which are sorted. */
 static int add_network(const struct compile *compile, struct set *set, struct range network,
-		       const struct set *holes, struct port_givers givers)
+		       const struct set *holes, const uint64_t *identities)
 {
 	wide first = network.first;
 	int r = 0;
@@ -158,17 +163,17 @@ static int add_network(const struct compile *compile, struct set *set, struct ra
 		if (hole.last < first || hole.first > network.last)
 			continue;
 		if (hole.first > first)
-			r = add_addresses(compile, set, first, hole.first - 1, givers);
+			r = add_addresses(compile, set, first, hole.first - 1, identities);
 		if (hole.last >= network.last)
 			return r;
 		first = hole.last + 1;
 	}
-	return r ?: add_addresses(compile, set, first, network.last, givers);
+	return r ?: add_addresses(compile, set, first, network.last, identities);
 }
 
 /* A network of IPv6 holds no address of IPv4, though these are written as such. */
 static int add_peer(const struct compile *compile, struct set *set, const struct model_peer *peer,
-		    struct port_givers givers)
+		    const uint64_t *identities)
 {
 	struct range network = policy_cidr_range(&peer->network);
 	struct set holes = { 0 };
@@ -183,7 +188,7 @@ static int add_peer(const struct compile *compile, struct set *set, const struct
 	}
 	join_ranges(&holes);
 	if (!r)
-		r = add_network(compile, set, network, &holes, givers);
+		r = add_network(compile, set, network, &holes, identities);
 	free(holes.ranges);
 	return r;
 }
@@ -202,14 +207,16 @@ static void network_key(struct text *key, const struct model_peer *peer)
 		cidr_key(key, &peer->excepts[i]);
 }
 
-static int make_network(const struct compile *compile, const struct model_peer *peers, size_t n,
+/* Who gives names to ports is a group as any other, of everybody. */
+static int make_network(struct compile *compile, const struct model_peer *peers, size_t n,
 			struct port_givers givers, struct set *set)
 {
-	int r = 0;
+	struct set *group = NULL;
+	int r = givers.n ? policy_group(compile, "", NULL, 0, givers, &group) : 0;
 
 	for (size_t i = 0; !r && i < n; i++)
 		if (peers[i].kind == MODEL_PEER_NETWORK)
-			r = add_peer(compile, set, &peers[i], givers);
+			r = add_peer(compile, set, &peers[i], group ? group->bits : NULL);
 	join_ranges(set);
 	return r;
 }
@@ -287,8 +294,8 @@ int policy_ports(struct compile *compile, const struct model_port_match *ports, 
 
 int policy_space_cut(struct space *space, wide first, wide last, wide max)
 {
-	int r = policy_reserve((void **)&space->cuts, &space->size, space->n + 1,
-			       sizeof(*space->cuts));
+	int r = array_reserve((void **)&space->cuts, &space->size, space->n + 1,
+			      sizeof(*space->cuts));
 
 	if (r)
 		return r;

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "policy/match.h"
 
@@ -28,15 +29,8 @@ static void kinds_release(struct kinds *kinds)
 
 static int add_kind(struct kinds *kinds, uint64_t class, uint32_t one, uint8_t protocol)
 {
-	if (kinds->n == kinds->room) {
-		size_t room = 2 * kinds->room + 64;
-		void *items = reallocarray(kinds->items, room, sizeof(*kinds->items));
-
-		if (!items)
-			return -ENOMEM;
-		kinds->items = items;
-		kinds->room = room;
-	}
+	if (array_reserve((void **)&kinds->items, &kinds->room, kinds->n, sizeof(*kinds->items)))
+		return -ENOMEM;
 	kinds->items[kinds->n++] = (struct kind){ class, one, protocol };
 	return 0;
 }

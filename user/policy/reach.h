@@ -6,7 +6,7 @@
 #ifndef SIDESTEP_POLICY_REACH_H
 #define SIDESTEP_POLICY_REACH_H
 
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 /* A rule in shadow is looked at as if all rules were enforced. */
 struct reach {

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/array.h"
+
 /* Who has the address; UNKNOWN where there is none. */
 static struct party party_at(const struct policy_set *set, const struct replay_end *end)
 {
@@ -42,15 +44,9 @@ static struct party find_party(const struct policy_set *set, const struct replay
 
 static int add_change(struct replay *replay, const struct replay_change *change)
 {
-	if (replay->n_changes == replay->room) {
-		size_t room = 2 * replay->room + 64;
-		void *changes = reallocarray(replay->changes, room, sizeof(*replay->changes));
-
-		if (!changes)
-			return -ENOMEM;
-		replay->changes = changes;
-		replay->room = room;
-	}
+	if (array_reserve((void **)&replay->changes, &replay->room, replay->n_changes,
+			  sizeof(*replay->changes)))
+		return -ENOMEM;
 	replay->changes[replay->n_changes++] = *change;
 	return 0;
 }

@@ -36,26 +36,18 @@ static size_t first_named(const struct compile *compile, const char *name)
 	return low;
 }
 
-static bool is_same_port(const struct named_port *a, const struct named_port *b)
-{
-	return !strcmp(a->name, b->name) && a->protocol == b->protocol && a->port == b->port;
-}
-
 /* The next number that somebody gives to the name, from *at on; n 0: no more. */
 static struct port_givers next_givers(const struct compile *compile,
 				      const struct model_port_match *match, size_t *at)
 {
 	while (*at < compile->n_named_ports) {
 		const struct named_port *first = &compile->named_ports[*at];
-		struct port_givers givers = { .first = first };
 
 		if (strcmp(first->name, match->name))
 			break;
-		for (; *at < compile->n_named_ports; ++*at, givers.n++)
-			if (!is_same_port(first, &compile->named_ports[*at]))
-				break;
+		*at += first->n_givers;
 		if (!match->protocol || match->protocol == first->protocol)
-			return givers;
+			return (struct port_givers){ first, first->n_givers };
 	}
 	return (struct port_givers){ 0 };
 }
@@ -134,8 +126,8 @@ static int add_info(struct compile *compile, struct draft *draft, const char *po
 	if (!r)
 		r = policy_add_text(compile, summary, &info->summary);
 	if (!r)
-		r = policy_reserve((void **)&compile->infos, &compile->infos_size, compile->n_infos,
-				   sizeof(*compile->infos));
+		r = array_reserve((void **)&compile->infos, &compile->infos_size, compile->n_infos,
+				  sizeof(*compile->infos));
 	if (r)
 		return r;
 	info->id = policy_claim_id(&compile->rule_ids, &key, &compile->ids.rule);

@@ -21,11 +21,6 @@ static void set_bit(uint64_t *bits, size_t n)
 	bits[n / 64] |= 1ULL << n % 64;
 }
 
-static void clear_bit(uint64_t *bits, size_t n)
-{
-	bits[n / 64] &= ~(1ULL << n % 64);
-}
-
 static bool has_bit(const uint64_t *bits, size_t n)
 {
 	return bits[n / 64] >> n % 64 & 1;
@@ -43,8 +38,8 @@ static void label_key(struct text *key, const char *name, const char *value)
 
 static int post(struct posting *posting, uint32_t thing)
 {
-	int r = policy_reserve((void **)&posting->things, &posting->size, posting->n,
-			       sizeof(*posting->things));
+	int r = array_reserve((void **)&posting->things, &posting->size, posting->n,
+			      sizeof(*posting->things));
 
 	if (!r)
 		posting->things[posting->n++] = thing;
@@ -60,8 +55,8 @@ static int index_label(struct label_index *index, const char *name, const char *
 
 	label_key(&key, name, value);
 	r = key.error
-		    ?: policy_reserve((void **)&index->postings, &index->size, index->n,
-				      sizeof(*index->postings));
+		    ?: array_reserve((void **)&index->postings, &index->size, index->n,
+				     sizeof(*index->postings));
 	if (r)
 		return r;
 	r = dictionary_add(&index->numbers, key.data, key.length, &number);
@@ -241,28 +236,17 @@ static void mark_everybody(const struct compile *compile, uint64_t *bits)
 }
 
 /* They are sorted by identity. */
-bool policy_gives(struct port_givers givers, uint32_t identity)
-{
-	size_t low = 0, high = givers.n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (givers.first[middle].identity == identity)
-			return true;
-		if (givers.first[middle].identity < identity)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return false;
-}
-
 static void keep_givers(struct port_givers givers, size_t n_identities, uint64_t *bits)
 {
-	for (size_t i = 0; i < n_identities; i++)
-		if (!policy_gives(givers, i))
-			clear_bit(bits, i);
+	size_t at = 0;
+
+	for (size_t i = 0; i < words_for(n_identities); i++) {
+		uint64_t word = 0;
+
+		for (; at < givers.n && givers.first[at].identity / 64 == i; at++)
+			set_bit(&word, givers.first[at].identity % 64);
+		bits[i] &= word;
+	}
 }
 
 static int make_group(struct compile *compile, const char *name_space,

@@ -204,6 +204,22 @@ static int compare_named(const void *a, const void *b)
 	return x->identity < y->identity ? -1 : x->identity > y->identity;
 }
 
+static bool is_same_port(const struct named_port *a, const struct named_port *b)
+{
+	return !strcmp(a->name, b->name) && a->protocol == b->protocol && a->port == b->port;
+}
+
+static void count_givers(struct compile *compile)
+{
+	for (size_t i = compile->n_named_ports; i-- > 0;) {
+		struct named_port *port = &compile->named_ports[i];
+
+		port->n_givers = 1;
+		if (i + 1 < compile->n_named_ports && is_same_port(port, port + 1))
+			port->n_givers += (port + 1)->n_givers;
+	}
+}
+
 static void list_named_ports(struct compile *compile)
 {
 	for (size_t i = SST_IDENTITY_RESERVED; i < compile->n_identities; i++) {
@@ -219,6 +235,7 @@ static void list_named_ports(struct compile *compile)
 	}
 	qsort(compile->named_ports, compile->n_named_ports, sizeof(*compile->named_ports),
 	      compare_named);
+	count_givers(compile);
 }
 
 /* ---- all of it --------------------------------------------------------------------------- */

@@ -251,6 +251,18 @@ static void read_ports(struct tree *tree, yaml_node_t *list, struct model_rule *
 
 /* ---- rules ----------------------------------------------------------------------- */
 
+/* It denies by selecting, and only that. */
+static enum sst_action read_network_action(struct tree *tree, const yaml_node_t *node)
+{
+	const char *text = tree_text(tree, node, "allow");
+
+	if (text && strcmp(text, "allow"))
+		tree_expected(tree, node,
+			      "allow: this tier denies what none of its rules allows; rules that "
+			      "deny are of tier admin or baseline");
+	return SST_ACTION_ALLOW;
+}
+
 static enum sst_action read_action(struct tree *tree, const yaml_node_t *node, enum sst_tier tier)
 {
 	static const struct tree_word admin[] = {
@@ -264,8 +276,6 @@ static enum sst_action read_action(struct tree *tree, const yaml_node_t *node, e
 		{ "deny", SST_ACTION_DENY },
 		{ NULL },
 	};
-	/* it denies by selecting, and only that */
-	static const struct tree_word network[] = { { "allow", SST_ACTION_ALLOW }, { NULL } };
 
 	switch (tier) {
 	case SST_TIER_ADMIN:
@@ -273,7 +283,7 @@ static enum sst_action read_action(struct tree *tree, const yaml_node_t *node, e
 	case SST_TIER_BASELINE:
 		return tree_word(tree, node, baseline, SST_ACTION_ALLOW);
 	default:
-		return tree_word(tree, node, network, SST_ACTION_ALLOW);
+		return read_network_action(tree, node);
 	}
 }
 
@@ -341,14 +351,16 @@ static void read_rules(struct tree *tree, yaml_node_t *list, enum sst_direction 
 
 /* ---- policies -------------------------------------------------------------------- */
 
+/* instead: how what was meant is said there */
 static void refuse_key(struct tree *tree, const yaml_node_t *policy, const char *key,
-		       enum sst_tier tier)
+		       enum sst_tier tier, const char *instead)
 {
 	const yaml_node_t *node = tree_get(tree, policy, key);
 
 	if (node)
-		tree_complain(tree, node, "found '%s' in a policy of the %s tier, expected none",
-			      key, tier_name(tier));
+		tree_complain(tree, node,
+			      "found '%s' in a policy of the %s tier, expected none: %s", key,
+			      tier_name(tier), instead);
 }
 
 /* What a policy is told by, and when it is asked. */
@@ -358,11 +370,13 @@ static void read_order(struct tree *tree, const yaml_node_t *node, struct model_
 
 	if (policy->tier == SST_TIER_NETWORK) {
 		policy->name_space = yaml_read_namespace(tree, tree_get(tree, node, "namespace"));
-		refuse_key(tree, node, "priority", policy->tier);
+		refuse_key(tree, node, "priority", policy->tier,
+			   "what any policy of this tier allows is allowed");
 		return;
 	}
 	policy->name_space = tree_copy(tree, "");
-	refuse_key(tree, node, "namespace", policy->tier);
+	refuse_key(tree, node, "namespace", policy->tier,
+		   "'namespaces' of its subject select them");
 	if (policy->tier == SST_TIER_ADMIN)
 		priority = tree_need(tree, node, "a policy of the admin tier", "priority");
 	policy->priority = tree_number(tree, priority, "a priority", 0, PRIORITY_MAX, 0);
@@ -397,7 +411,8 @@ static void read_directions(struct tree *tree, const yaml_node_t *node, struct m
 	bool network = policy->tier == SST_TIER_NETWORK, any = isolate && network;
 
 	if (!network)
-		refuse_key(tree, node, "isolate", policy->tier);
+		refuse_key(tree, node, "isolate", policy->tier,
+			   "here rules deny, by 'action: deny'");
 	else if (isolate)
 		read_isolate(tree, isolate, node, policy->isolates);
 	for (const struct tree_word *word = direction_words; word->text; word++) {

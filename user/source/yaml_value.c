@@ -145,6 +145,15 @@ static size_t count_levels(const char *path)
 	return n;
 }
 
+/* As a shell shows it, with the mount point: a cgroup that nobody would ever be in. */
+static bool is_mounted_path(const char *path)
+{
+	static const char mount[] = "/sys/fs/cgroup";
+
+	return !strncmp(path, mount, strlen(mount)) &&
+	       (path[strlen(mount)] == '/' || !path[strlen(mount)]);
+}
+
 char *yaml_read_cgroup(struct tree *tree, const yaml_node_t *node)
 {
 	static const char expected[] =
@@ -155,6 +164,9 @@ char *yaml_read_cgroup(struct tree *tree, const yaml_node_t *node)
 		return NULL;
 	if (!is_path(path))
 		tree_expected(tree, node, "%s", expected);
+	else if (is_mounted_path(path))
+		tree_expected(tree, node, "%s: without what it is mounted at, as in %s", expected,
+			      "/proc/PID/cgroup");
 	else if (count_levels(path) > SST_PATH_LEVELS)
 		tree_expected(tree, node, "at most %d names in a path", SST_PATH_LEVELS);
 	else

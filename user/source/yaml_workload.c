@@ -17,14 +17,13 @@ static const struct tree_key workload_keys[] = {
 static void read_namespace(struct tree *tree, const yaml_node_t *node,
 			   struct model_namespace *namespace)
 {
-	yaml_node_t *name;
+	const yaml_node_t *name;
 
 	namespace->place = tree_place(tree, node);
 	if (!tree_mapping(tree, node, "a namespace", namespace_keys))
 		return;
 	name = tree_need(tree, node, "a namespace", "name");
-	if (name)
-	namespace->name = yaml_read_namespace(tree, name);
+	namespace->name = name ? yaml_read_namespace(tree, name) : NULL;
 	yaml_read_labels(tree, tree_get(tree, node, "labels"), &namespace->labels);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "policy/set.h"
+#include "model/policy_set.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -198,7 +198,7 @@ static bool check_text(const struct policy_set *set)
 static bool check_rule(const struct policy_set *set, const struct sst_policy_rule *rule)
 {
 	return rule->action <= SST_ACTION_PASS && rule->tier <= SST_TIER_SELF &&
-	       policy_info_by_id(set, rule->id);
+	       rule->shadow <= 1 && policy_info_by_id(set, rule->id);
 }
 
 static bool check_direction(const struct policy_set *set,
@@ -227,8 +227,9 @@ static bool check_infos(const struct policy_set *set)
 
 		if (!sorted || info->direction >= SST_DIRECTIONS ||
 		    info->action > SST_ACTION_PASS || info->tier > SST_TIER_SELF ||
-		    !is_text(set, info->policy) || !is_text(set, info->name_space) ||
-		    !is_text(set, info->rule) || !is_text(set, info->summary))
+		    info->shadow > 1 || !is_text(set, info->policy) ||
+		    !is_text(set, info->name_space) || !is_text(set, info->rule) ||
+		    !is_text(set, info->summary))
 			return false;
 	}
 	return true;

@@ -4,8 +4,8 @@
  * or read from the kernel. Sets that come from the kernel or a file are checked once, by
  * policy_set_adopt(); what reads them later relies on that.
  */
-#ifndef SIDESTEP_POLICY_SET_H
-#define SIDESTEP_POLICY_SET_H
+#ifndef SIDESTEP_MODEL_POLICY_SET_H
+#define SIDESTEP_MODEL_POLICY_SET_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -42,8 +42,10 @@ endif
 
 USER_SRC := $(sort $(wildcard user/*.c user/*/*.c))
 USER_OBJ := $(USER_SRC:%.c=$(BUILD)/%.o)
-# definitions before declarations: libbpf 1.1's linker needs the maps first
-BPF_SRC  := bpf/maps.bpf.c $(filter-out bpf/maps.bpf.c,$(sort $(wildcard bpf/*.bpf.c)))
+# Definitions before declarations: libbpf 1.1's linker needs the maps first. Then the programs that
+# not every kernel takes: they are loaded in this order, and those before are loaded in vain.
+BPF_FIRST := bpf/maps.bpf.c bpf/splicers.bpf.c
+BPF_SRC  := $(BPF_FIRST) $(filter-out $(BPF_FIRST),$(sort $(wildcard bpf/*.bpf.c)))
 BPF_OBJ  := $(BPF_SRC:%.c=$(BUILD)/%.o)
 SKEL     := $(BUILD)/sidestep.skel.h
 

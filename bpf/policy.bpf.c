@@ -11,14 +11,20 @@
 #include "lib/policy.h"
 #include "lib/record.h"
 
-__u32 sst_first_rule(const struct sst_policy_rows *rows)
+/* A part of sst_first_rule(), so that the verifier looks at it once and not for each block. */
+__u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block)
 {
 	void *set = policy_set();
 	const struct sst_policy_head *head = policy_head(set);
 
 	if (!rows || !set || !head || head->generation != rows->generation)
 		return SST_POLICY_BROKEN;
-	return sst_policy_first(set, rows);
+	return sst_policy_first_of(set, rows, block);
+}
+
+__u32 sst_first_rule(const struct sst_policy_rows *rows)
+{
+	return rows ? sst_policy_first(0, rows) : SST_POLICY_BROKEN;
 }
 
 /* ---- who is who ------------------------------------------------------------------- */

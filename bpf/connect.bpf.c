@@ -305,7 +305,7 @@ forget:
 static __always_inline void judge_datagram(struct bpf_sock_addr *ctx, const struct choice *to,
 					   struct policy_case *c)
 {
-	if (!policy_wanted() ||
+	if (!policy_rules() ||
 	    sst_datagram_is_known(bpf_get_socket_cookie(ctx), &to->address, to->port))
 		return;
 	judge_call(ctx, to, IPPROTO_UDP, c);

@@ -43,6 +43,7 @@ struct policy_case {
 	__u8 denied;
 	__u8 unknown;     /* 1: a subject is not known */
 	__u8 exempt;      /* 1: the self-test's */
+	__u8 settled;     /* 1: the other end has had it decided, for this very workload */
 	__u8 selected;    /* 1: own's identity is some policy's subject */
 	__u8 flags;       /* of the set, enum sst_policy_flags */
 	__u64 generation; /* of the set, 0: there is none */
@@ -87,8 +88,13 @@ static __always_inline void judge(struct policy_case *c)
 	int decided = 0;
 
 #pragma clang loop unroll(disable)
-	for (int i = 0; i < POLICY_TRIES && !decided; i++)
-		decided = !sst_find_workloads(c) && !sst_find_identities(c) && !decide(c);
+	for (int i = 0; i < POLICY_TRIES && !decided; i++) {
+		if (sst_find_workloads(c))
+			continue;
+		if (c->settled)
+			return;
+		decided = !sst_find_identities(c) && !decide(c);
+	}
 	sst_close(c, decided);
 }
 
@@ -115,6 +121,14 @@ static __always_inline int policy_wanted(void)
 		return 1;
 	node = settings();
 	return node && node->enforces;
+}
+
+/* Whether rules are to be asked, and not only who is who. */
+static __always_inline int policy_rules(void)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head ? !!(head->flags & SST_POLICY_RULES) : policy_wanted();
 }
 
 /* Of a judgement by who calls: the workload whose ingress it has decided, 0: none. */

@@ -133,36 +133,37 @@ static __always_inline void find_workload(struct policy_case *c, struct policy_e
 		c->exempt = 1;
 }
 
-/* Who is called was found by its cgroup, and is whom the caller was judged for: the usual case of
- * a call within the node, which needs no more. */
-static __always_inline void settle(struct policy_case *c)
-{
-	void *set = policy_set();
-	const struct sst_policy_head *head = policy_head(set);
-	const struct sst_policy_workload *workload;
-
-	if (!set || !head || c->judged_by != c->generation)
-		return;
-	workload = sst_policy_at(set, head->workloads, c->end[c->own & 1].workload,
-				 struct sst_policy_workload);
-	c->settled = workload && workload->id == c->judged;
-	c->flags = head->flags;
-}
-
 /* First: those that their sockets' cgroups tell of. */
 int sst_find_workloads(struct policy_case *c)
 {
 	if (!c)
 		return -1;
-	c->settled = 0;
 	c->generation = generation_in_force();
 	if (!c->generation)
 		return -1;
+#pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		find_workload(c, &c->end[i]);
-	if (c->judged)
-		settle(c);
 	return generation_in_force() == c->generation ? 0 : -1;
+}
+
+/* Who is called was found by its cgroup, and is whom the caller was judged for: the usual case of
+ * a call within the node, which needs no more. */
+int sst_is_settled(struct policy_case *c)
+{
+	const struct sst_policy_workload *workload;
+	const struct sst_policy_head *head;
+	void *set = policy_set();
+
+	if (!c)
+		return 0;
+	head = policy_head(set);
+	if (!set || !head || c->judged_by != c->generation || head->generation != c->generation)
+		return 0;
+	workload = sst_policy_at(set, head->workloads, c->end[c->own & 1].workload,
+				 struct sst_policy_workload);
+	c->flags = head->flags;
+	return workload && workload->id == c->judged;
 }
 
 static __always_inline int is_known(const struct sst_addr *address)

@@ -32,8 +32,8 @@ struct policy_case {
 	__u32 told_identity;
 	__u32 told_workload;
 	/* Which workload's ingress the other end has had decided, and by which set; 0: none. */
-	__u32 judged;
 	__u64 judged_by;
+	__u32 judged;
 	__u16 port;    /* of who is called, host order */
 	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
 	__u8 own;      /* enum sst_role of the end whose hook asks; its socket is known */
@@ -43,7 +43,6 @@ struct policy_case {
 	__u8 denied;
 	__u8 unknown;     /* 1: a subject is not known */
 	__u8 exempt;      /* 1: the self-test's */
-	__u8 settled;     /* 1: the other end has had it decided, for this very workload */
 	__u8 selected;    /* 1: own's identity is some policy's subject */
 	__u8 flags;       /* of the set, enum sst_policy_flags */
 	__u64 generation; /* of the set, 0: there is none */
@@ -52,6 +51,7 @@ struct policy_case {
 
 /* Steps of judge(), see policy.bpf.c. 0, or -1: the set is another one by now. */
 int sst_find_workloads(struct policy_case *c);
+int sst_is_settled(struct policy_case *c);
 int sst_find_identities(struct policy_case *c);
 int sst_decide(struct policy_case *c, __u32 direction);
 int sst_close(struct policy_case *c, int decided);
@@ -91,7 +91,7 @@ static __always_inline void judge(struct policy_case *c)
 	for (int i = 0; i < POLICY_TRIES && !decided; i++) {
 		if (sst_find_workloads(c))
 			continue;
-		if (c->settled)
+		if (c->judged && sst_is_settled(c))
 			return;
 		decided = !sst_find_identities(c) && !decide(c);
 	}

@@ -275,11 +275,11 @@ SST_PURE __u64 sst_policy_mix(__u64 value)
 
 /*
  * The hash of a cgroup's path is made name by name from below the root; a name is taken in
- * pieces of 56 bytes, NUL-padded, as many as it begins. `length` is without the NUL.
+ * pieces of 24 bytes, NUL-padded, as many as it begins. `length` is without the NUL.
  */
-#define SST_PATH_PIECE  56
+#define SST_PATH_PIECE  24
 #define SST_PATH_WORDS  (SST_PATH_PIECE / 8)
-#define SST_PATH_PIECES 5  /* of a name: 255 bytes */
+#define SST_PATH_PIECES 11 /* of a name: 255 bytes */
 #define SST_PATH_LEVELS 16 /* deeper cgroups belong to the one at this level */
 
 SST_PURE __u64 sst_path_piece(__u64 hash, const __u64 words[SST_PATH_WORDS])

@@ -279,9 +279,12 @@ static void mark_kind(struct comparison *c, int n, enum sst_direction direction,
 	uint32_t row =
 		rules->rows[SST_FIELD_PORT] + port_class(set, c->ports[kind]) * rules->row_blocks;
 
-	for (uint32_t i = 0; i < rules->row_blocks * SST_BLOCK_WORDS; i++) {
+	/* there may be bits beyond the last rule: only subjects' rows are known to have none */
+	for (uint32_t i = 0; i * 64 < rules->n_rules; i++) {
 		uint64_t word = *sst_policy_at(&set->memory, row, i, __u64);
 
+		if (rules->n_rules - i * 64 < 64)
+			word &= (1ULL << (rules->n_rules - i * 64)) - 1;
 		for (; word; word &= word - 1)
 			c->kinds_of[n][direction][(i * 64 + sst_first_bit(word)) * c->words +
 						  kind / 64] |= 1ULL << kind % 64;

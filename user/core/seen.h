@@ -5,19 +5,21 @@
 
 #include <stddef.h>
 
+#include "core/dictionary.h"
 #include "core/problems.h"
-
-struct seen_entry;
-
-/* Starts as { 0 }. */
-struct seen {
-	struct seen_entry *entries;
-};
 
 /* Who was first with a key. */
 struct seen_first {
 	struct place place;
 	const void *owner; /* the caller's, not looked at */
+};
+
+/* Starts as { 0 }. */
+struct seen {
+	struct dictionary numbers; /* of firsts */
+	struct seen_first *firsts;
+	size_t n;
+	size_t size;
 };
 
 /*

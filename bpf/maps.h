@@ -131,6 +131,49 @@ SST_MAP struct meta_map {
 	__type(value, struct sst_meta);
 } meta SEC(".maps");
 
+/* Who calls whom: an edge's id by what it is. K makes, U takes away; see lib/edge.h. */
+SST_MAP struct edge_ids_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct sst_edge_key);
+	__type(value, __u32);
+} edge_ids SEC(".maps");
+
+/* Totals by an edge's id. K makes and adds, U takes away. */
+SST_MAP struct edges_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_edge);
+} edges SEC(".maps");
+
+/* What the id stands for, and times. Likewise. */
+SST_MAP struct edge_info_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 131072);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_edge_info);
+} edge_info SEC(".maps");
+
+SST_MAP struct edge_state_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct sst_edge_state);
+} edge_state SEC(".maps");
+
+/* What became of idle edges, by service. U only. */
+SST_MAP struct edges_expired_map {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65537);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __u32);
+	__type(value, struct sst_edge_expired);
+} edges_expired SEC(".maps");
+
 /* One end of a flow, in its socket. K only; dies with the socket. */
 SST_MAP struct flows_map {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

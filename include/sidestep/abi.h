@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 3
+#define SST_ABI_VERSION 4
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -142,8 +142,10 @@ struct sst_config {
 	__u32 spliced_map_id;  /* of map `spliced`, as the kernel knows it */
 	__u32 enforces;        /* 1: map `policy` must hold a set; without it nothing is decided */
 	__u64 selftest_cgroup; /* id of the cgroup that policy is not about; 0: none */
+	__u32 edge_budget;     /* edges beyond it are folded into their service's `other` */
+	__u32 event_rate;      /* events of a class a second and CPU; 0: as many as there are */
 };
-static_assert(sizeof(struct sst_config) == 24, "sst_config");
+static_assert(sizeof(struct sst_config) == 32, "sst_config");
 
 /* What `doctor` and `status` tell of; X(SYMBOL, name, what it is). */
 #define SST_FEATURES(X)                                                            \
@@ -274,6 +276,9 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	/* flows */                                                                                \
 	X(FLOW_NO_RECORD, flow, "no-record", "no memory for the flow's record, flow not counted")  \
 	X(FLOW_NO_STATS, flow, "no-stats", "service or endpoint left the map, counted under none") \
+	X(EDGE_FOLDED, edge, "folded",                                                             \
+	  "flows of edges beyond the budget, in their service's other")                            \
+	X(EDGE_LOST, edge, "lost", "no memory for an edge, flows on none")                         \
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
@@ -434,8 +439,12 @@ struct sst_record {
 	__u32 retransmits;
 	__u32 netns_ino; /* as in /proc/PID/ns/net */
 	struct sst_judgement judgement;
+	__u32 edge;       /* id in map `edges`; 0: none */
+	__u32 connect_us; /* that connect() took, of a client's end */
+	__u8 ending;      /* enum sst_ending of a CLOSE, enum sst_failure of a FAILED */
+	__u8 pad[7];
 };
-static_assert(sizeof(struct sst_record) == 200, "sst_record");
+static_assert(sizeof(struct sst_record) == 216, "sst_record");
 
 /*
  * A pair: the two ends of a connection whose sockets are both on this node. Key
@@ -530,8 +539,9 @@ struct sst_flow {
 	struct sst_judgement judgement;
 	__u64 generation;                 /* of the policy set that judged it */
 	struct sst_caller_key calling_as; /* in map `callers` */
+	__u32 edge;                       /* id in map `edges`, 0: none yet */
 	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 pad[7];
+	__u8 pad[3];
 };
 static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 
@@ -649,6 +659,147 @@ struct sst_cgroup {
 	__u32 pad;
 };
 static_assert(sizeof(struct sst_cgroup) == 16, "sst_cgroup");
+
+/* ---- edges ---------------------------------------------------------------------- */
+
+/*
+ * An edge: who calls whom, through which service. The counters of map `edges` are the truth
+ * of what flowed; records and events are the news. One end of a connection tells of it: its
+ * client's where that is on this node, else its server's.
+ */
+struct sst_edge_key {
+	__u64 cgroup; /* id, of the end that tells, where no workload says who it is; else 0 */
+	__u32 source_identity;
+	__u32 source_workload;
+	__u32 destination_identity;
+	__u32 destination_workload;
+	__u32 service; /* that was asked for; 0: none */
+	__u32 rule;    /* that denied; 0: none did */
+	__u16 port;    /* of who is called, host order */
+	__u8 protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 role;     /* enum sst_role of the end that tells */
+	__u8 denied;   /* 1: the edge is of calls that were denied */
+	__u8 pad[3];
+};
+static_assert(sizeof(struct sst_edge_key) == 40, "sst_edge_key");
+
+/* Ids are never given twice. This bit and a service's id: what of the service is on no edge
+ * of its own, since there are more than the budget. */
+#define SST_EDGE_FOLDED 0x80000000U
+
+/* Why a connect() did not succeed; X(SYMBOL, name, help). */
+#define SST_FAILURES(X)                                               \
+	X(REFUSED, "refused", "nobody listens there")                 \
+	X(TIMED_OUT, "timed-out", "no answer")                        \
+	X(UNREACHABLE, "unreachable", "no way to the host")           \
+	X(ABANDONED, "abandoned", "the caller closed it before that") \
+	X(OTHER, "other", "another error")
+
+#define X(symbol, name, help) SST_FAILURE_##symbol,
+enum sst_failure { SST_FAILURES(X) SST_FAILURE_MAX };
+#undef X
+
+/* How an established connection ended. */
+#define SST_ENDINGS(X)                                               \
+	X(ORDERLY, "orderly", "both sides closed it")                \
+	X(RESET_BY_CLIENT, "reset-by-client", "the client reset it") \
+	X(RESET_BY_SERVER, "reset-by-server", "the server reset it") \
+	X(TIMED_OUT, "timed-out", "the other side answered no more") \
+	X(ENDED, "ended", "this node ended it: by policy, or with its endpoint")
+
+#define X(symbol, name, help) SST_ENDING_##symbol,
+enum sst_ending { SST_ENDINGS(X) SST_ENDING_MAX };
+#undef X
+
+/* Map `edges`, per CPU, by id; only ever added to. "sent" is from the client. */
+struct sst_edge {
+	__u64 opened;                  /* TCP connections established */
+	__u64 closed[SST_ENDING_MAX];  /* established ones that ended */
+	__u64 failed[SST_FAILURE_MAX]; /* connect() that did not succeed */
+	__u64 denied;                  /* connect() or sendmsg() denied by policy */
+	__u64 sent_bytes;              /* by TCP, retransmissions not counted */
+	__u64 received_bytes;
+	__u64 spliced_sent_bytes;
+	__u64 spliced_received_bytes;
+	__u64 retransmits; /* segments */
+	__u64 udp_connected;
+	__u64 udp_sent_datagrams;
+	__u64 udp_received_datagrams;
+	__u64 udp_sent_bytes; /* of payload */
+	__u64 udp_received_bytes;
+};
+static_assert(sizeof(struct sst_edge) == 176, "sst_edge");
+
+/*
+ * Two buckets for each power of two, so that a value is off by a third at most: bucket n >= 2
+ * begins with (2 + n % 2) << (n / 2 - 1), the last one has all that is larger.
+ */
+#define SST_BUCKETS 56
+
+#define SST_TIMES(X)                                                           \
+	X(CONNECT, "connect", "microseconds from connect() to the connection") \
+	X(RTT, "rtt",                                                          \
+	  "microseconds of the smoothed round trip, at the connection's "      \
+	  "end and at each sweep that finds bytes moved")                      \
+	X(DURATION, "duration", "milliseconds from the connection to its end")
+
+#define X(symbol, name, help) SST_TIME_##symbol,
+enum sst_time { SST_TIMES(X) SST_TIME_MAX };
+#undef X
+
+struct sst_histogram {
+	__u64 sum;
+	__u64 count[SST_BUCKETS];
+};
+
+/* Map `edge_info`, by id: whose the id is, and what takes its time there. */
+struct sst_edge_info {
+	struct sst_edge_key key;
+	__u64 used_ns; /* CLOCK_BOOTTIME, to the second or so */
+	struct sst_histogram time[SST_TIME_MAX];
+};
+static_assert(sizeof(struct sst_edge_info) == 48 + SST_TIME_MAX * 8 * (1 + SST_BUCKETS),
+	      "sst_edge_info");
+
+static inline __u32 sst_bucket(__u64 value)
+{
+	__u64 rest = value;
+	__u32 log = 0;
+
+	if (value < 2)
+		return value;
+	for (__u32 step = 32; step; step >>= 1)
+		if (rest >> step) {
+			rest >>= step;
+			log += step;
+		}
+	log = 2 * log + (value >> (log - 1) & 1);
+	return log < SST_BUCKETS ? log : SST_BUCKETS - 1;
+}
+
+/* The least value of bucket n. */
+static inline __u64 sst_bucket_begin(__u32 n)
+{
+	return n < 2 ? n : (2ULL + n % 2) << (n / 2 - 1);
+}
+
+/* Map `edge_state`, one entry. */
+struct sst_edge_state {
+	__u32 last; /* id that was given; K adds */
+	__u32 used; /* edges in map `edge_ids`, about; K adds, U takes away */
+};
+static_assert(sizeof(struct sst_edge_state) == 8, "sst_edge_state");
+
+/* Map `edges_expired`, by service: totals of edges that were idle, and of which nothing else is
+ * left. U only. */
+struct sst_edge_expired {
+	struct sst_edge total;
+	struct sst_histogram time[SST_TIME_MAX];
+	__u32 last; /* id that was added last: a crash must not add it twice */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_edge_expired) == 184 + SST_TIME_MAX * 8 * (1 + SST_BUCKETS),
+	      "sst_edge_expired");
 
 /* ---- captures ----------------------------------------------------------------- */
 

@@ -64,6 +64,7 @@ int cmd_apply(const struct cli_options *options, int argc, char **argv);
 int cmd_capture(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
 int cmd_doctor(const struct cli_options *options, int argc, char **argv);
+int cmd_edges(const struct cli_options *options, int argc, char **argv);
 int cmd_endpoints(const struct cli_options *options, int argc, char **argv);
 int cmd_explain(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);

@@ -97,6 +97,7 @@ enum {
 	DUMP_FILL = 4,    /* how full the maps are */
 	DUMP_RULES = 8,   /* statistics of the policy set's rules; hooks attached on demand */
 	DUMP_POLICY = 16, /* the same, and the set, which may take many megabytes */
+	DUMP_EDGES = 32,
 };
 
 /* Reads what the maps hold. On failure *ret is untouched. */

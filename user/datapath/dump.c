@@ -5,108 +5,9 @@
 #include <string.h>
 
 #include "core/clock.h"
+#include "datapath/edges.h"
+#include "datapath/entries.h"
 #include "datapath/ondemand.h"
-
-/* A map read whole: n keys beside n values. */
-struct entries {
-	char *keys;
-	char *values;
-	size_t key_size;
-	size_t value_size; /* of all CPUs for a per-CPU map */
-	size_t n;
-};
-
-static void entries_release(struct entries *entries)
-{
-	free(entries->keys);
-	free(entries->values);
-}
-#define _cleanup_entries_ __attribute__((cleanup(entries_release)))
-
-static int entries_grow(struct entries *entries, size_t room)
-{
-	char *keys = realloc(entries->keys, room * entries->key_size);
-	char *values;
-
-	if (!keys)
-		return -ENOMEM;
-	entries->keys = keys;
-	values = realloc(entries->values, room * entries->value_size);
-	if (!values)
-		return -ENOMEM;
-	entries->values = values;
-	return 0;
-}
-
-static int map_info(int fd, struct bpf_map_info *info)
-{
-	__u32 size = sizeof(*info);
-
-	memset(info, 0, sizeof(*info));
-	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
-}
-
-/* In batches of one system call each; a batch that cannot hold a whole hash bucket
- * says ENOSPC and is tried larger. */
-static int entries_read(int fd, struct entries *entries)
-{
-	size_t room = 0, batch = 4096;
-	__u64 cursor[8] = {}; /* opaque; hash maps use 4 bytes, others a key */
-	bool first = true;
-
-	for (;;) {
-		__u32 n = batch;
-		int err;
-
-		if (room < entries->n + batch) {
-			room = (entries->n + batch) * 2;
-			err = entries_grow(entries, room);
-			if (err)
-				return err;
-		}
-		err = bpf_map_lookup_batch(fd, first ? NULL : cursor, cursor,
-					   entries->keys + entries->n * entries->key_size,
-					   entries->values + entries->n * entries->value_size, &n,
-					   NULL);
-		if (err && errno == ENOSPC) {
-			batch *= 2;
-			continue;
-		}
-		if (err && errno != ENOENT)
-			return -errno;
-		entries->n += n;
-		first = false;
-		if (err)
-			return 0;
-	}
-}
-
-static int map_read(int fd, struct entries *ret)
-{
-	struct bpf_map_info info;
-	int err = map_info(fd, &info);
-
-	if (err)
-		return err;
-	ret->key_size = info.key_size;
-	ret->value_size = info.value_size;
-	if (info.type == BPF_MAP_TYPE_PERCPU_HASH)
-		ret->value_size =
-			((size_t)info.value_size + 7) / 8 * 8 * libbpf_num_possible_cpus();
-	return entries_read(fd, ret);
-}
-
-/* Adds up all CPUs' values, which are of 8 bytes each. */
-static void sum_cpus(const void *per_cpu, void *sum, size_t size)
-{
-	const __u64 *values = per_cpu;
-	size_t words = size / sizeof(__u64);
-
-	memset(sum, 0, size);
-	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
-		for (size_t i = 0; i < words; i++)
-			((__u64 *)sum)[i] += values[cpu * words + i];
-}
 
 static void stats_sum(const void *per_cpu, struct sst_stats *sum)
 {
@@ -134,10 +35,10 @@ static int stats_read(int fd, struct stats_entry **ret, size_t *n)
 {
 	_cleanup_entries_ struct entries before = {}, after = {};
 	struct stats_entry *stats;
-	int err = map_read(fd, &before);
+	int err = entries_of_map(fd, &before);
 
 	if (!err)
-		err = map_read(fd, &after);
+		err = entries_of_map(fd, &after);
 	if (err)
 		return err;
 	stats = calloc(after.n + 1, sizeof(*stats));
@@ -178,7 +79,7 @@ static int compare_frontends(const void *a, const void *b)
 static int dump_frontends(struct datapath *datapath, struct state *state)
 {
 	_cleanup_entries_ struct entries entries = {};
-	int err = map_read(datapath->map[MAP_frontends], &entries);
+	int err = entries_of_map(datapath->map[MAP_frontends], &entries);
 
 	if (err)
 		return err;
@@ -214,7 +115,7 @@ static int dump_services(struct datapath *datapath, struct state *state)
 	int err = stats_read(datapath->map[MAP_service_stats], &stats, &n_stats);
 
 	if (!err)
-		err = map_read(datapath->map[MAP_services], &entries);
+		err = entries_of_map(datapath->map[MAP_services], &entries);
 	if (err)
 		return err;
 	state->direct = stats_of(stats, n_stats, 0);
@@ -247,7 +148,7 @@ static int dump_endpoints(struct datapath *datapath, struct state *state)
 	int err = stats_read(datapath->map[MAP_endpoint_stats], &stats, &n_stats);
 
 	if (!err)
-		err = map_read(datapath->map[MAP_endpoints], &entries);
+		err = entries_of_map(datapath->map[MAP_endpoints], &entries);
 	if (err)
 		return err;
 	state->endpoints = calloc(entries.n + 1, sizeof(*state->endpoints));
@@ -276,7 +177,7 @@ static struct state_endpoint *find_endpoint(struct state *state, const void *id)
 static int dump_habits(struct datapath *datapath, struct state *state)
 {
 	_cleanup_entries_ struct entries entries = {};
-	int err = map_read(datapath->map[MAP_habits], &entries);
+	int err = entries_of_map(datapath->map[MAP_habits], &entries);
 	uint64_t now = clock_ns(CLOCK_BOOTTIME);
 
 	for (size_t i = 0; i < entries.n && !err; i++) {
@@ -313,7 +214,7 @@ static int dump_slots(struct datapath *datapath, struct state *state)
 static int dump_rules(struct datapath *datapath, struct state *state)
 {
 	_cleanup_entries_ struct entries entries = {};
-	int err = map_read(datapath->map[MAP_rule_stats], &entries);
+	int err = entries_of_map(datapath->map[MAP_rule_stats], &entries);
 
 	if (err)
 		return err;
@@ -370,7 +271,7 @@ static int count_keys(int fd, uint64_t *ret)
 static int count_entries(int fd, uint64_t *ret)
 {
 	_cleanup_entries_ struct entries entries = {};
-	int err = map_read(fd, &entries);
+	int err = entries_of_map(fd, &entries);
 
 	if (!err)
 		*ret = entries.n;
@@ -384,6 +285,7 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		[STATE_MAP_ENDPOINTS] = MAP_endpoints, [STATE_MAP_SLOTS] = MAP_slots,
 		[STATE_MAP_PAIRS] = MAP_pairs,         [STATE_MAP_SPLICED] = MAP_spliced,
 		[STATE_MAP_AFFINITY] = MAP_affinity,   [STATE_MAP_RULE_STATS] = MAP_rule_stats,
+		[STATE_MAP_EDGES] = MAP_edge_ids,
 	};
 
 	for (int i = 0; i < STATE_MAP_MAX; i++) {
@@ -393,7 +295,9 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		int err = map_info(fd, &info);
 
 		fill->name = map_names[maps[i]];
-		fill->capacity = i == STATE_MAP_SLOTS ? datapath->n_slots : info.max_entries;
+		fill->capacity = i == STATE_MAP_SLOTS   ? datapath->n_slots
+				 : i == STATE_MAP_EDGES ? state->config.edge_budget
+							: info.max_entries;
 		if (err || !(what & DUMP_FILL))
 			continue;
 		if (i == STATE_MAP_SPLICED)
@@ -425,6 +329,8 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
 			      ?: ondemand_dump(datapath, &state.hooks, &state.n_hooks);
 	if (!err && what & DUMP_POLICY)
 		err = datapath_policy(datapath, &state.policy);
+	if (!err && what & DUMP_EDGES)
+		err = edges_dump(datapath, &state);
 	if (!err && what & DUMP_SLOTS)
 		err = dump_slots(datapath, &state);
 	if (!err)

@@ -19,10 +19,11 @@
 
 #include "datapath/internal.h"
 
-#define BPFFS       "/sys/fs/bpf"
-#define BTF         "/sys/kernel/btf/vmlinux"
-#define MIN_KERNEL  6
-#define MIN_RELEASE 1
+#define BPFFS         "/sys/fs/bpf"
+#define BTF           "/sys/kernel/btf/vmlinux"
+#define MIN_KERNEL    6
+#define FILEID_KERNFS 0xfe /* of linux/exportfs.h, which is not for userspace */
+#define MIN_RELEASE   1
 
 static int effective_capabilities(uint64_t *ret)
 {
@@ -175,6 +176,31 @@ int host_cgroup_id(int cgroup_fd, uint64_t *ret)
 	if (name_to_handle_at(cgroup_fd, "", &u.handle, &mount_id, AT_EMPTY_PATH))
 		return -errno;
 	memcpy(ret, u.handle.f_handle, sizeof(*ret));
+	return 0;
+}
+
+int host_cgroup_path(int root_fd, const char *root, uint64_t id, char path[PATH_MAX])
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(uint64_t)];
+	} u = { .handle = { .handle_bytes = sizeof(uint64_t), .handle_type = FILEID_KERNFS } };
+	_cleanup_close_ int fd = -1;
+	char link[64], whole[PATH_MAX];
+	ssize_t n;
+
+	memcpy(u.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(root_fd, &u.handle, O_PATH | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, whole, sizeof(whole) - 1);
+	if (n < 0)
+		return -errno;
+	whole[n] = '\0';
+	if (strncmp(whole, root, strlen(root)))
+		return -ENOENT;
+	snprintf(path, PATH_MAX, "%s", whole[strlen(root)] ? whole + strlen(root) : "/");
 	return 0;
 }
 

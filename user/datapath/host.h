@@ -27,6 +27,10 @@ int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems 
 /* The id that the kernel gives a cgroup (bpf_get_current_cgroup_id() and so on). */
 int host_cgroup_id(int cgroup_fd, uint64_t *ret);
 
+/* And back: its path below the cgroup2 root, whose path and open folder are given. -ESTALE:
+ * it has gone. */
+int host_cgroup_path(int root_fd, const char *root, uint64_t id, char path[PATH_MAX]);
+
 /* Makes folder in a folder of bpffs, mounting that at /sys/fs/bpf when it is meant and
  * missing. */
 int host_bpffs_folder(const char *folder, struct problems *problems);

@@ -47,7 +47,12 @@
 	X(callers)        \
 	X(datagrams)      \
 	X(answers)        \
-	X(cgroups)
+	X(cgroups)        \
+	X(edge_ids)       \
+	X(edges)          \
+	X(edge_info)      \
+	X(edge_state)     \
+	X(edges_expired)
 
 #define X(name) MAP_##name,
 enum map_index { DATAPATH_MAPS(X) MAP_MAX };

@@ -373,6 +373,7 @@ static void add_policy(struct text *out, const struct state *state)
 	X(policy_undecided, "What policy could not decide, by what was missing")      \
 	X(policy_flow, "What became of flows and datagrams that policy is about")     \
 	X(policy_socket, "Sockets refused since they would get around policy")        \
+	X(edge, "Flows whose edge could not be told apart")                           \
 	X(flow, "Flows that could not be counted where they belong")                  \
 	X(pair, "Attempts to find both ends of a connection on this node")            \
 	X(event, "Records of flows sent to userspace")                                \

@@ -13,6 +13,12 @@ struct model *model_new(const char *source)
 	if (!model)
 		return NULL;
 	model->node.splice = SST_SPLICE_AUTO;
+	model->node.telemetry = (struct model_telemetry){
+		.edges = 10000,
+		.edge_ttl_s = 3600,
+		.events = 100000,
+		.series = 10000,
+	};
 	model->node.policy.revoke = true;
 	model->source = strdup(source);
 	if (!model->source)

@@ -78,10 +78,20 @@ struct model_workload {
 	struct place place;
 };
 
+#define MODEL_EDGES_MAX 65536 /* the map's size */
+
+struct model_telemetry {
+	uint32_t edges;      /* more are folded into their service's `other` */
+	uint32_t edge_ttl_s; /* an edge that is idle for so long is folded, too */
+	uint32_t events;     /* of one class a second and CPU; 0: without bound */
+	uint32_t series;     /* of the metrics; what is beyond is folded */
+};
+
 struct model_node {
 	enum sst_splice splice; /* never INHERIT */
 	bool fail_closed;
 	struct model_policy_settings policy;
+	struct model_telemetry telemetry;
 };
 
 struct model {

@@ -13,6 +13,9 @@ void state_release(struct state *state)
 	policy_set_release(&state->policy);
 	free(state->rules);
 	free(state->hooks);
+	for (size_t i = 0; i < state->n_edges; i++)
+		free(state->edges[i].cgroup);
+	free(state->edges);
 	memset(state, 0, sizeof(*state));
 }
 
@@ -45,6 +48,13 @@ const struct state_rule *state_rule(const struct state *state, uint32_t id)
 	if (!state->n_rules)
 		return NULL;
 	return bsearch(&id, state->rules, state->n_rules, sizeof(*state->rules), compare_id);
+}
+
+const struct state_edge *state_edge(const struct state *state, uint32_t id)
+{
+	if (!state->n_edges)
+		return NULL;
+	return bsearch(&id, state->edges, state->n_edges, sizeof(*state->edges), compare_id);
 }
 
 int state_hook_compare(const void *a, const void *b)

@@ -39,6 +39,16 @@ struct state_rule {
 	struct sst_rule_stats stats; /* summed over CPUs */
 };
 
+/* An edge, or what of a service is on no edge of its own. */
+struct state_edge {
+	uint32_t id;             /* with SST_EDGE_FOLDED: a service's `other` */
+	struct sst_edge_key key; /* of an `other` only the service */
+	struct sst_edge total;   /* summed over CPUs; opened >= closed */
+	struct sst_histogram time[SST_TIME_MAX];
+	uint64_t used_ns; /* CLOCK_BOOTTIME */
+	char *cgroup;     /* path of key.cgroup; NULL: none, or it has gone */
+};
+
 /* Hooks that are attached only while a policy needs them. */
 enum state_hook_kind {
 	STATE_HOOK_INGRESS, /* of what arrives */
@@ -61,6 +71,7 @@ enum state_map {
 	STATE_MAP_SPLICED, /* the sockhash */
 	STATE_MAP_AFFINITY,
 	STATE_MAP_RULE_STATS,
+	STATE_MAP_EDGES,
 	STATE_MAP_MAX,
 };
 
@@ -86,6 +97,8 @@ struct state {
 	size_t n_rules;
 	struct state_hook *hooks; /* sorted by state_hook_compare() */
 	size_t n_hooks;
+	struct state_edge *edges; /* sorted by id */
+	size_t n_edges;
 	struct sst_stats direct; /* id 0: flows that went to no service */
 	uint64_t counters[SST_COUNTER_MAX];
 	struct state_fill fill[STATE_MAP_MAX];
@@ -99,6 +112,7 @@ void state_release(struct state *state);
 const struct state_service *state_service(const struct state *state, uint32_t id);
 const struct state_endpoint *state_endpoint(const struct state *state, uint32_t id);
 const struct state_rule *state_rule(const struct state *state, uint32_t id);
+const struct state_edge *state_edge(const struct state *state, uint32_t id);
 
 /* For qsort() and bsearch(); by kind and namespace, dead or not. */
 int state_hook_compare(const void *a, const void *b);

@@ -127,6 +127,10 @@ static void tell_node(const struct diff *diff, struct draft *draft)
 	add_renaming(&detail, "splice", splice_name(before->splice), splice_name(after->splice));
 	add_renaming(&detail, "fail", name_of(fail_names, before->fail_closed),
 		     name_of(fail_names, after->fail_closed));
+	if (before->edge_budget) { /* before the first apply there was none */
+		add_number(&detail, "edges", before->edge_budget, after->edge_budget, "");
+		add_number(&detail, "events", before->event_rate, after->event_rate, "");
+	}
 	if (detail.length)
 		draft_change(draft, '~', "node", &name, &detail);
 	text_release(&detail);

@@ -492,6 +492,8 @@ static struct sst_config wanted_config(const struct model *model, const struct p
 	if (model) {
 		config.splice = model->node.splice;
 		config.fail_closed = model->node.fail_closed;
+		config.edge_budget = model->node.telemetry.edges;
+		config.event_rate = model->node.telemetry.events;
 	}
 	if (policy)
 		config.enforces = !policy_set_is_empty(&policy->set);

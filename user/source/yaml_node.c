@@ -3,11 +3,17 @@
 #include "source/yaml.h"
 #include "source/yaml_schema.h"
 
-static const struct tree_key node_keys[] = { { "fail" }, { "splice" }, { "policy" }, { NULL } };
+static const struct tree_key node_keys[] = {
+	{ "fail" }, { "splice" }, { "policy" }, { "telemetry" }, { NULL }
+};
 
 static const struct tree_key settings_keys[] = {
 	{ "default" }, { "host" },   { "probes" }, { "nodes" },
 	{ "denied" },  { "remote" }, { "revoke" }, { NULL },
+};
+
+static const struct tree_key telemetry_keys[] = {
+	{ "edges" }, { "edge-ttl" }, { "events" }, { "series" }, { NULL },
 };
 
 static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
@@ -57,6 +63,20 @@ static void read_settings(struct tree *tree, const yaml_node_t *node,
 	ret->revoke = tree_word(tree, tree_get(tree, node, "revoke"), revoke, ret->revoke);
 }
 
+static void read_telemetry(struct tree *tree, const yaml_node_t *node, struct model_telemetry *ret)
+{
+	if (!tree_mapping(tree, node, "the node's telemetry", telemetry_keys))
+		return;
+	ret->edges = tree_number(tree, tree_get(tree, node, "edges"), "a number of edges", 1,
+				 MODEL_EDGES_MAX, ret->edges);
+	ret->edge_ttl_s =
+		tree_duration(tree, tree_get(tree, node, "edge-ttl"), 1, 31536000, ret->edge_ttl_s);
+	ret->events = tree_number(tree, tree_get(tree, node, "events"), "a number of events", 0,
+				  UINT32_MAX, ret->events);
+	ret->series = tree_number(tree, tree_get(tree, node, "series"), "a number of series", 1,
+				  UINT32_MAX, ret->series);
+}
+
 void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret)
 {
 	if (!tree_mapping(tree, node, "the node", node_keys))
@@ -66,4 +86,5 @@ void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_nod
 	ret->splice =
 		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
 	read_settings(tree, tree_get(tree, node, "policy"), &ret->policy);
+	read_telemetry(tree, tree_get(tree, node, "telemetry"), &ret->telemetry);
 }

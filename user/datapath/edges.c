@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datapath/edges.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/array.h"
+#include "datapath/entries.h"
+#include "datapath/host.h"
+#include "model/edge.h"
+
+/* Idle edges are taken from one map to another: what was read is of one moment only when
+ * nothing was taken meanwhile. */
+#define READ_TRIES 4
+
+/* All maps of edges as they were read. */
+struct reading {
+	struct entries closed; /* edges, read before the rest: see close_not_before_open() */
+	struct entries edges;
+	struct entries ids;
+	struct entries info;
+	struct entries expired;
+};
+
+static void reading_release(struct reading *reading)
+{
+	entries_release(&reading->closed);
+	entries_release(&reading->edges);
+	entries_release(&reading->ids);
+	entries_release(&reading->info);
+	entries_release(&reading->expired);
+	memset(reading, 0, sizeof(*reading));
+}
+#define _cleanup_reading_ __attribute__((cleanup(reading_release)))
+
+static bool is_same(const struct entries *a, const struct entries *b)
+{
+	return a->n == b->n && !memcmp(a->keys, b->keys, a->n * a->key_size) &&
+	       !memcmp(a->values, b->values, a->n * a->value_size);
+}
+
+static int read_once(struct datapath *datapath, struct reading *reading, bool *whole)
+{
+	_cleanup_entries_ struct entries before = {};
+	int err = entries_of_map(datapath->map[MAP_edges_expired], &before);
+
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edge_ids], &reading->ids);
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edges], &reading->closed);
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edges], &reading->edges);
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edge_info], &reading->info);
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edges_expired], &reading->expired);
+	*whole = !err && is_same(&before, &reading->expired);
+	return err;
+}
+
+static int read_all(struct datapath *datapath, struct reading *ret)
+{
+	bool whole = false;
+	int err = 0;
+
+	for (int i = 0; i < READ_TRIES && !err && !whole; i++) {
+		reading_release(ret);
+		err = read_once(datapath, ret, &whole);
+	}
+	return err;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static struct state_edge *find(struct state_edge *edges, size_t n, uint32_t id)
+{
+	return n ? bsearch(&id, edges, n, sizeof(*edges), compare_ids) : NULL;
+}
+
+static void take_info(const struct sst_edge_info *info, struct state_edge *edge)
+{
+	edge->key = info->key;
+	edge->used_ns = info->used_ns;
+	memcpy(edge->time, info->time, sizeof(edge->time));
+}
+
+/*
+ * "closed" is of the first reading and the rest of the second, so that a flow that opens on
+ * one CPU and closes on another while we read cannot be seen closed but not opened.
+ */
+static void close_not_before_open(const struct entries *closed, struct state_edge *edges, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		memset(edges[i].total.closed, 0, sizeof(edges[i].total.closed));
+	for (size_t i = 0; i < closed->n; i++) {
+		uint32_t id = *(const uint32_t *)entry_key(closed, i);
+		struct state_edge *edge = find(edges, n, id);
+		struct sst_edge sum;
+
+		sum_cpus(entry_value(closed, i), &sum, sizeof(sum));
+		if (edge)
+			memcpy(edge->total.closed, sum.closed, sizeof(sum.closed));
+	}
+}
+
+/* Every id with its totals, sorted. */
+static int join(const struct reading *reading, struct state_edge **ret, size_t *n)
+{
+	struct state_edge *edges = calloc(reading->edges.n + 1, sizeof(*edges));
+
+	if (!edges)
+		return -ENOMEM;
+	for (size_t i = 0; i < reading->edges.n; i++) {
+		edges[i].id = *(const uint32_t *)entry_key(&reading->edges, i);
+		sum_cpus(entry_value(&reading->edges, i), &edges[i].total, sizeof(edges[i].total));
+	}
+	qsort(edges, reading->edges.n, sizeof(*edges), compare_ids);
+	for (size_t i = 0; i < reading->info.n; i++) {
+		uint32_t id = *(const uint32_t *)entry_key(&reading->info, i);
+		struct state_edge *edge = find(edges, reading->edges.n, id);
+
+		if (edge)
+			take_info(entry_value(&reading->info, i), edge);
+	}
+	close_not_before_open(&reading->closed, edges, reading->edges.n);
+	*ret = edges;
+	*n = reading->edges.n;
+	return 0;
+}
+
+/* What of a service is on no edge of its own. */
+struct others {
+	struct state_edge *items; /* in no order; one for each service */
+	size_t n, room;
+};
+
+static struct state_edge *other_of(struct others *others, uint32_t service)
+{
+	for (size_t i = 0; i < others->n; i++)
+		if (others->items[i].key.service == service)
+			return &others->items[i];
+	if (array_reserve((void **)&others->items, &others->room, others->n,
+			  sizeof(*others->items)))
+		return NULL;
+	others->items[others->n] =
+		(struct state_edge){ .id = SST_EDGE_FOLDED | service, .key.service = service };
+	return &others->items[others->n++];
+}
+
+static int fold(struct others *others, uint32_t service, const struct sst_edge *total,
+		const struct sst_histogram *time, uint64_t used_ns)
+{
+	struct state_edge *other = other_of(others, service);
+
+	if (!other)
+		return -ENOMEM;
+	edge_add(&other->total, total);
+	for (int i = 0; i < SST_TIME_MAX; i++)
+		histogram_add(&other->time[i], &time[i]);
+	if (other->used_ns < used_ns)
+		other->used_ns = used_ns;
+	return 0;
+}
+
+static bool is_added(const struct entries *expired, const struct state_edge *edge)
+{
+	for (size_t i = 0; i < expired->n; i++) {
+		const struct sst_edge_expired *value = entry_value(expired, i);
+
+		if (*(const uint32_t *)entry_key(expired, i) == edge->key.service)
+			return value->last == edge->id;
+	}
+	return false;
+}
+
+static int fold_expired(const struct entries *expired, struct others *others)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < expired->n && !err; i++) {
+		const struct sst_edge_expired *value = entry_value(expired, i);
+		uint32_t service = *(const uint32_t *)entry_key(expired, i);
+
+		err = fold(others, service, &value->total, value->time, 0);
+	}
+	return err;
+}
+
+/* An edge that no key leads to gets no more flows: its last ones are told under `other`. */
+static int part(const struct reading *reading, struct state_edge *edges, size_t n, size_t *kept,
+		struct others *others)
+{
+	uint32_t *ids = calloc(reading->ids.n + 1, sizeof(*ids));
+	int err = 0;
+
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < reading->ids.n; i++)
+		ids[i] = *(const uint32_t *)entry_value(&reading->ids, i);
+	qsort(ids, reading->ids.n, sizeof(*ids), compare_ids);
+	*kept = 0;
+	for (size_t i = 0; i < n && !err; i++) {
+		struct state_edge *edge = &edges[i];
+
+		if (edge_is_folded(edge->id))
+			edge->key = (struct sst_edge_key){ .service = edge->id & ~SST_EDGE_FOLDED };
+		else if (bsearch(&edge->id, ids, reading->ids.n, sizeof(*ids), compare_ids)) {
+			edges[(*kept)++] = *edge;
+			continue;
+		}
+		if (!is_added(&reading->expired, edge))
+			err = fold(others, edge->key.service, &edge->total, edge->time,
+				   edge->used_ns);
+	}
+	free(ids);
+	return err ?: fold_expired(&reading->expired, others);
+}
+
+static void find_cgroups(struct state_edge *edges, size_t n)
+{
+	char root[PATH_MAX], path[PATH_MAX];
+	_cleanup_close_ int root_fd = -1;
+
+	if (host_cgroup_root(root))
+		return;
+	root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (size_t i = 0; i < n && root_fd >= 0; i++)
+		if (edges[i].key.cgroup &&
+		    !host_cgroup_path(root_fd, root, edges[i].key.cgroup, path))
+			edges[i].cgroup = strdup(path);
+}
+
+int edges_dump(struct datapath *datapath, struct state *state)
+{
+	_cleanup_reading_ struct reading reading = {};
+	_cleanup_free_ struct state_edge *edges = NULL;
+	struct others others = {};
+	size_t n = 0, kept = 0;
+	int err = read_all(datapath, &reading);
+
+	if (!err)
+		err = join(&reading, &edges, &n);
+	if (!err)
+		err = part(&reading, edges, n, &kept, &others);
+	if (!err) {
+		void *all = realloc(edges, (kept + others.n + 1) * sizeof(*edges));
+
+		if (all)
+			edges = all;
+		else
+			err = -ENOMEM;
+	}
+	if (!err) {
+		if (others.n)
+			memcpy(edges + kept, others.items, others.n * sizeof(*edges));
+		find_cgroups(edges, kept);
+		state->n_edges = kept + others.n;
+		state->edges = TAKE_PTR(edges);
+		qsort(state->edges, state->n_edges, sizeof(*state->edges), compare_ids);
+	}
+	free(others.items);
+	return err;
+}

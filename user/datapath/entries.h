@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A map read whole, in batches. */
+#ifndef SIDESTEP_DATAPATH_ENTRIES_H
+#define SIDESTEP_DATAPATH_ENTRIES_H
+
+#include "datapath/internal.h"
+
+/* n keys beside n values. */
+struct entries {
+	char *keys;
+	char *values;
+	size_t key_size;
+	size_t value_size; /* of all CPUs for a per-CPU map */
+	size_t n;
+};
+
+void entries_release(struct entries *entries);
+#define _cleanup_entries_ __attribute__((cleanup(entries_release)))
+
+/* Of a hash map, each entry about once: what comes and goes meanwhile may be missing. */
+int entries_of_map(int fd, struct entries *ret);
+
+static inline const void *entry_key(const struct entries *entries, size_t n)
+{
+	return entries->keys + n * entries->key_size;
+}
+
+static inline const void *entry_value(const struct entries *entries, size_t n)
+{
+	return entries->values + n * entries->value_size;
+}
+
+/* Adds up all CPUs' values, which are of size bytes each: numbers of 64 bits. */
+void sum_cpus(const void *per_cpu, void *sum, size_t size);
+
+int map_info(int fd, struct bpf_map_info *info);
+
+#endif

@@ -12,7 +12,7 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
 VERSION := $(shell cat VERSION)
-LIBS    := libbpf yaml-0.1 libuv jansson
+LIBS    := libbpf yaml-0.1 libuv jansson ncursesw
 
 CSTD     := -std=gnu17
 WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \
@@ -51,7 +51,7 @@ SKEL     := $(BUILD)/sidestep.skel.h
 
 # Pure code: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/source/*.c user/plan/*.c \
-                              user/export/*.c))
+                              user/export/*.c user/live/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
@@ -67,7 +67,7 @@ TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER)
 # Pure code once more, by the compiler that has libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
-FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/%,$(PURE_SRC)) \
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/% user/live/%,$(PURE_SRC)) \
                                              user/export/flowlog.c user/export/json.c)
 FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
 

@@ -24,6 +24,7 @@ enum {
 	TAKES_CAPTURE = 1 << 6,
 	TAKES_STRICT = 1 << 7,
 	TAKES_FLOWS = 1 << 8, /* and needs it */
+	TAKES_TOP = 1 << 9,
 };
 
 struct command {
@@ -72,6 +73,10 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "top",
+	  .takes = TAKES_OUTPUT | TAKES_TOP,
+	  .summary = "watch services, edges and flows live",
+	  .run = cmd_top },
 	{ .name = "capture",
 	  .argument = "FLOW|SERVICE",
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
@@ -134,6 +139,10 @@ enum {
 	LONG_PAYLOAD,
 	LONG_STRICT,
 	LONG_FLOWS,
+	LONG_ONCE,
+	LONG_VIEW,
+	LONG_SORT,
+	LONG_FILTER,
 };
 
 struct option_row {
@@ -159,6 +168,12 @@ static const struct option_row option_rows[] = {
 	{ LONG_STRICT, "strict", NULL, "refuse what is warned of", TAKES_STRICT },
 	{ LONG_FLOWS, "flows", "LOG", "lines of 'flows --follow -o json', - for stdin",
 	  TAKES_FLOWS },
+	{ 'd', "interval", "SECONDS", "look so often (1)", TAKES_TOP },
+	{ 'n', "snapshots", "N", "print so many as text, on no terminal", TAKES_TOP },
+	{ LONG_ONCE, "once", NULL, "the same as --snapshots 1", TAKES_TOP },
+	{ LONG_VIEW, "view", "NAME", "services, edges or flows (services)", TAKES_TOP },
+	{ LONG_SORT, "sort", "COLUMN", "what to sort by (bytes)", TAKES_TOP },
+	{ LONG_FILTER, "filter", "TEXT", "only rows with this in a name or address", TAKES_TOP },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -393,6 +408,22 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_FLOWS:
 		options->flows = argument;
 		break;
+	case 'd':
+		return set_number("interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
+	case 'n':
+		return set_number("snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
+	case LONG_ONCE:
+		options->snapshots = 1;
+		break;
+	case LONG_VIEW:
+		options->view = argument;
+		break;
+	case LONG_SORT:
+		options->sort = argument;
+		break;
+	case LONG_FILTER:
+		options->filter = argument;
+		break;
 	case LONG_SECONDS:
 		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -498,6 +529,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.stats = CLI_DEFAULT_STATS,
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
+		.interval = CLI_DEFAULT_INTERVAL,
 		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r;

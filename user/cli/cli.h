@@ -34,6 +34,9 @@ enum cli_exit {
 #define CLI_DEFAULT_COUNT   10000
 #define CLI_MAX_COUNT       10000000
 
+/* Of top, in seconds. */
+#define CLI_DEFAULT_INTERVAL 1
+
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
@@ -54,6 +57,11 @@ struct cli_options {
 	unsigned payload;  /* bytes of each message */
 	bool strict;       /* policy check */
 	const char *flows; /* policy replay: the log, "-" for stdin */
+	unsigned interval; /* top, in seconds */
+	unsigned snapshots;
+	const char *view;
+	const char *sort;
+	const char *filter; /* NULL: none, as of the two above */
 };
 
 /*
@@ -77,6 +85,7 @@ int cmd_policy_stats(const struct cli_options *options, int argc, char **argv);
 int cmd_run(const struct cli_options *options, int argc, char **argv);
 int cmd_services(const struct cli_options *options, int argc, char **argv);
 int cmd_status(const struct cli_options *options, int argc, char **argv);
+int cmd_top(const struct cli_options *options, int argc, char **argv);
 int cmd_unload(const struct cli_options *options, int argc, char **argv);
 int cmd_version(const struct cli_options *options, int argc, char **argv);
 int cmd_workloads(const struct cli_options *options, int argc, char **argv);

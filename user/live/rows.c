@@ -82,6 +82,15 @@ static double grown(uint64_t now, uint64_t before)
 	return now > before ? (double)(now - before) : 0;
 }
 
+static void set_spliced(struct live_row *row)
+{
+	double bytes = row->figure[LIVE_BYTES], spliced = row->figure[LIVE_SPLICED_BYTES];
+
+	/* they are not read at one moment */
+	if (bytes > 0)
+		row->figure[LIVE_SPLICED] = spliced < bytes ? spliced / bytes : 1;
+}
+
 /* "before" is NULL where it is not known what was there. */
 static void set_rates(struct live_row *row, const uint64_t *now, const uint64_t *before,
 		      double seconds)
@@ -92,9 +101,7 @@ static void set_rates(struct live_row *row, const uint64_t *now, const uint64_t 
 		return;
 	for (int i = 0; i < LIVE_RATES; i++)
 		row->figure[i] = grown(now[i], before[i]) / seconds;
-	if (row->figure[LIVE_BYTES] > 0)
-		row->figure[LIVE_SPLICED] =
-			fmin(1, row->figure[LIVE_SPLICED_BYTES] / row->figure[LIVE_BYTES]);
+	set_spliced(row);
 }
 
 /* Of the interval; where nothing was measured in it, of all time. */
@@ -332,7 +339,7 @@ static int flows(struct making *making)
 int live_rows(enum live_view view, const struct live_sample *before, const struct live_sample *now,
 	      const char *filter, struct live_rows *ret)
 {
-	static int (*const make[])(struct making *making) = { services, edges, flows };
+	static int (*const make[])(struct making * making) = { services, edges, flows };
 	struct making making = { .now = now, .filter = filter };
 	int err;
 

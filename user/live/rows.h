@@ -51,7 +51,7 @@ enum live_figure {
 
 struct live_row {
 	uint64_t id;
-	bool old_rtt;          /* none was measured meanwhile: it is of all that were before */
+	bool old_rtt;           /* none was measured meanwhile: it is of all that were before */
 	char *text[LIVE_TEXTS]; /* NULL: this view has none */
 	double figure[LIVE_FIGURES];
 };

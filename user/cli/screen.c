@@ -65,7 +65,7 @@ static void put_line(int y, attr_t attributes, const struct text *text)
 
 static enum table_align align_of(const struct live_column *column)
 {
-	return column->unit == LIVE_WORDS ? TABLE_LEFT : TABLE_RIGHT;
+	return live_is_words(column) ? TABLE_LEFT : TABLE_RIGHT;
 }
 
 /* ---- drawing: lines -------------------------------------------------------------------------- */
@@ -84,14 +84,15 @@ static void draw_views(const struct screen *screen)
 	}
 	if (now->time_ns)
 		format_time(now->time_ns + clock_realtime_offset_ns(), time);
-	text_add(&line, " %.8s %zu services %zu edges %zu flows", time[0] ? time + 11 : "",
-		 now->state.n_services, now->state.n_edges, now->n_flows + now->missed);
+	text_add(&line, " %.8s%s %zu services %zu edges %zu flows", time[0] ? time + 11 : "",
+		 time[0] ? "Z" : "", now->state.n_services, now->state.n_edges,
+		 now->n_flows + now->missed);
 	put_line(0, A_BOLD, &line);
 }
 
 static const char *order_name(const struct live_column *column, bool reverse)
 {
-	if (column->unit == LIVE_WORDS)
+	if (live_is_words(column))
 		return reverse ? "Z to A" : "A to Z";
 	return reverse ? "smallest first" : "largest first";
 }
@@ -277,7 +278,7 @@ static void look(struct screen *screen)
 		top_forget(top);
 	if (err == -ENOENT)
 		snprintf(screen->problem, sizeof(screen->problem),
-			 "unloaded: nothing is pinned at %s. Waiting for a load.", top->pin);
+			 "unloaded, waiting for a load (nothing is pinned at %s)", top->pin);
 	else if (err)
 		snprintf(screen->problem, sizeof(screen->problem), "%s: %s", top->pin,
 			 err == -EPROTO ? "of a version with another ABI" : strerror(-err));
@@ -563,9 +564,7 @@ int top_screen(struct top *top)
 	if (knows_terminal())
 		terminal = newterm(NULL, stdout, stdin);
 	if (!terminal) {
-		cli_error("the terminal '%s' is not known, or cannot be painted on (TERM); "
-			  "--once or --snapshots N print text",
-			  name ?: "");
+		cli_error("the terminal '%s' cannot be used (TERM): try --once", name ?: "");
 		return CLI_FAILED;
 	}
 	screen.signals = open_signals(&before);

@@ -123,7 +123,7 @@ static unsigned wanted_width(const struct live_column *column, const struct live
 {
 	unsigned widest = column->width;
 
-	for (size_t i = 0; i < rows->n && column->unit == LIVE_WORDS; i++) {
+	for (size_t i = 0; i < rows->n && live_is_words(column); i++) {
 		unsigned width = live_width(rows->items[i].text[column->cell] ?: "-");
 
 		if (width > widest)
@@ -161,7 +161,8 @@ void live_layout(enum live_view view, const struct live_rows *rows, unsigned wid
 
 	for (size_t i = 0; i < n; i++) {
 		layout.cells[i].column = (unsigned)i;
-		layout.cells[i].width = columns[i].width;
+		layout.cells[i].width = columns[i].unit == LIVE_ID ? wanted_width(&columns[i], rows)
+								   : columns[i].width;
 	}
 	while (layout.n > 1 && total(&layout) > width)
 		drop_one(columns, &layout);

@@ -17,7 +17,7 @@
 #define SOURCE      "SOURCE", "source", "who calls", LIVE_WORDS, LIVE_SOURCE
 #define SERVICE     "SERVICE", "service", "what was asked for", LIVE_WORDS, LIVE_SERVICE
 #define DESTINATION "DESTINATION", "destination", "who is called", LIVE_WORDS, LIVE_DESTINATION
-#define FLOW        "FLOW", "flow", "its id in every view", LIVE_WORDS, LIVE_FLOW
+#define FLOW        "FLOW", "flow", "its id in every view", LIVE_ID, LIVE_FLOW
 #define SPLICE      "SPLICE", "splice", "whether its messages go past TCP", LIVE_WORDS, LIVE_SPLICE
 
 #define CONNECTIONS "CONN/S", "connections", "opened a second", LIVE_NUMBER, LIVE_CONNECTIONS, 6
@@ -153,7 +153,7 @@ static int compare_rows(const void *a, const void *b, void *arg)
 	unsigned cell = order->column->cell;
 	int result;
 
-	if (order->column->unit == LIVE_WORDS) {
+	if (live_is_words(order->column)) {
 		result = compare_words(x->text[cell], y->text[cell]);
 	} else {
 		double p = x->figure[cell], q = y->figure[cell];
@@ -236,14 +236,14 @@ static const char *format_figure(const struct live_row *row, const struct live_c
 
 const char *live_cell(const struct live_row *row, const struct live_column *column, char *buf)
 {
-	if (column->unit == LIVE_WORDS)
+	if (live_is_words(column))
 		return row->text[column->cell] ?: "-";
 	return format_figure(row, column, buf);
 }
 
 bool live_is_alarm(const struct live_row *row, const struct live_column *column)
 {
-	if (column->unit == LIVE_WORDS)
+	if (live_is_words(column))
 		return false;
 	return (column->cell == LIVE_ERRORS || column->cell == LIVE_DENIED ||
 		column->cell == LIVE_RESETS) &&
@@ -260,7 +260,7 @@ int live_print(enum live_view view, const struct live_rows *rows, struct text *o
 	char buf[FORMAT_MAX];
 
 	for (size_t i = 0; i < table.n_columns; i++)
-		headers[i] = (struct table_column){ columns[i].header, columns[i].unit == LIVE_WORDS
+		headers[i] = (struct table_column){ columns[i].header, live_is_words(&columns[i])
 									       ? TABLE_LEFT
 									       : TABLE_RIGHT };
 	for (size_t r = 0; r < rows->n; r++)
@@ -290,9 +290,8 @@ static json_t *row_to_json(enum live_view view, const struct live_row *row)
 		json_set(&object, "id", json_integer((json_int_t)row->id));
 	for (size_t i = 0; i < n; i++)
 		json_set(&object, columns[i].name,
-			 columns[i].unit == LIVE_WORDS
-				 ? words_to_json(row->text[columns[i].cell])
-				 : figure_to_json(row->figure[columns[i].cell]));
+			 live_is_words(&columns[i]) ? words_to_json(row->text[columns[i].cell])
+						    : figure_to_json(row->figure[columns[i].cell]));
 	if (view != LIVE_FLOWS)
 		json_set(&object, "rtt_of_interval", json_boolean(!row->old_rtt));
 	return object;

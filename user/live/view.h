@@ -11,6 +11,7 @@
 
 enum live_unit {
 	LIVE_WORDS,
+	LIVE_ID, /* words that are never cut */
 	LIVE_NUMBER,
 	LIVE_SIZE, /* in bytes */
 	LIVE_SHARE,
@@ -29,6 +30,11 @@ struct live_column {
 };
 
 #define LIVE_COLUMNS_MAX 16
+
+static inline bool live_is_words(const struct live_column *column)
+{
+	return column->unit == LIVE_WORDS || column->unit == LIVE_ID;
+}
 
 /* "services", "edges", "flows" */
 const char *live_view_name(enum live_view view);

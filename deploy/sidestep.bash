@@ -9,8 +9,8 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints flows capture identities workloads explain policy doctor check \
-			version --help --version" -- "$word")
+			endpoints edges flows top capture identities workloads explain policy doctor \
+			check version --help --version" -- "$word")
 		return
 	fi
 	if ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == policy ]]; then
@@ -28,6 +28,10 @@ _sidestep() {
 	-f | --file | -w | --write | --flows | --socket | --stats | --cache)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
+	--view)
+		mapfile -t COMPREPLY < <(compgen -W "services edges flows" -- "$word")
 		return
 		;;
 	--cgroup | --pin)
@@ -54,6 +58,7 @@ _sidestep() {
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
+	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac
 	if [[ $word == -* ]]; then

@@ -158,9 +158,11 @@ SST_MAP struct edge_info_map {
 	__type(value, struct sst_edge_info);
 } edge_info SEC(".maps");
 
+/* How many there are. K and U write, U through a mapping. */
 SST_MAP struct edge_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct sst_edge_state);
 } edge_state SEC(".maps");

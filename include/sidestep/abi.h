@@ -786,18 +786,20 @@ static inline __u64 sst_bucket_begin(__u32 n)
 
 /* Map `edge_state`, one entry. */
 struct sst_edge_state {
-	__u32 last; /* id that was given; K adds */
-	__u32 used; /* edges in map `edge_ids`, about; K adds, U takes away */
+	__u32 last;       /* id that was given; K adds */
+	__u32 used;       /* keys in map `edge_ids`; K adds, U takes away */
+	__u32 generation; /* raised when keys were taken away: ids that a program keeps beyond
+			   * its own run are to be asked for anew. U writes */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_edge_state) == 8, "sst_edge_state");
+static_assert(sizeof(struct sst_edge_state) == 16, "sst_edge_state");
 
 /* Map `edges_expired`, by service: totals of edges that were idle, and of which nothing else is
  * left. U only. */
 struct sst_edge_expired {
 	struct sst_edge total;
 	struct sst_histogram time[SST_TIME_MAX];
-	__u32 last; /* id that was added last: a crash must not add it twice */
-	__u32 pad;
+	__u64 last; /* id that was added last: a crash must not add it twice */
 };
 static_assert(sizeof(struct sst_edge_expired) == 184 + SST_TIME_MAX * 8 * (1 + SST_BUCKETS),
 	      "sst_edge_expired");

@@ -174,6 +174,38 @@ agrees() {
 	check '.flows == 5 and .denied == 3 and .opened == 2'
 }
 
+@test "policy diff and replay know who cannot be told, and how the node fails" {
+	local log=$BATS_TEST_TMPDIR/flows.log
+
+	ns_bridge web db other stranger
+	serve web
+	shop web | config
+	daemon_start
+	background "$SIDESTEP" flows "${OPTIONS[@]}" --follow -o json
+	sleep 0.5
+	call stranger --count 2 "$(ip4 web):8080"
+	check '.ok == 2'
+	sleep 0.5
+	finish "$PID"
+	grep -v '^#' <<<"$output" >"$log"
+	{ shop web && echo "node: { fail: closed }"; } | config
+	try policy replay -f "$CONF" --flows "$log" -o json
+	[[ $status == 6 ]]
+	check '.changes | length == 1 and all(.[]; .flows == 2 and .verdict == "denied" and .undecided
+		and .source.labels == "unknown" and .rule == null and .direction == "egress")'
+	wait_until 10 fails_closed # the daemon follows the file
+	call stranger "$(ip4 web):8080"
+	check '.ok == 0 and .errors == { EPERM: 1 }'
+	shop web >"$CONF.open"
+	try policy diff -f "$CONF.open"
+	[[ $status == 6 && $output == *"no longer egress: fails closed"* ]]
+}
+
+fails_closed() {
+	show status
+	check '.fail == "closed"' >/dev/null
+}
+
 @test "live flows are listed with who they are of" {
 	start_shop
 	pod_start web "$TOOLS/caller" --hold-ms 60000 10.96.0.10:80

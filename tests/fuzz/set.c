@@ -147,7 +147,7 @@ static void explain_any(const struct policy_set *set, struct dice *dice)
 static void compare(const struct policy_set *before, const struct policy_set *after)
 {
 	_cleanup_policy_diff_ struct policy_diff diff = {};
-	int r = policy_diff(before, after, &diff);
+	int r = policy_diff(&(struct judge){ before, true }, &(struct judge){ after }, &diff);
 
 	assert(!r || r == -E2BIG);
 }

@@ -80,8 +80,8 @@ int cmd_policy_check(const struct cli_options *options, int argc, char **argv)
 
 /* ---- diff -------------------------------------------------------------------------- */
 
-static int compare(const struct cli_options *options, const struct policy_set *before,
-		   const struct policy_set *after)
+static int compare(const struct cli_options *options, const struct judge *before,
+		   const struct judge *after)
 {
 	_cleanup_policy_diff_ struct policy_diff diff = {};
 	_cleanup_text_ struct text out = {};
@@ -94,9 +94,9 @@ static int compare(const struct cli_options *options, const struct policy_set *b
 		return CLI_FAILED;
 	}
 	if (options->json) {
-		status = cli_print_json(show_diff_json(&diff, before, after));
+		status = cli_print_json(show_diff_json(&diff, before->set, after->set));
 	} else {
-		show_diff(&diff, before, after, &out);
+		show_diff(&diff, before->set, after->set, &out);
 		status = cli_print(&out);
 	}
 	return status ?: diff.opened || diff.closed ? CLI_DIFFERS : CLI_DONE;
@@ -115,13 +115,16 @@ int cmd_policy_diff(const struct cli_options *options, int argc, char **argv)
 		status = cli_dump(options, DUMP_POLICY, &state);
 	if (!status)
 		status = compile_here(model, &state, &set);
-	return status ?: compare(options, &state.policy, &set);
+	if (status)
+		return status;
+	return compare(options, &(struct judge){ &state.policy, state.config.fail_closed },
+		       &(struct judge){ &set, model->node.fail_closed });
 }
 
 /* ---- replay ------------------------------------------------------------------------- */
 
 /* Lines that are no records are told, and the others judged all the same. */
-static int replay_lines(FILE *file, const char *name, const struct policy_set *set,
+static int replay_lines(FILE *file, const char *name, const struct judge *judge,
 			struct problems *problems, struct replay *replay)
 {
 	_cleanup_flowlog_ struct flowlog log = {};
@@ -134,7 +137,7 @@ static int replay_lines(FILE *file, const char *name, const struct policy_set *s
 
 		err = flowlog_read(&log, line, name, n, problems, &flow);
 		if (err > 0)
-			err = replay_add(replay, set, &flow);
+			err = replay_add(replay, judge, &flow);
 		flowlog_flow_release(&flow);
 	}
 	if (ferror(file))
@@ -142,13 +145,13 @@ static int replay_lines(FILE *file, const char *name, const struct policy_set *s
 	return err == -ENOMEM ? err : 0;
 }
 
-static int replay_log(const char *path, const struct policy_set *set, struct problems *problems,
+static int replay_log(const char *path, const struct judge *judge, struct problems *problems,
 		      struct replay *replay)
 {
 	bool is_stdin = !strcmp(path, "-");
 	_cleanup_fclose_ FILE *file = is_stdin ? stdin : fopen(path, "re");
 
-	return file ? replay_lines(file, path, set, problems, replay) : -errno;
+	return file ? replay_lines(file, path, judge, problems, replay) : -errno;
 }
 
 static int print_replay(const struct cli_options *options, const struct replay *replay,
@@ -162,11 +165,11 @@ static int print_replay(const struct cli_options *options, const struct replay *
 	return cli_print(&out);
 }
 
-static int replay(const struct cli_options *options, const struct policy_set *set)
+static int replay(const struct cli_options *options, const struct judge *judge)
 {
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_replay_ struct replay replay = {};
-	int err = replay_log(options->flows, set, &problems, &replay);
+	int err = replay_log(options->flows, judge, &problems, &replay);
 	int status;
 
 	cli_print_problems(&problems);
@@ -175,7 +178,7 @@ static int replay(const struct cli_options *options, const struct policy_set *se
 		return CLI_FAILED;
 	}
 	replay_group(&replay);
-	status = print_replay(options, &replay, set);
+	status = print_replay(options, &replay, judge->set);
 	if (!status && problems.count)
 		return CLI_FAILED;
 	if (!status && !replay.flows) {
@@ -196,7 +199,9 @@ int cmd_policy_replay(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (!status)
 		status = compile_here(model, &nothing, &set);
-	return status ?: replay(options, &set);
+	if (status)
+		return status;
+	return replay(options, &(struct judge){ &set, model->node.fail_closed });
 }
 
 /* ---- stats -------------------------------------------------------------------------- */

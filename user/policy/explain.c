@@ -10,6 +10,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
+#include "policy/judge.h"
 #include "policy/match.h"
 
 /* ---- one direction ---------------------------------------------------------------- */
@@ -78,13 +79,6 @@ static int list_matches(const struct policy_set *set, struct explain_direction *
 	return err;
 }
 
-/* As the kernel half does: who cannot be told has no rules, once there are some. */
-static bool is_undecided(const struct policy_set *set, const struct party *subject)
-{
-	return subject->identity == SST_IDENTITY_UNKNOWN &&
-	       policy_head(set)->flags & SST_POLICY_RULES;
-}
-
 static int explain_direction(const struct policy_set *set, const struct explain *explain,
 			     const struct explain_pair *pair, enum sst_direction direction,
 			     struct explain_direction *ret)
@@ -99,7 +93,7 @@ static int explain_direction(const struct policy_set *set, const struct explain 
 						.port = pair->port,
 						.protocol = explain->protocol,
 						.direction = direction };
-	ret->undecided = is_undecided(set, subject);
+	ret->undecided = policy_is_undecided(set, subject);
 	if (ret->undecided) {
 		ret->decision.denied = ret->decision.shadow_denied = explain->fail_closed;
 		return 0;

@@ -124,6 +124,16 @@ agrees() {
 	[[ $stderr == *"warning: the peer selects no workload now: it matches nobody" ]]
 	try policy check -f "$CONF" --strict
 	[[ $status == 4 ]]
+	try policy check -f "$CONF" --strict -o json
+	[[ $status == 4 && ! $stderr ]]
+	check '.valid and .workloads == 3 and .policies == 1 and .more == 0 and (.problems | length == 1)'
+	check --arg file "$CONF" '.problems[0] | .kind == "warning" and .file == $file and .line == 11
+		and .column == 45 and (.text | startswith("the peer selects no workload now: "))'
+	echo "policies: [ {} ]" | config
+	try policy check -f "$CONF" -o json
+	[[ $status == 4 && ! $stderr ]]
+	check '(.valid | not) and .workloads == null'
+	check '.problems[] | .kind == "error" and .line == 1 and .column == 13'
 	shop web | config
 	try policy check -f "$CONF" --strict
 	[[ $status == 0 && ! $stderr ]]

@@ -9,17 +9,24 @@
 #include "datapath/reconcile.h"
 #include "source/yaml.h"
 
-int cli_load_model(const struct cli_options *options, struct model **ret)
+int cli_read_model(const struct cli_options *options, struct problems *problems, struct model **ret)
 {
-	_cleanup_problems_ struct problems problems = {};
-	int err = yaml_load_files(options->files, options->n_files, &problems, ret);
+	int err = yaml_load_files(options->files, options->n_files, problems, ret);
 
 	if (!err)
 		return CLI_DONE;
-	cli_print_problems(&problems);
-	if (!problems.count)
+	if (!problems->count)
 		cli_error("cannot read the configuration: %s", strerror(-err));
 	return CLI_REFUSED;
+}
+
+int cli_load_model(const struct cli_options *options, struct model **ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	int status = cli_read_model(options, &problems, ret);
+
+	cli_print_problems(&problems);
+	return status;
 }
 
 int cli_open(const struct cli_options *options, struct datapath **ret)

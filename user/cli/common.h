@@ -10,6 +10,9 @@
 #include "model/model.h"
 #include "plan/plan.h"
 
+/* What is wrong with the files is left in problems, or printed. */
+int cli_read_model(const struct cli_options *options, struct problems *problems,
+		   struct model **ret);
 int cli_load_model(const struct cli_options *options, struct model **ret);
 
 /* Finds the data plane under --pin. */

@@ -15,17 +15,15 @@
 
 /* What the file would be in force, on this host, after what the state holds. */
 static int compile(const struct model *model, const struct policy_host *host,
-		   const struct state *state, struct policy_set *ret)
+		   const struct state *state, struct problems *problems, struct policy_set *ret)
 {
-	_cleanup_problems_ struct problems problems = {};
 	const struct sst_meta *meta = &state->meta;
 	struct policy_ids ids = { meta->next_identity, meta->next_workload, meta->next_rule };
-	int err = policy_compile(model, host, &state->policy, &ids, &problems, ret);
+	int err = policy_compile(model, host, &state->policy, &ids, problems, ret);
 
-	cli_print_problems(&problems);
 	if (!err)
 		return CLI_DONE;
-	if (!problems.count)
+	if (!problems->count)
 		cli_error("cannot compile: %s", strerror(-err));
 	return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
 }
@@ -35,16 +33,36 @@ static int compile_here(const struct model *model, const struct state *state,
 {
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_located_ struct located located = {};
-	int err = locate(model, &problems, &located);
+	int err = locate(model, &problems, &located), status = CLI_FAILED;
 
+	if (err)
+		cli_error("the host cannot be looked at: %s", strerror(-err));
+	else
+		status = compile(model, &located.host, state, &problems, ret);
 	cli_print_problems(&problems);
-	if (!err)
-		return compile(model, &located.host, state, ret);
-	cli_error("the host cannot be looked at: %s", strerror(-err));
-	return CLI_FAILED;
+	return status;
 }
 
 /* ---- check ------------------------------------------------------------------------ */
+
+/* Of the file alone: the same answer on every machine. */
+static int check(const struct cli_options *options, struct problems *problems, struct model **ret)
+{
+	static const struct policy_host nowhere;
+	static const struct state nothing;
+	_cleanup_policy_set_ struct policy_set set = {};
+	int status = cli_read_model(options, problems, ret);
+
+	if (!status)
+		status = compile(*ret, &nowhere, &nothing, problems, &set);
+	if (status)
+		return status;
+	if (policy_lint(*ret, &set, problems)) {
+		cli_error("%s", strerror(ENOMEM));
+		return CLI_FAILED;
+	}
+	return CLI_DONE;
+}
 
 static void print_summary(const struct model *model, unsigned warnings)
 {
@@ -53,29 +71,24 @@ static void print_summary(const struct model *model, unsigned warnings)
 	       model->n_policies == 1 ? "policy" : "policies", warnings, warnings == 1 ? "" : "s");
 }
 
-/* Of the file alone: the same answer on every machine. */
 int cmd_policy_check(const struct cli_options *options, int argc, char **argv)
 {
-	static const struct policy_host nowhere;
-	static const struct state nothing;
-	_cleanup_problems_ struct problems warnings = {};
-	_cleanup_policy_set_ struct policy_set set = {};
+	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
-	int status = cli_load_model(options, &model);
+	int refused = check(options, &problems, &model), status;
 
 	(void)argc;
 	(void)argv;
-	if (!status)
-		status = compile(model, &nowhere, &nothing, &set);
-	if (status)
-		return status;
-	if (policy_lint(model, &set, &warnings)) {
-		cli_error("%s", strerror(ENOMEM));
-		return CLI_FAILED;
+	if (options->json) {
+		status = cli_print_json(show_check_json(refused ? NULL : model, &problems));
+		if (status)
+			return status;
+	} else {
+		cli_print_problems(&problems);
+		if (!refused)
+			print_summary(model, problems.count + problems.more);
 	}
-	cli_print_problems(&warnings);
-	print_summary(model, warnings.count + warnings.more);
-	return options->strict && warnings.count ? CLI_REFUSED : CLI_DONE;
+	return refused ?: options->strict && problems.count ? CLI_REFUSED : CLI_DONE;
 }
 
 /* ---- diff -------------------------------------------------------------------------- */

@@ -36,6 +36,34 @@ static json_t *verdict_json(const struct policy_set *set, const struct judged *v
 	return object;
 }
 
+/* ---- check -------------------------------------------------------------------------- */
+
+static json_t *problem_json(const char *text, const struct problem_parts *parts)
+{
+	json_t *object = json_object();
+
+	json_set(&object, "kind", json_string(parts->is_warning ? "warning" : "error"));
+	json_set(&object, "file", json_stringn(text, parts->source));
+	json_set(&object, "line", parts->line ? json_integer(parts->line) : json_null());
+	json_set(&object, "column", parts->line ? json_integer(parts->column) : json_null());
+	json_set(&object, "text", json_string(text + parts->message));
+	return object;
+}
+
+json_t *show_check_json(const struct model *model, const struct problems *problems)
+{
+	json_t *object = json_object(), *array = json_array();
+
+	for (unsigned i = 0; i < problems->count; i++)
+		json_add(&array, problem_json(problems->text[i], &problems->parts[i]));
+	json_set(&object, "valid", json_boolean(model));
+	json_set(&object, "workloads", model ? json_integer(model->n_workloads) : json_null());
+	json_set(&object, "policies", model ? json_integer(model->n_policies) : json_null());
+	json_set(&object, "problems", array);
+	json_set(&object, "more", json_integer(problems->more));
+	return object;
+}
+
 /* ---- diff --------------------------------------------------------------------------- */
 
 /* Who is in a row is known to both sets, where there are both. */

@@ -439,3 +439,33 @@ too_many() {
 		}
 	}'
 }
+
+@test "a named port to more addresses than fit is refused before anything changes" {
+	one_node client server <<-END
+		policies: [ { name: in, subject: { app: server }, ingress: [] } ]
+	END
+	listen server 8080
+	too_scattered | config
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr =~ sidestep.yaml:[0-9]+:[0-9]+:\ the\ networks\ of\ rule\ \'r4194\'\ of\ policy\ \'p\'\ need\ 1000\ .*\'http\',\ there\ is\ room\ for\ 304$ ]] ||
+		fail "$stderr"
+	denied client node 127.0.0.1:8080
+}
+
+# 1,000 workloads with a port of this name, 5,000 networks that hold all of them
+too_scattered() {
+	awk 'BEGIN {
+		print "workloads:"
+		for (i = 0; i < 1000; i++)
+			printf "  - { name: w%d, addresses: [ 10.0.%d.%d ], ports: { http: 80 } }\n",
+				i, i / 100, 2 * (i % 100)
+		print "policies:"
+		print "  - name: p"
+		print "    subject: {}"
+		print "    egress:"
+		for (i = 0; i < 5000; i++)
+			printf "      - { name: r%d, to: [ { network: 10.0.0.0/8, except: [ 10.9.%d.%d ] } ], ports: [ http ] }\n",
+				i, i / 250, i % 250
+	}'
+}

@@ -51,6 +51,7 @@ agrees() {
 	start_shop
 	for who in web other db; do
 		agrees "$who" db 8080 "$(ip4 db):8080"
+		agrees "$who" db pg "$(ip4 db):8080"
 		agrees "$who" "$(ip4 db)" 8080 "$(ip4 db):8080"
 		agrees "$who" shop/db@"$(ip6 db)" 8080/TCP "[$(ip6 db)]:8080"
 		agrees "$who" dbs 80 10.96.0.10:80
@@ -69,6 +70,8 @@ agrees() {
 	check '.pairs[0].ingress.matches | map(.part) == ["decides", "too late", "too late"]'
 	try sidestep explain web nobody 80
 	[[ $status == 1 && $stderr == "nobody: no such workload, identity or service" ]]
+	try sidestep explain db web pg
+	[[ $status == 1 && $stderr == "pg: no port of 'web' is called so" ]]
 	try sidestep explain web
 	[[ $status == 2 ]]
 	echo "{}" | apply_config

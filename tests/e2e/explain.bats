@@ -119,6 +119,44 @@ agrees() {
 	[[ $stderr != *default/db* ]]
 }
 
+@test "workloads outside of the cgroup with the programs are warned of" {
+	local top=${CG#"$(cgroup2_root)"}/pods
+	local warning=": warning: workload default/b: cgroup ${top}2/b lies outside of $top, to which the programs are attached: they see none of its sockets; so do those of 1 more"
+	OPTIONS+=(--cgroup "$CG/pods") # the last one counts
+
+	mkdir -p "$CG"/pods/a "$CG"/pods2/b
+	config <<-END
+		workloads:
+		  - { name: a, cgroup: $top/a }
+		  - { name: b, labels: { b: b }, cgroup: ${top}2/b }
+		  - { name: c, cgroup: ${top%/*} }
+		  - { name: d, addresses: [ 10.0.0.1 ] }
+	END
+	try sidestep load -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]] || fail "$stderr"
+	try sidestep apply -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" && $output == "no difference" ]]
+	try sidestep check -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]]
+	try policy check -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]]
+	try policy check -f "$CONF" --strict
+	[[ $status == 4 ]]
+	try "$SIDESTEP" check -f "$CONF" # nobody knows
+	[[ $status == 0 && ! $stderr ]]
+	try sidestep doctor
+	[[ $output == *"sidestep$warning"* ]]
+	daemon_start
+	echo "  - { name: e, addresses: [ 10.0.0.2 ] }" >>"$CONF"
+	wait_until 10 warned_of_twice
+	grep -q '^sidestep_config_problems 0' "$STATS" # a warning is none
+}
+
+# When it is loaded, and when the daemon has read the file anew.
+warned_of_twice() {
+	[[ $(grep -c "warning: workload default/b" "${OUT[$DAEMON]}.err") == 2 ]]
+}
+
 @test "policy check warns, and refuses when it is strict" {
 	ns_bridge web db other
 	shop nobody | config

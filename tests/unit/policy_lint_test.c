@@ -224,6 +224,7 @@ static void test_json(void **unused UNUSED)
 	assert_int_equal(json_array_size(list), PROBLEMS_MAX);
 	assert_int_equal(json_integer_value(json_object_get(json, "more")), 2);
 	assert_true(json_is_false(json_object_get(json, "valid")));
+	assert_int_equal(problems_errors(&problems), 3);
 }
 
 int main(void)

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "datapath/host.h"
+#include "datapath/outside.h"
 #include "datapath/reconcile.h"
 #include "source/yaml.h"
 
@@ -18,6 +20,16 @@ int cli_read_model(const struct cli_options *options, struct problems *problems,
 	if (!problems->count)
 		cli_error("cannot read the configuration: %s", strerror(-err));
 	return CLI_REFUSED;
+}
+
+void cli_tell_outside(const struct cli_options *options, const struct model *model,
+		      struct problems *problems)
+{
+	_cleanup_problems_ struct problems ignored = {};
+	char attached[PATH_MAX];
+
+	if (options->cgroup && !host_cgroup_resolve(options->cgroup, attached, &ignored))
+		outside_tell(model, attached, problems);
 }
 
 int cli_load_model(const struct cli_options *options, struct model **ret)
@@ -103,7 +115,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 	}
 	cli_print_problems(&problems);
 	if (err) {
-		if (!problems.count)
+		if (!problems_errors(&problems))
 			cli_error("cannot load: %s", strerror(-err));
 		return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
 	}

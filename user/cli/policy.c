@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "datapath/locate.h"
+#include "datapath/outside.h"
 #include "export/flowlog.h"
 #include "export/show_change.h"
 #include "export/show_policy.h"
@@ -35,6 +36,8 @@ static int compile_here(const struct model *model, const struct state *state,
 	_cleanup_located_ struct located located = {};
 	int err = locate(model, &problems, &located), status = CLI_FAILED;
 
+	if (state->meta.abi)
+		outside_tell(model, state->meta.cgroup, &problems);
 	if (err)
 		cli_error("the host cannot be looked at: %s", strerror(-err));
 	else
@@ -45,7 +48,7 @@ static int compile_here(const struct model *model, const struct state *state,
 
 /* ---- check ------------------------------------------------------------------------ */
 
-/* Of the file alone: the same answer on every machine. */
+/* Of the file alone: the same answer on every machine, but for --cgroup. */
 static int check(const struct cli_options *options, struct problems *problems, struct model **ret)
 {
 	static const struct policy_host nowhere;
@@ -57,6 +60,7 @@ static int check(const struct cli_options *options, struct problems *problems, s
 		status = compile(*ret, &nowhere, &nothing, problems, &set);
 	if (status)
 		return status;
+	cli_tell_outside(options, *ret, problems);
 	if (policy_lint(*ret, &set, problems)) {
 		cli_error("%s", strerror(ENOMEM));
 		return CLI_FAILED;

@@ -78,6 +78,15 @@ void problems_warn(struct problems *problems, const char *source, struct place p
 	va_end(ap);
 }
 
+unsigned problems_errors(const struct problems *problems)
+{
+	unsigned n = problems->more;
+
+	for (unsigned i = 0; i < problems->count; i++)
+		n += !problems->parts[i].is_warning;
+	return n;
+}
+
 void problems_release(struct problems *problems)
 {
 	for (unsigned i = 0; i < problems->count; i++)

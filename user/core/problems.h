@@ -46,6 +46,9 @@ void problems_add(struct problems *problems, const char *source, struct place pl
 void problems_warn(struct problems *problems, const char *source, struct place place,
 		   const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/* How many are no warnings. */
+unsigned problems_errors(const struct problems *problems);
+
 /* Frees the texts; the struct itself is the caller's. Usable as a cleanup. */
 void problems_release(struct problems *problems);
 

@@ -395,7 +395,14 @@ verdicts() {
 	refused 'from' <<-END
 		policies: [ { name: in, subject: {}, ingress: [ { from: [] } ] } ]
 	END
-	rule in/isolated '.decided == 5'
+	refused 'in quotes' <<-END
+		---
+		apiVersion: networking.k8s.io/v1
+		kind: NetworkPolicy
+		metadata: { name: in }
+		spec: { podSelector: {}, ingress: [ { ports: [ { port: "8080" } ] } ] }
+	END
+	rule in/isolated '.decided == 6'
 }
 
 # refused WORD <<FILE: with the file's name and line, the word, and no change

@@ -44,6 +44,20 @@ size_t manifest_count(struct tree *tree, const yaml_node_t *list, const char *wh
 	return tree_list(tree, list, what) ? tree_count(list) : 0;
 }
 
+uint16_t manifest_read_port(struct tree *tree, const yaml_node_t *node, uint16_t fallback)
+{
+	char quote[TREE_QUOTE_MAX];
+
+	if (!node || node->type != YAML_SCALAR_NODE ||
+	    node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+		return yaml_read_port(tree, node, fallback);
+	tree_complain(tree, node,
+		      "found %s in quotes, which to Kubernetes is a name and no number, "
+		      "expected it without them",
+		      tree_quote(node, quote));
+	return fallback;
+}
+
 static char *read_name(struct tree *tree, const yaml_node_t *metadata)
 {
 	return tree_name(tree, manifest_need(tree, metadata, "metadata", "name"), "a name", 1,
@@ -143,7 +157,7 @@ static void read_pod_port(struct tree *tree, const yaml_node_t *node,
 	if (!name || (protocol && !strcmp(tree_text(tree, protocol, "a protocol") ?: "", "SCTP")))
 		return;
 	port.protocol = yaml_read_protocol(tree, protocol);
-	port.port = yaml_read_port(
+	port.port = manifest_read_port(
 		tree, manifest_need(tree, node, "a container's port", "containerPort"), 0);
 	port.name = yaml_read_port_name(tree, name);
 	if (port.name && !has_port(workload, port.name, port.protocol))

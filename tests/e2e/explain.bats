@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
 #
 # What people see of policy: explain, check, diff, replay, stats, and the records of flows. All of
 # it from the kernel's tables, with the daemon down, unless flows are followed.

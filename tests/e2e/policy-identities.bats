@@ -17,14 +17,6 @@ server_policy() {
 	END
 }
 
-# listen NAME [PORT]: on loopback of namespace node
-listen() {
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --greet "127.0.0.1:${2:-8080}" \
-		"[::1]:${2:-8080}"
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --udp "127.0.0.1:${2:-8080}" \
-		"[::1]:${2:-8080}"
-}
-
 # ---- cgroups -----------------------------------------------------------------------
 
 @test "processes on 127.0.0.1 in different cgroups are different identities" {
@@ -192,8 +184,7 @@ identity_of() {
 
 # Places in the tables move, and nobody takes another's.
 @test "workloads that come and go change nothing for the others" {
-	ns_make node
-	{ workloads first foe friend server && server_policy; } | load_config
+	one_node first foe friend server < <(server_policy)
 	listen server
 	for others in "foe friend server" "new foe friend server" "friend server foe" "first foe friend server"; do
 		denied foe node 127.0.0.1:8080
@@ -368,8 +359,7 @@ unknown_file() {
 }
 
 @test "ways of connecting that go around one hook or another" {
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	in_ns node sysctl -qw net.ipv4.tcp_fastopen=3
 	as server pod_bg node "$TOOLS/echoserver" --name server --greet --fastopen 127.0.0.1:8080 "[::1]:8080"
 	as server pod_bg node "$TOOLS/echoserver" --name server --udp 127.0.0.1:8080
@@ -439,8 +429,7 @@ unknown_file() {
 # One that calls itself is no caller that stays
 @test "a socket that calls itself leaves nothing behind" {
 	require_command python3
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	as friend pod node python3 - <<-'END'
 		import socket
 		s = socket.socket()
@@ -468,8 +457,7 @@ mptcp() { # WORKLOAD: what connect() says
 @test "MPTCP is judged and told of as TCP is" {
 	require_command python3
 	[[ $(cat /proc/sys/net/mptcp/enabled) == 1 ]] || skip "no MPTCP here"
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	listen server
 	[ "$(mptcp friend)" = server ]
 	[ "$(mptcp foe)" = EPERM ]

@@ -166,7 +166,7 @@ static bool reload(void *arg)
 	}
 	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
 	daemon->self.reload_succeeded = !err;
-	daemon->self.problems = problems.count + problems.more;
+	daemon->self.problems = problems_errors(&problems);
 	log_problems(&problems);
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",

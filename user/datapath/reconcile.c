@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "datapath/internal.h"
+#include "datapath/outside.h"
 
 /* ---- the policy that a model means on this host --------------------------------------- */
 
@@ -64,6 +65,7 @@ int reconcile_located(struct datapath *datapath, const struct model *model,
 
 	if (err)
 		return fail(problems, err, "the maps cannot be read: %s", strerror(-err));
+	outside_tell(model, state.meta.cgroup, problems);
 	err = compile(model, located, &state, problems, &policy);
 	if (!err)
 		err = plan_make(model, &policy, &state, problems, &plan);

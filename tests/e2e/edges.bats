@@ -65,6 +65,29 @@ from() {
 	as alice call node --count 4 10.96.0.12:80
 	edge "$(from alice dead)"
 	check '.opened == 0 and .failed == {refused: 4, "timed-out": 0, unreachable: 0, abandoned: 0, other: 0}'
+	# nobody answers, and the caller goes before the kernel gives up
+	in_ns node ip link add nobody type veth peer name silent
+	in_ns node ip addr add 10.77.0.1/24 dev nobody
+	in_ns node ip link set nobody up && in_ns node ip link set silent up
+	in_ns node ip neigh add 10.77.0.2 lladdr 02:00:00:00:00:01 dev nobody
+	as bob call node --count 1 --timeout-ms 200 10.77.0.2:80
+	edge "$(from bob)"
+	check '.failed.abandoned == 1'
+
+	play exchange:1 client:close server:eof server:close
+	play exchange:1 client:reset
+	play exchange:1 server:reset
+	# what is closed with unread bytes is reset
+	play client:send:10 wait:50 server:close
+	play exchange:1 client:send:5 wait:50 server:reset
+	wait_until 5 edge_is "$(from alice dead)" '.opened == 5 and .active == 0'
+	edge "$(from alice dead)"
+	check '.closed == {orderly: 1, "reset-by-client": 1, "reset-by-server": 3, "timed-out": 0, ended: 0}'
+}
+
+# play STEP...: between alice and a server that is there just for that.
+play() {
+	as alice pod node "$TOOLS/steps" 10.96.0.12:80 127.0.0.1:8082 "$@"
 }
 
 @test "every connection and byte of a thousand flows, while the daemon is killed and upgraded" {

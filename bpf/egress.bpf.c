@@ -106,6 +106,9 @@ static __always_inline int find_self(struct bpf_sock *sk, __u64 cookie,
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < POLICY_TRIES && !found; i++)
 		found = !sst_find_workloads(c) && !sst_find_identities(c);
+	/* of the node's own namespace it was without what networks say */
+	if (c->end[SST_ROLE_CLIENT].is_home && c->flags & SST_POLICY_INGRESS_NETWORKS)
+		return found;
 	if (!judged_connected(sk, packet, c))
 		sst_datagram_judged(cookie, &packet->target, packet->target_port, c);
 	return found;

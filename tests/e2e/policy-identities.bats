@@ -300,6 +300,21 @@ host_verdicts() {
 	allowed anything node --udp "$(ip4 pod):8080"
 }
 
+@test "... and networks have their say about it where it arrives" {
+	loaded_in_node allow
+	mkdir "$CG/foe"
+	host_file allow "  - name: net
+    tier: admin
+    priority: 1
+    subject: { app: server }
+    ingress: [ { name: node, from: [ { network: $(ip4 node)/32 } ], action: deny } ]" |
+		sed "/^policies:/i\\  - { name: foe, labels: { app: foe }, cgroup: $(path_of foe) }
+		s/ingress: \[\]/ingress: [ { from: [ { labels: { app: foe } } ] } ]/" | apply_config
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp "$(ip4 pod):8080"
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp --connected "$(ip4 pod):8080"
+	rule net/node '.decided == 2'
+}
+
 @test "... nor to whom it cannot tell where it sends: that one's address is nobody's" {
 	loaded_in_node allow
 	mkdir "$CG/foe" "$CG/anything"

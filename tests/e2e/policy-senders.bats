@@ -156,3 +156,17 @@ forge() {
 	check '.ok > 3 and .failed > 3'
 	unheard foe client --udp "$(ip4 server):8080"
 }
+
+@test "without the hook that tells, a sender is its address: nobody, and kept out" {
+	require_command python3
+	ns_bridge client server
+	senders_file "$(workloads friend | tail -n +2)" | load_config
+	serve_as server server
+	[ "$(from_port friend client 4000)" = answered ]
+	allowed friend client --udp "$(ip4 server):8080"
+	rm "$PIN"/abi*/sst_egress
+	unheard friend client --udp "$(ip4 server):8080"
+	sleep 1
+	# who was let in is not found again, either
+	[ "$(from_port friend client 4000)" = silence ]
+}

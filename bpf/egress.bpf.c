@@ -77,7 +77,8 @@ __noinline int sst_sender_goes_on(const struct packet *packet, __u64 cookie, __u
 }
 
 /* 0, or -1: it could not be told of. */
-__noinline int sst_sender_tell(const struct packet *packet, __u64 cookie, const struct policy_case *c)
+__noinline int sst_sender_tell(const struct packet *packet, __u64 cookie,
+			       const struct policy_case *c)
 {
 	struct sst_sender sender = { .cookie = cookie, .used_ns = bpf_ktime_get_boot_ns() };
 	struct sst_sender_key key;
@@ -96,8 +97,8 @@ __noinline int sst_sender_tell(const struct packet *packet, __u64 cookie, const 
 
 /* Who it is, and what its connect() or sendmsg() was judged for. 0: the set is another one
  * each time it is looked at. */
-static __always_inline int find_self(struct bpf_sock *sk, __u64 cookie,
-				     const struct packet *packet, struct policy_case *c)
+static __always_inline int find_self(struct bpf_sock *sk, __u64 cookie, const struct packet *packet,
+				     struct policy_case *c)
 {
 	int found = 0;
 

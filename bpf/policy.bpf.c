@@ -636,8 +636,8 @@ int sst_datagram_arrives(__u64 cookie, const struct packet *packet)
 	key.address = packet->source;
 	key.port = packet->source_port;
 	known = datagram_of(&key);
-	if (!known || (known->is_told && !sst_sender_is(packet, known->sender_identity,
-							known->sender_workload)))
+	if (!known || (known->is_told &&
+		       !sst_sender_is(packet, known->sender_identity, known->sender_workload)))
 		return 0;
 	known->used_ns = bpf_ktime_get_boot_ns();
 	return 1;

@@ -265,7 +265,7 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
 	  "table of callers full, this one is known by its address only")                          \
 	X(POLICY_SENDER_LOST, policy_flow, "sender-lost",                                          \
-	  "a datagram's sender is not told, or no longer: dropped, or known by its address")        \
+	  "a datagram's sender is not told, or no longer: dropped, or known by its address")       \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
 	  "a cgroup's workload found anew each time")                                              \
 	X(POLICY_SOCKET_RAW, policy_socket, "raw", "raw sockets refused to a selected workload")   \

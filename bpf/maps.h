@@ -341,6 +341,15 @@ SST_MAP struct datagrams_map {
 	__type(value, struct sst_datagram);
 } datagrams SEC(".maps");
 
+/* Who has sent the datagrams that are under way. K only; likewise: each datagram tells
+ * anew. */
+SST_MAP struct senders_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_sender_key);
+	__type(value, struct sst_sender);
+} senders SEC(".maps");
+
 /* Denied clients, to be answered when they try again. K only; likewise. */
 SST_MAP struct answers_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);

@@ -225,7 +225,6 @@ host_file() { # SETTING [EXTRA POLICY]
 }
 
 # host_verdicts HOST PROBES: each "allowed" or "denied", as a process of the node's namespace.
-# (A datagram's sender in another namespace is known by its address: probes are the host there.)
 host_verdicts() {
 	local address
 
@@ -234,8 +233,8 @@ host_verdicts() {
 		"$1" anything node "$address"
 		"$1" anything node --udp "$address"
 		"$2" probes node "$address"
+		"$2" probes node --udp "$address"
 	done
-	"$2" probes node --udp "$(ip4 node):8081"
 }
 
 @test "the host reaches its workloads, by setting only its probes, or as policies say" {
@@ -290,6 +289,33 @@ host_verdicts() {
 	check '.ok == 0'
 	mkdir "$CG/anything"
 	allowed anything node --udp "$(ip4 pod):8080"
+}
+
+@test "... and networks have their say about it where it arrives" {
+	loaded_in_node allow
+	mkdir "$CG/foe"
+	host_file allow "  - name: net
+    tier: admin
+    priority: 1
+    subject: { app: server }
+    ingress: [ { name: node, from: [ { network: $(ip4 node)/32 } ], action: deny } ]" |
+		sed "/^policies:/i\\  - { name: foe, labels: { app: foe }, cgroup: $(path_of foe) }
+		s/ingress: \[\]/ingress: [ { from: [ { labels: { app: foe } } ] } ]/" | apply_config
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp "$(ip4 pod):8080"
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp --connected "$(ip4 pod):8080"
+	rule net/node '.decided == 2'
+}
+
+@test "... nor to whom it cannot tell where it sends: that one's address is nobody's" {
+	loaded_in_node allow
+	mkdir "$CG/foe" "$CG/anything"
+	host_file allow | sed "/^policies:/i\\  - { name: foe, cgroup: $(path_of foe) }
+		s/, addresses: [^}]*//" | apply_config
+	for option in --one-socket --connected; do
+		allowed anything node --udp "$option" "$(ip4 pod):8080"
+		allowed probes node --udp "$option" "$(ip4 pod):8080"
+		DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp "$option" "$(ip4 pod):8080"
+	done
 }
 
 # ---- nobody knows who --------------------------------------------------------------

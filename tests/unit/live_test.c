@@ -125,6 +125,7 @@ static void test_no_rates_without_a_look_before(void **unused UNUSED)
 	assert_no_rates(&looks);
 	looks_init(&looks);
 	looks.before.time_ns = looks.now.time_ns;
+	looks.fixture[1].services[0].stats.sent_bytes++;
 	assert_no_rates(&looks);
 }
 
@@ -249,7 +250,8 @@ static void test_round_trips_of_the_interval(void **unused UNUSED)
 	assert_true(idle.items[0].old_rtt);
 	assert_figure(&idle.items[0], LIVE_P50, 1024 + 512 * 0.5);
 
-	looks.edges[1][0].time[SST_TIME_RTT].count[sst_bucket(16)] = 99;
+	looks.edges[0][0].time[SST_TIME_RTT].count[sst_bucket(16)] = 300;
+	looks.edges[1][0].time[SST_TIME_RTT].count[sst_bucket(16)] = 300 + 99;
 	looks.edges[1][0].time[SST_TIME_RTT].count[sst_bucket(2048)] = 1;
 	_cleanup_live_rows_ struct live_rows busy = rows_of(LIVE_EDGES, &looks, "");
 

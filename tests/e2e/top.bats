@@ -173,7 +173,7 @@ terminal_is_restored() {
 	wait_until 5 rows_are dead/80
 	shows_not '^web/80'
 	keys BSpace BSpace 80 Enter
-	shows 'filter: 80  every'
+	shows 'filter: 80  of 1'
 	wait_until 5 rows_are dead/80 sink/80 web/80
 	keys / xyz
 	shows 'nothing fits the filter'

@@ -348,13 +348,17 @@ static void test_a_look_takes_each_connection_once(void **unused UNUSED)
 /* The largest are listed, the rest is told of; a filter looks at all of them. */
 static void test_many_flows(void **unused UNUSED)
 {
+	struct sst_record more = flow(UINT64_MAX, 1);
 	struct looks looks;
 
 	looks_init(&looks);
-	for (size_t i = 1; i <= LIVE_FLOWS_MAX + 5; i++) {
+	for (size_t i = 1; i <= LIVE_FLOWS_MAX; i++) {
 		add(&looks.before, flow(i, 0));
-		add(&looks.now, flow(i, i <= LIVE_FLOWS_MAX ? 2 * i : 0));
+		add(&looks.now, flow(i, 2 * i));
 	}
+	assert_int_equal(live_sample_add(&more, &looks.now), -E2BIG);
+	/* 3 connections of a service, and these that went to none */
+	looks.now.state.direct = (struct sst_stats){ .opened = LIVE_FLOWS_MAX + 2 };
 	looks.now.flows[4].local = fixture_address("192.0.2.1");
 	live_sample_sort(&looks.before);
 	live_sample_sort(&looks.now);

@@ -4,6 +4,7 @@
 
 #include <curses.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -24,6 +25,7 @@
 #undef columns /* a macro of term.h */
 
 #define TITLE_LINES 3 /* of them the last is of headers */
+#define REST        4 /* times as long as a look took: many flows must not take a whole CPU */
 #define ESCAPE      27
 #define CONTROL(c)  ((c)&0x1f)
 
@@ -84,9 +86,9 @@ static void draw_views(const struct screen *screen)
 	}
 	if (now->time_ns)
 		format_time(now->time_ns + clock_realtime_offset_ns(), time);
-	text_add(&line, " %.8s%s %zu services %zu edges %zu flows", time[0] ? time + 11 : "",
-		 time[0] ? "Z" : "", now->state.n_services, now->state.n_edges,
-		 now->n_flows + now->missed);
+	text_add(&line, " %.8s%s %zu services %zu edges %" PRIu64 " flows",
+		 time[0] ? time + 11 : "", time[0] ? "Z" : "", now->state.n_services,
+		 now->state.n_edges, live_sample_active(now));
 	put_line(0, A_BOLD, &line);
 }
 
@@ -109,7 +111,8 @@ static void draw_settings(const struct screen *screen)
 	text_add(&line, " by %s, %s", column->name, order_name(column, top->reverse[top->view]));
 	if (*top->filter)
 		text_add(&line, "  filter: %s", top->filter);
-	text_add(&line, "  every %u s", top->interval_s);
+	if (top_seconds(top) > 0)
+		text_add(&line, "  of %.1f s", top_seconds(top));
 	put_line(1, screen->paused ? A_REVERSE : A_NORMAL, &line);
 }
 
@@ -176,6 +179,13 @@ static size_t rows_on_screen(void)
 	return LINES > TITLE_LINES + 1 ? (size_t)(LINES - TITLE_LINES - 1) : 0;
 }
 
+static const char *why_empty(const struct top *top)
+{
+	if (top->view == LIVE_FLOWS && !top->now.walked)
+		return "flows were not looked at yet";
+	return *top->filter ? "nothing fits the filter" : "nothing yet";
+}
+
 static void draw_table(struct screen *screen)
 {
 	size_t room = rows_on_screen(), n = screen->rows.n;
@@ -192,8 +202,7 @@ static void draw_table(struct screen *screen)
 	if (*screen->problem)
 		put(TITLE_LINES, 0, (unsigned)COLS, TABLE_LEFT, A_BOLD, screen->problem);
 	else if (!n && room)
-		put(TITLE_LINES, 0, (unsigned)COLS, TABLE_LEFT, A_NORMAL,
-		    *screen->top->filter ? "nothing fits the filter" : "nothing yet");
+		put(TITLE_LINES, 0, (unsigned)COLS, TABLE_LEFT, A_NORMAL, why_empty(screen->top));
 	draw_foot(screen);
 }
 
@@ -269,6 +278,7 @@ static void look(struct screen *screen)
 {
 	_cleanup_datapath_ struct datapath *datapath = NULL;
 	struct top *top = screen->top;
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC), end, rest;
 	int err = datapath_open(top->pin, &datapath);
 
 	if (!err)
@@ -282,7 +292,11 @@ static void look(struct screen *screen)
 	else if (err)
 		snprintf(screen->problem, sizeof(screen->problem), "%s: %s", top->pin,
 			 err == -EPROTO ? "of a version with another ABI" : strerror(-err));
-	screen->next_ns = clock_ns(CLOCK_MONOTONIC) + top->interval_s * 1000000000ull;
+	end = clock_ns(CLOCK_MONOTONIC);
+	rest = REST * (end - begin);
+	if (rest < top->interval_s * 1000000000ull)
+		rest = top->interval_s * 1000000000ull;
+	screen->next_ns = end + rest;
 }
 
 /* ---- keys --------------------------------------------------------------------------------------- */
@@ -291,6 +305,8 @@ static void show_view(struct screen *screen, unsigned view)
 {
 	screen->top->view = view % LIVE_VIEWS;
 	screen->first = 0;
+	if (screen->top->view == LIVE_FLOWS && !screen->top->now.walked)
+		screen->next_ns = 0;
 }
 
 /* Of the columns that are on the screen. */

@@ -35,9 +35,11 @@ int top_look(struct top *top, struct datapath *datapath)
 	int err = datapath_sweep(datapath);
 
 	sample.time_ns = clock_ns(CLOCK_BOOTTIME);
-	if (!err)
+	if (!err && top->view == LIVE_FLOWS) {
 		err = datapath_flows(datapath, live_sample_add, &sample);
-	if (!err)
+		sample.walked = true;
+	}
+	if (!err || err == -E2BIG)
 		err = datapath_dump(datapath, DUMP_TABLES | DUMP_EDGES, &sample.state);
 	if (!err)
 		err = take_policy(datapath, &top->now, &sample);
@@ -55,6 +57,13 @@ void top_forget(struct top *top)
 {
 	live_sample_release(&top->before);
 	live_sample_release(&top->now);
+}
+
+double top_seconds(const struct top *top)
+{
+	if (!live_sample_follows(&top->now, &top->before))
+		return 0;
+	return (double)(top->now.time_ns - top->before.time_ns) / 1e9;
 }
 
 int top_rows(const struct top *top, struct live_rows *ret)
@@ -76,13 +85,6 @@ void top_left_out(const struct live_rows *rows, struct text *out)
 
 /* ---- without a terminal --------------------------------------------------------------------- */
 
-static double seconds_between(const struct top *top)
-{
-	if (!live_sample_follows(&top->now, &top->before))
-		return 0;
-	return (double)(top->now.time_ns - top->before.time_ns) / 1e9;
-}
-
 static int print_json(const struct top *top, const struct live_rows *rows)
 {
 	json_t *object = json_object();
@@ -90,7 +92,7 @@ static int print_json(const struct top *top, const struct live_rows *rows)
 
 	format_time(top->now.time_ns + clock_realtime_offset_ns(), time);
 	json_set(&object, "time", json_string(time));
-	json_set(&object, "interval_seconds", json_real(seconds_between(top)));
+	json_set(&object, "interval_seconds", json_real(top_seconds(top)));
 	json_set(&object, "view", json_string(live_view_name(top->view)));
 	json_set(&object, "left_out", json_integer((json_int_t)rows->left_out));
 	json_set(&object, "rows", live_to_json(top->view, rows));
@@ -104,7 +106,7 @@ static int print_text(const struct top *top, const struct live_rows *rows)
 	int status;
 
 	format_time(top->now.time_ns + clock_realtime_offset_ns(), time);
-	text_add(&out, "%s %s, %.1f s\n", time, live_view_name(top->view), seconds_between(top));
+	text_add(&out, "%s %s, %.1f s\n", time, live_view_name(top->view), top_seconds(top));
 	live_print(top->view, rows, &out);
 	top_left_out(rows, &left_out);
 	if (rows->left_out)

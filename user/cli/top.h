@@ -20,11 +20,15 @@ struct top {
 	struct live_sample before, now; /* zeroed: there is none */
 };
 
-/* Looks at the data plane once more: "now" becomes "before". On failure both stay. */
+/* Looks at the data plane once more: "now" becomes "before". Flows are looked at for their
+ * view only. On failure both stay. */
 int top_look(struct top *top, struct datapath *datapath);
 
 /* Forgets what was seen. */
 void top_forget(struct top *top);
+
+/* What rates are of; 0: there was one look only. */
+double top_seconds(const struct top *top);
 
 /* The rows of the view, filtered and sorted. */
 int top_rows(const struct top *top, struct live_rows *ret);

@@ -313,6 +313,15 @@ static int choose(const struct making *making, struct candidate *candidates, siz
 	return 0;
 }
 
+/* How many the look did not take. */
+static size_t beyond(const struct live_sample *now)
+{
+	uint64_t active = live_sample_active(now);
+
+	return now->n_flows == LIVE_FLOWS_MAX && active > LIVE_FLOWS_MAX ? active - LIVE_FLOWS_MAX
+									 : 0;
+}
+
 static int flows(struct making *making)
 {
 	_cleanup_free_ struct candidate *candidates =
@@ -330,7 +339,7 @@ static int flows(struct making *making)
 		set_flow_figures(record, &row);
 		err = take(making, &row, err);
 	}
-	making->rows.left_out = n - listed + making->now->missed;
+	making->rows.left_out = n - listed + beyond(making->now);
 	return err;
 }
 

@@ -13,10 +13,8 @@ int live_sample_add(const struct sst_record *record, void *arg)
 
 	if (record->role == SST_ROLE_SERVER && record->peer_flow)
 		return 0;
-	if (sample->n_flows == LIVE_FLOWS_MAX) {
-		sample->missed++;
-		return 0;
-	}
+	if (sample->n_flows == LIVE_FLOWS_MAX)
+		return -E2BIG;
 	if (array_reserve((void **)&sample->flows, &sample->room, sample->n_flows,
 			  sizeof(*sample->flows)))
 		return -ENOMEM;
@@ -41,6 +39,16 @@ void live_sample_sort(struct live_sample *sample)
 		if (!i || sample->flows[i].flow != sample->flows[i - 1].flow)
 			sample->flows[kept++] = sample->flows[i];
 	sample->n_flows = kept;
+}
+
+uint64_t live_sample_active(const struct live_sample *sample)
+{
+	const struct state *state = &sample->state;
+	uint64_t active = state->direct.opened - state->direct.closed;
+
+	for (size_t i = 0; i < state->n_services; i++)
+		active += state->services[i].stats.opened - state->services[i].stats.closed;
+	return active;
 }
 
 const struct sst_record *live_sample_flow(const struct live_sample *sample, uint64_t flow)

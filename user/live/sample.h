@@ -9,7 +9,7 @@
 
 #include "model/state.h"
 
-/* Flows that one look takes; those beyond are only counted. */
+/* Flows that one look takes. */
 #define LIVE_FLOWS_MAX 100000
 
 /* Zeroed: nothing was looked at. */
@@ -19,15 +19,20 @@ struct live_sample {
 	struct sst_record *flows; /* sorted by flow, once live_sample_sort() was called */
 	size_t n_flows;
 	size_t room;
-	size_t missed; /* flows beyond LIVE_FLOWS_MAX */
+	bool walked; /* the flows were looked at: it is what costs most */
 };
 
-/* For a walk over live flows, with the sample as its argument. A connection is taken once: by
- * its client's end where that is on this node. */
+/*
+ * For a walk over live flows, with the sample as its argument. A connection is taken once: by
+ * its client's end where that is on this node. -E2BIG ends the walk: there are LIVE_FLOWS_MAX.
+ */
 int live_sample_add(const struct sst_record *record, void *sample);
 
 /* Sorts the flows; a walk may have told of one twice. */
 void live_sample_sort(struct live_sample *sample);
+
+/* How many connections are live, whether they were looked at or not. */
+uint64_t live_sample_active(const struct live_sample *sample);
 
 /* NULL: it is not among them. */
 const struct sst_record *live_sample_flow(const struct live_sample *sample, uint64_t flow);

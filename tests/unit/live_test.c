@@ -359,12 +359,14 @@ static void test_many_flows(void **unused UNUSED)
 	assert_int_equal(live_sample_add(&more, &looks.now), -E2BIG);
 	/* 3 connections of a service, and these that went to none */
 	looks.now.state.direct = (struct sst_stats){ .opened = LIVE_FLOWS_MAX + 2 };
+	/* a walk may tell of one twice, which makes none less */
+	looks.now.flows[0] = looks.now.flows[1];
 	looks.now.flows[4].local = fixture_address("192.0.2.1");
 	live_sample_sort(&looks.before);
 	live_sample_sort(&looks.now);
 	_cleanup_live_rows_ struct live_rows rows = rows_of(LIVE_FLOWS, &looks, "");
 
-	assert_int_equal(looks.now.n_flows, LIVE_FLOWS_MAX);
+	assert_int_equal(looks.now.n_flows, LIVE_FLOWS_MAX - 1);
 	assert_int_equal(rows.n, LIVE_ROWS_MAX);
 	assert_int_equal(rows.left_out, LIVE_FLOWS_MAX + 5 - LIVE_ROWS_MAX);
 	for (size_t i = 0; i < rows.n; i++)

@@ -318,8 +318,7 @@ static size_t beyond(const struct live_sample *now)
 {
 	uint64_t active = live_sample_active(now);
 
-	return now->n_flows == LIVE_FLOWS_MAX && active > LIVE_FLOWS_MAX ? active - LIVE_FLOWS_MAX
-									 : 0;
+	return now->full && active > now->n_flows ? active - now->n_flows : 0;
 }
 
 static int flows(struct making *making)

@@ -13,7 +13,8 @@ int live_sample_add(const struct sst_record *record, void *arg)
 
 	if (record->role == SST_ROLE_SERVER && record->peer_flow)
 		return 0;
-	if (sample->n_flows == LIVE_FLOWS_MAX)
+	sample->full = sample->n_flows == LIVE_FLOWS_MAX;
+	if (sample->full)
 		return -E2BIG;
 	if (array_reserve((void **)&sample->flows, &sample->room, sample->n_flows,
 			  sizeof(*sample->flows)))

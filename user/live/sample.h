@@ -19,6 +19,7 @@ struct live_sample {
 	struct sst_record *flows; /* sorted by flow, once live_sample_sort() was called */
 	size_t n_flows;
 	size_t room;
+	bool full;   /* there were more than LIVE_FLOWS_MAX */
 	bool walked; /* the flows were looked at: it is what costs most */
 };
 

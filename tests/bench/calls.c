@@ -196,7 +196,7 @@ __attribute__((noreturn)) static void usage(void)
 		  "  tcp, udp, connected-udp\n"
 		  "                 a byte there and back\n"
 		  "  revoke         keeps N flows, prints \"ready\", and when they are ended\n"
-		  "                 \"ended FIRST LAST\" since the last connect() that was allowed\n"
+		  "                 \"ended FIRST LAST\" since the last allowed connect()\n"
 		  "Prints the median of N calls in ns.");
 }
 

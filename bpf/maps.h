@@ -325,7 +325,6 @@ SST_MAP struct rule_stats_map {
 SST_MAP struct callers_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct sst_caller_key);
 	__type(value, struct sst_caller);
 } callers SEC(".maps");

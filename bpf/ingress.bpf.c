@@ -6,6 +6,7 @@
  * denied.
  */
 #include "maps.h"
+#include "lib/caller.h"
 #include "lib/datagram.h"
 #include "lib/record.h"
 
@@ -141,9 +142,8 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
  */
 static __always_inline void find_caller(const struct packet *packet, struct policy_case *c)
 {
-	struct sst_caller_key key = { .sequence = bpf_ntohl(packet->sequence),
-				      .port = packet->source_port };
-	struct sst_caller *caller = bpf_map_lookup_elem(&callers, &key);
+	const struct sst_caller *caller =
+		caller_find(bpf_ntohl(packet->sequence), packet->source_port);
 
 	c->counts = COUNT_DENIED;
 	if (!caller ||

@@ -296,6 +296,7 @@ static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *s
 
 	find_peer(skb, packet, &c);
 	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;
+	c.end[SST_ROLE_SERVER].cgroup = cgroup_of_tcp(sk);
 	c.end[SST_ROLE_SERVER].address = packet->target;
 	c.end[SST_ROLE_CLIENT].address = packet->source;
 	c.port = bpf_ntohs(packet->target_port);

@@ -95,14 +95,15 @@ __u32 sst_workload_of_path(__u64 place, __u64 generation)
 	return path.workload;
 }
 
-static __always_inline __u32 workload_of_cgroup(struct cgroup *cgroup, __u64 id, __u64 generation)
+static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 id, __u64 generation)
 {
 	struct sst_cgroup *known = bpf_map_lookup_elem(&cgroups, &id);
 	struct sst_cgroup found = { .generation = generation };
 
 	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = sst_workload_of_path((unsigned long)cgroup, generation);
+	found.workload = sst_workload_of_path(
+		(unsigned long)BPF_CORE_READ(sk, sk_cgrp_data.cgroup), generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;
@@ -119,15 +120,14 @@ static __always_inline void find_workload(struct policy_case *c, struct policy_e
 {
 	struct sock *sk = (struct sock *)end->sk;
 	struct sst_config *node = settings();
-	struct cgroup *cgroup;
-	__u64 id;
+	__u64 id = end->cgroup;
 
 	end->workload = 0;
 	if (!sk)
 		return;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	id = BPF_CORE_READ(cgroup, kn, id);
-	end->workload = workload_of_cgroup(cgroup, id, c->generation);
+	if (!id)
+		id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	end->workload = workload_of_cgroup(sk, id, c->generation);
 	/* what proves the hooks must not depend on what is ruled */
 	if (node && node->selftest_cgroup == id)
 		c->exempt = 1;
@@ -144,7 +144,7 @@ int sst_find_workloads(struct policy_case *c)
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		find_workload(c, &c->end[i]);
-	return generation_in_force() == c->generation ? 0 : -1;
+	return 0; /* that the set is still the same is seen by the next step */
 }
 
 /* Who is called was found by its cgroup, and is whom the caller was judged for: the usual case of

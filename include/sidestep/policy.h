@@ -436,8 +436,12 @@ SST_PURE __u32 sst_policy_first_of(sst_policy_set *set, const struct sst_policy_
 	if (!subject || !peer || !network || !port || !mask)
 		return SST_POLICY_BROKEN;
 	for (__u32 i = 0; i < SST_BLOCK_WORDS; i++) {
-		__u64 match = subject[i] & (peer[i] | network[i]) & port[i] & mask[i];
+		__u64 match = subject[i] & mask[i];
 
+		/* most rules are about others: their words are passed over by these two alone */
+		if (!match)
+			continue;
+		match &= (peer[i] | network[i]) & port[i];
 		if (match)
 			return block * SST_BLOCK_BITS + i * 64 + sst_first_bit(match);
 	}

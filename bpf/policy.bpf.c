@@ -11,20 +11,15 @@
 #include "lib/policy.h"
 #include "lib/record.h"
 
-/* A part of sst_first_rule(), so that the verifier looks at it once and not for each block. */
-__u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block)
+/* A part of sst_decide(), so that the verifier looks at it once and not for each search. */
+__u32 sst_first_rule(const struct sst_policy_rows *rows)
 {
 	void *set = policy_set();
 	const struct sst_policy_head *head = policy_head(set);
 
 	if (!rows || !set || !head || head->generation != rows->generation)
 		return SST_POLICY_BROKEN;
-	return sst_policy_first_of(set, rows, block);
-}
-
-__u32 sst_first_rule(const struct sst_policy_rows *rows)
-{
-	return rows ? sst_policy_first(0, rows) : SST_POLICY_BROKEN;
+	return sst_policy_first(set, rows);
 }
 
 /* ---- who is who ------------------------------------------------------------------- */

@@ -108,9 +108,9 @@ static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struc
 {
 	struct tcp_header header = {};
 
-	if (packet->protocol == IPPROTO_TCP ? load(skb, offset, &header)
-					    : bpf_skb_load_bytes_relative(skb, offset, &header, 4,
-									  BPF_HDR_START_NET))
+	if (packet->protocol == IPPROTO_TCP
+		    ? load(skb, offset, &header)
+		    : bpf_skb_load_bytes_relative(skb, offset, &header, 4, BPF_HDR_START_NET))
 		return -1;
 	packet->source_port = header.source;
 	packet->target_port = header.target;

@@ -97,8 +97,8 @@ static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 id, __u64
 
 	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = sst_workload_of_path(
-		(unsigned long)BPF_CORE_READ(sk, sk_cgrp_data.cgroup), generation);
+	found.workload = sst_workload_of_path((unsigned long)BPF_CORE_READ(sk, sk_cgrp_data.cgroup),
+					      generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;

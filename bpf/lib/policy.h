@@ -16,7 +16,7 @@ struct policy_end {
 	/* Where its socket lies in the kernel, an address to probe, so that any hook can ask about
 	 * any socket; 0: the address tells who it is. */
 	__u64 sk;
-	__u64 cgroup;            /* its id, where the hook knows it without a probe, see cgroup_of_tcp() */
+	__u64 cgroup;            /* its id, 0: to be probed for; see cgroup_of_tcp() */
 	struct sst_addr address; /* zero: not known yet */
 	/* The answer, indices of the set. */
 	__u32 identity;

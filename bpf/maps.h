@@ -323,12 +323,12 @@ SST_MAP struct rule_stats_map {
 	__type(value, struct sst_rule_stats);
 } rule_stats SEC(".maps");
 
-/* Who is calling, while a SYN is under way. K only; the caller's end deletes it. */
+/* Who is calling, while a SYN is under way; lib/caller.h tells who has which place. K only; the
+ * caller's end frees it. */
 SST_MAP struct callers_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct sst_caller_key);
+	__type(key, __u32);
 	__type(value, struct sst_caller);
 } callers SEC(".maps");
 

@@ -493,18 +493,6 @@ struct sst_pair {
 };
 static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
-/*
- * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
- * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
- * identities, and addresses may be translated on the way.
- */
-struct sst_caller_key {
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
-};
-static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
-
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
 	SST_FLOW_ESTABLISHED = 1,
@@ -539,12 +527,12 @@ struct sst_flow {
 	__u8 calling;  /* 1: map `callers` tells of it */
 	__u32 booked;  /* the service whose statistics hold it, 0 when there were none */
 	struct sst_judgement judgement;
-	__u64 generation;                 /* of the policy set that judged it */
-	struct sst_caller_key calling_as; /* in map `callers` */
-	__u32 edge;                       /* id in map `edges`, 0: none yet */
-	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 ending;    /* enum sst_failure if it never was established, else enum sst_ending */
-	__u8 pad[2];
+	__u64 generation; /* of the policy set that judged it */
+	__u32 calling_as; /* its place in map `callers` */
+	__u32 edge;       /* id in map `edges`, 0: none yet */
+	__u8 peer_told;   /* 1: who is called was told by its socket, not by its address */
+	__u8 ending;      /* enum sst_failure if it never was established, else enum sst_ending */
+	__u8 pad[6];
 };
 static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 
@@ -612,17 +600,24 @@ struct sst_rule_stats {
 };
 static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 
-/* Map `callers`. */
+/*
+ * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
+ * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
+ * identities, and addresses may be translated on the way.
+ */
 struct sst_caller {
+	__u64 cookie;     /* of the calling socket; 0: this place is free */
 	__u64 generation; /* of the set by which it was judged */
-	__u64 cookie;     /* of the calling socket */
 	struct sst_addr address;
+	__u32 sequence; /* of the SYN */
+	__be16 port;    /* of the caller */
+	__u16 pad;
 	__u32 identity; /* id */
 	__u32 workload; /* id, 0: none */
 	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
-	__u32 pad;
+	__u32 pad2;
 };
-static_assert(sizeof(struct sst_caller) == 48, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 56, "sst_caller");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */

@@ -158,6 +158,14 @@ SST_MAP struct edge_info_map {
 	__type(value, struct sst_edge_info);
 } edge_info SEC(".maps");
 
+/* UDP's flows. K only; the least recently used goes first when full. */
+SST_MAP struct udp_flows_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_tuple);
+	__type(value, struct sst_udp_flow);
+} udp_flows SEC(".maps");
+
 /* How many there are. K and U write, U through a mapping. */
 SST_MAP struct edge_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -346,7 +354,7 @@ SST_MAP struct datagrams_map {
 SST_MAP struct senders_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
-	__type(key, struct sst_sender_key);
+	__type(key, struct sst_tuple);
 	__type(value, struct sst_sender);
 } senders SEC(".maps");
 

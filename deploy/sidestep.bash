@@ -52,7 +52,7 @@ _sidestep() {
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
+	status | services | endpoints | edges | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;

@@ -537,12 +537,15 @@ static void run(struct screen *screen)
 static bool knows_terminal(void)
 {
 	const char *move;
+	bool known;
 	int found;
 
 	if (setupterm(NULL, STDOUT_FILENO, &found) != OK)
 		return false;
 	move = tigetstr("cup");
-	return move && move != (char *)-1;
+	known = move && move != (char *)-1;
+	del_curterm(cur_term); /* newterm() makes its own */
+	return known;
 }
 
 static void set_colours(struct screen *screen)

@@ -11,6 +11,8 @@
 
 #include "core/problems.h"
 #include "core/text.h"
+#include "export/flow_table.h"
+#include "model/flow_filter.h"
 
 /* Documented in sidestep(8). */
 enum cli_exit {
@@ -51,9 +53,11 @@ struct cli_options {
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
-	unsigned payload;  /* bytes of each message */
-	bool strict;       /* policy check */
-	const char *flows; /* policy replay: the log, "-" for stdin */
+	unsigned payload;            /* bytes of each message */
+	bool strict;                 /* policy check */
+	const char *flows;           /* policy replay: the log, "-" for stdin */
+	struct flow_filter filter;   /* flows */
+	struct flow_columns columns; /* flows; none: the usual ones */
 };
 
 /*

@@ -99,7 +99,11 @@ int log_file_open(struct log_file *log, const struct log_file_options *options)
 	if (!path)
 		return -ENOMEM;
 	*log = (struct log_file){
-		.path = path, .max_size = options->max_size, .keep = options->keep, .fd = -1
+		.path = path,
+		.max_size = options->max_size,
+		.keep = options->keep,
+		.enough = LOG_FILE_BATCH,
+		.fd = -1,
 	};
 	reopen(log);
 	return 0;
@@ -173,21 +177,24 @@ static int rotate(struct log_file *log)
 
 /* ---- writing --------------------------------------------------------------------------- */
 
+static void nothing_waits(struct log_file *log, int err)
+{
+	log->n_waits = log->gap_waits = 0;
+	log->waits.length = log->sent = 0;
+	log->error = err;
+}
+
 static void took_all(struct log_file *log)
 {
 	log->written += log->n_waits;
-	log->n_waits = log->gap_waits = 0;
-	log->waits.length = 0;
-	log->error = 0;
+	nothing_waits(log, 0);
 }
 
 static void drop_all(struct log_file *log, int err)
 {
 	log->lost += log->n_waits;
 	log->gap += log->n_waits + log->gap_waits;
-	log->n_waits = log->gap_waits = 0;
-	log->waits.length = 0;
-	log->error = err;
+	nothing_waits(log, err);
 }
 
 /* All of what waits or nothing: half a line would be worse than none. */
@@ -214,10 +221,11 @@ static int write_file(struct log_file *log)
 
 static ssize_t write_some(const struct log_file *log)
 {
-	if (log->is_socket)
-		return send(log->fd, log->waits.data, log->waits.length,
-			    MSG_DONTWAIT | MSG_NOSIGNAL);
-	return write(log->fd, log->waits.data, log->waits.length);
+	const char *data = log->waits.data + log->sent;
+	size_t n = log->waits.length - log->sent;
+
+	return log->is_socket ? send(log->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL)
+			      : write(log->fd, data, n);
 }
 
 /* As much as goes in; the rest waits. */
@@ -225,11 +233,10 @@ static void write_stream(struct log_file *log)
 {
 	ssize_t n = write_some(log);
 
-	if (n == (ssize_t)log->waits.length) {
-		took_all(log);
-	} else if (n >= 0) {
-		log->waits.length -= n;
-		memmove(log->waits.data, log->waits.data + n, log->waits.length);
+	if (n >= 0) {
+		log->sent += n;
+		if (log->sent == log->waits.length)
+			took_all(log);
 	} else if (errno != EAGAIN && errno != ENOSPC) {
 		drop_all(log, -errno);
 		cleanup_close(&log->fd); /* it takes no more: log_file_look() opens it anew */
@@ -254,6 +261,7 @@ void log_file_flush(struct log_file *log)
 	} else {
 		write_stream(log);
 	}
+	log->enough = log->waits.length + LOG_FILE_BATCH;
 }
 
 /* ---- lines ------------------------------------------------------------------------------ */
@@ -278,7 +286,7 @@ struct text *log_file_begin(struct log_file *log, uint64_t *ret_gap)
 void log_file_end(struct log_file *log)
 {
 	log->n_waits++;
-	if (log->waits.length >= LOG_FILE_BATCH)
+	if (log->waits.length >= log->enough)
 		log_file_flush(log);
 }
 

@@ -16,7 +16,7 @@
 /* Written when so much waits, or when log_file_flush() is called. */
 #define LOG_FILE_BATCH    (256 * 1024)
 /* What may wait for the reader of a pipe. */
-#define LOG_FILE_WAIT_MAX (8 * 1024 * 1024)
+#define LOG_FILE_WAIT_MAX (4 * 1024 * 1024)
 
 struct log_file_options {
 	const char *path;  /* "-": standard output, which does not rotate */
@@ -33,6 +33,8 @@ struct log_file {
 	bool is_socket;
 	uint64_t size; /* of a file, all whole lines */
 	struct text waits;
+	size_t sent;        /* of it, by a pipe that took a part */
+	size_t enough;      /* when it is so long, it is written */
 	uint64_t n_waits;   /* lines in it */
 	uint64_t gap;       /* lines lost that the log does not tell of yet .. */
 	uint64_t gap_waits; /* .. and those that a line in `waits` tells of */

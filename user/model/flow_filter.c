@@ -160,7 +160,7 @@ static int parse_labels(const char *text, struct flow_term *term)
 {
 	term->kind = FLOW_TERM_LABELS;
 	for (const char *label = text; label; label = strchr(label, ',')) {
-		label += *label == ',';
+		label += label != text;
 		if (!strcspn(label, "=,") || label[strcspn(label, "=,")] != '=')
 			return -EINVAL;
 	}

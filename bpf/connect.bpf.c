@@ -264,8 +264,7 @@ static __always_inline void allow_datagrams(struct bpf_sock_addr *ctx, const str
 					    const struct policy_case *c)
 {
 	if (c->flags & SST_POLICY_RULES)
-		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port,
-				      c->generation, judged_called(&c->judgement));
+		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port, c);
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,

@@ -7,21 +7,13 @@
  */
 #include "maps.h"
 #include "lib/datagram.h"
+#include "lib/packet.h"
 #include "lib/record.h"
+#include "lib/sender.h"
 
 enum { DROP = 0, PASS = 1 };
 
 /* ---- reading packets ----------------------------------------------------------------- */
-
-struct packet {
-	struct sst_addr source;
-	struct sst_addr target;
-	__be16 source_port;
-	__be16 target_port;
-	__be32 sequence; /* TCP's */
-	__u8 protocol;   /* as the socket has it; the rest is read */
-	__u8 flags;      /* TCP's */
-};
 
 #define IPV4_ADDRESSES 12
 #define IPV6_NEXT      6
@@ -79,7 +71,7 @@ static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packe
 	return next == packet->protocol ? offset : 0;
 }
 
-/* Global, as in policy.bpf.c. 0, or -1: unreadable. */
+/* Global, as in policy.bpf.c. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 offset = 0;
@@ -124,20 +116,6 @@ static __always_inline void find_caller(const struct packet *packet, struct poli
 	c->told_identity = caller->identity;
 	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
-}
-
-/* Its connect() to this very target was judged; 0: not so. */
-static __always_inline int judged_connected(struct bpf_sock *sk, const struct packet *packet,
-					    struct policy_case *c)
-{
-	struct sst_flow *flow = flow_of(sk);
-
-	if (!flow || !sk->dst_port || flow->chosen_port != packet->target_port ||
-	    !address_equal(&flow->chosen, &packet->target))
-		return 0;
-	c->judged = judged_called(&flow->judgement);
-	c->judged_by = flow->generation;
-	return c->judged != 0;
 }
 
 /* Who sends a datagram from this node's own addresses is told by the socket that does, which
@@ -230,11 +208,11 @@ static __always_inline int drop(struct __sk_buff *skb, const struct policy_case 
 
 /* Whoever may send may be answered. */
 static __always_inline void let_in(struct __sk_buff *skb, const struct packet *packet,
-				   __u64 generation)
+				   const struct policy_case *c)
 {
-	if (packet->protocol == IPPROTO_UDP && generation)
+	if (packet->protocol == IPPROTO_UDP && c->generation)
 		sst_datagram_remember(bpf_get_socket_cookie(skb), &packet->source,
-				      packet->source_port, generation, 0);
+				      packet->source_port, c);
 }
 
 /* 1: it is the first of its flow, and who sends it is found out as far as it can be. */
@@ -247,11 +225,13 @@ static __always_inline int is_first(struct __sk_buff *skb, struct packet *packet
 		find_caller(packet, c);
 		return 1;
 	}
-	if (sst_datagram_is_known(bpf_get_socket_cookie(skb), &packet->source, packet->source_port))
+	if (sst_datagram_arrives(bpf_get_socket_cookie(skb), packet))
 		return 0;
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
-	if (is_loopback(&packet->source) || address_equal(&packet->source, &packet->target))
+	if (stays_within(packet))
 		sst_find_sender(skb, packet, c);
+	else
+		sst_sender_recall(packet, c);
 	return 1;
 }
 
@@ -276,7 +256,7 @@ static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
 	if (c.denied)
 		return drop(skb, &c, &packet);
 	if (c.flags & SST_POLICY_RULES)
-		let_in(skb, &packet, c.generation);
+		let_in(skb, &packet, &c);
 	return PASS;
 }
 

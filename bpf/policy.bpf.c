@@ -10,6 +10,7 @@
 #include "lib/datagram.h"
 #include "lib/policy.h"
 #include "lib/record.h"
+#include "lib/sender.h"
 
 /* A part of sst_first_rule(), so that the verifier looks at it once and not for each block. */
 __u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block)
@@ -533,13 +534,13 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	return 0;
 }
 
-/* A datagram of a workload of this node: its own end has told of it. */
+/* A datagram of a workload of this node: its own end has told of it, if it was asked. */
 static __always_inline int is_told_of(const struct policy_case *c)
 {
 	const struct policy_end *sender = &c->end[SST_ROLE_CLIENT];
 
-	return c->own == SST_ROLE_SERVER && c->protocol == IPPROTO_UDP && sender->workload &&
-	       sender->is_local && !(c->flags & SST_POLICY_INGRESS_NETWORKS);
+	return c->own == SST_ROLE_SERVER && c->protocol == IPPROTO_UDP && !c->is_told &&
+	       sender->workload && sender->is_local && !(c->flags & SST_POLICY_INGRESS_NETWORKS);
 }
 
 /* What could not be decided goes as the node says, and what was is counted. */
@@ -625,6 +626,23 @@ int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port)
 	return !!known;
 }
 
+int sst_datagram_arrives(__u64 cookie, const struct packet *packet)
+{
+	struct sst_datagram_key key = { .cookie = cookie };
+	struct sst_datagram *known;
+
+	if (!packet)
+		return 0;
+	key.address = packet->source;
+	key.port = packet->source_port;
+	known = datagram_of(&key);
+	if (!known || (known->is_told &&
+		       !sst_sender_is(packet, known->sender_identity, known->sender_workload)))
+		return 0;
+	known->used_ns = bpf_ktime_get_boot_ns();
+	return 1;
+}
+
 int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
 			struct policy_case *c)
 {
@@ -642,17 +660,20 @@ int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
 	return 0;
 }
 
-int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
-			  __u32 judged)
+int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port,
+			  const struct policy_case *c)
 {
 	struct sst_datagram_key key = { .cookie = cookie, .port = port };
-	struct sst_datagram known = { .generation = generation,
-				      .used_ns = bpf_ktime_get_boot_ns(),
-				      .judged = judged };
+	struct sst_datagram known = { .used_ns = bpf_ktime_get_boot_ns() };
 
-	if (!peer)
+	if (!peer || !c)
 		return 0;
 	key.address = *peer;
+	known.generation = c->generation;
+	known.judged = c->own == SST_ROLE_CLIENT ? judged_called(&c->judgement) : 0;
+	known.is_told = c->is_told;
+	known.sender_identity = c->told_identity;
+	known.sender_workload = c->told_workload;
 	bpf_map_update_elem(&datagrams, &key, &known, BPF_ANY);
 	return 0;
 }

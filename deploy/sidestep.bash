@@ -49,7 +49,7 @@ _sidestep() {
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --unload-on-exit" ;;
 	status | services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
-	"policy check") options+=" --file --strict" ;;
+	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;

@@ -266,6 +266,8 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	  "packets dropped on arrival: too many extension headers")                                \
 	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
 	  "table of callers full, this one is known by its address only")                          \
+	X(POLICY_SENDER_LOST, policy_flow, "sender-lost",                                          \
+	  "a datagram's sender is not told, or no longer: dropped, or known by its address")       \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
 	  "a cgroup's workload found anew each time")                                              \
 	X(POLICY_SOCKET_RAW, policy_socket, "raw", "raw sockets refused to a selected workload")   \
@@ -638,9 +640,37 @@ struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
 	__u32 judged;  /* id of the workload whose ingress the sender had decided, 0: none */
+	__u32 is_told; /* 1: map `senders` told who sends, and must go on to: */
+	__u32 sender_identity; /* id */
+	__u32 sender_workload; /* id, 0: none */
+};
+static_assert(sizeof(struct sst_datagram) == 32, "sst_datagram");
+
+/*
+ * Map `senders`: a datagram of this node that is under way, as it is on the wire. Each one is
+ * told of when it leaves its sender's network namespace, so that what is found when it
+ * arrives is no older than the way takes; what another node sends is never told of.
+ */
+struct sst_sender_key {
+	struct sst_addr source;
+	struct sst_addr target;
+	__be16 source_port;
+	__be16 target_port;
+};
+static_assert(sizeof(struct sst_sender_key) == 36, "sst_sender_key");
+
+#define SST_SENDER_NS (1ULL * 1000000000) /* none is under way for so long */
+
+struct sst_sender {
+	__u64 generation; /* of the set by which it is who it is */
+	__u64 cookie;     /* of the sending socket */
+	__u64 used_ns;    /* CLOCK_BOOTTIME */
+	__u32 identity;   /* id */
+	__u32 workload;   /* id, 0: none */
+	__u32 judged;     /* id of the workload whose ingress it had decided, 0: none */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_datagram) == 24, "sst_datagram");
+static_assert(sizeof(struct sst_sender) == 40, "sst_sender");
 
 /* Map `answers`: whom to answer, instead of dropping what it sends, while the set is of this
  * generation. */
@@ -786,18 +816,20 @@ static inline __u64 sst_bucket_begin(__u32 n)
 
 /* Map `edge_state`, one entry. */
 struct sst_edge_state {
-	__u32 last; /* id that was given; K adds */
-	__u32 used; /* edges in map `edge_ids`, about; K adds, U takes away */
+	__u32 last;       /* id that was given; K adds */
+	__u32 used;       /* keys in map `edge_ids`; K adds, U takes away */
+	__u32 generation; /* raised when keys were taken away: ids that a program keeps beyond
+			   * its own run are to be asked for anew. U writes */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_edge_state) == 8, "sst_edge_state");
+static_assert(sizeof(struct sst_edge_state) == 16, "sst_edge_state");
 
 /* Map `edges_expired`, by service: totals of edges that were idle, and of which nothing else is
  * left. U only. */
 struct sst_edge_expired {
 	struct sst_edge total;
 	struct sst_histogram time[SST_TIME_MAX];
-	__u32 last; /* id that was added last: a crash must not add it twice */
-	__u32 pad;
+	__u64 last; /* id that was added last: a crash must not add it twice */
 };
 static_assert(sizeof(struct sst_edge_expired) == 184 + SST_TIME_MAX * 8 * (1 + SST_BUCKETS),
 	      "sst_edge_expired");

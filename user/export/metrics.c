@@ -378,6 +378,7 @@ static void add_policy(struct text *out, const struct state *state)
 	X(pair, "Attempts to find both ends of a connection on this node")            \
 	X(event, "Records of flows sent to userspace")                                \
 	X(event_withheld, "Records of flows that were not made since nobody follows") \
+	X(event_limited, "Records of flows that were not made since there were too many") \
 	X(event_lost, "Records of flows that userspace missed")                       \
 	X(splice_flow, "Steps of flows on their way into the splice and out of it")   \
 	X(splice_refused, "Ends that were not spliced")                               \

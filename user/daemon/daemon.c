@@ -469,7 +469,12 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 static void write_stats(struct daemon *daemon)
 {
 	_cleanup_text_ struct text text = {};
-	int err = metrics_write(&daemon->state, &daemon->self, &text);
+	int err;
+
+	daemon->self.log_lines = flow_log_written(&daemon->flow_log);
+	daemon->self.log_lost = flow_log_lost(&daemon->flow_log);
+	daemon->self.follow_lost = control_lost(daemon->control);
+	err = metrics_write(&daemon->state, &daemon->self, &text);
 
 	if (!err)
 		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,

@@ -462,6 +462,12 @@ static void add_maps(struct text *out, const struct state *state)
 				 state->fill[i].name, state->fill[i].capacity);
 }
 
+static void add_total(struct text *out, const char *name, const char *help, uint64_t total)
+{
+	add_family(out, PREFIX, name, "counter", help);
+	text_add(out, PREFIX "%s %" PRIu64 "\n", name, total);
+}
+
 static void add_daemon(struct text *out, const struct metrics_daemon *daemon)
 {
 	add_timestamp(out, "daemon_started_timestamp_seconds", "When the daemon started",
@@ -472,6 +478,11 @@ static void add_daemon(struct text *out, const struct metrics_daemon *daemon)
 		  "1: the configuration last read is in force", daemon->reload_succeeded);
 	add_gauge(out, "config_problems", "Problems found in the configuration last read",
 		  daemon->problems);
+	add_total(out, "flow_log_lines_total", "Lines written to the flow log", daemon->log_lines);
+	add_total(out, "flow_log_lost_total", "Lines that the flow log could not take",
+		  daemon->log_lost);
+	add_total(out, "follow_lost_total", "Events that followers read too slowly for",
+		  daemon->follow_lost);
 }
 
 int metrics_write(const struct state *state, const struct metrics_daemon *daemon, struct text *out)

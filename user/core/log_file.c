@@ -92,6 +92,12 @@ static void reopen(struct log_file *log)
 	log->error = fd < 0 ? fd : 0;
 }
 
+/* Less than a file may be, so that none becomes larger. */
+static size_t batch_of(const struct log_file *log)
+{
+	return log->max_size / 2 < LOG_FILE_BATCH ? log->max_size / 2 : LOG_FILE_BATCH;
+}
+
 int log_file_open(struct log_file *log, const struct log_file_options *options)
 {
 	char *path = strdup(options->path);
@@ -102,9 +108,9 @@ int log_file_open(struct log_file *log, const struct log_file_options *options)
 		.path = path,
 		.max_size = options->max_size,
 		.keep = options->keep,
-		.enough = LOG_FILE_BATCH,
 		.fd = -1,
 	};
+	log->enough = batch_of(log);
 	reopen(log);
 	return 0;
 }
@@ -194,6 +200,7 @@ static void drop_all(struct log_file *log, int err)
 {
 	log->lost += log->n_waits;
 	log->gap += log->n_waits + log->gap_waits;
+	log->reason = err;
 	nothing_waits(log, err);
 }
 
@@ -261,7 +268,7 @@ void log_file_flush(struct log_file *log)
 	} else {
 		write_stream(log);
 	}
-	log->enough = log->waits.length + LOG_FILE_BATCH;
+	log->enough = log->waits.length + batch_of(log);
 }
 
 /* ---- lines ------------------------------------------------------------------------------ */
@@ -275,6 +282,7 @@ struct text *log_file_begin(struct log_file *log, uint64_t *ret_gap)
 	if (log->fd < 0 || log->waits.length >= LOG_FILE_WAIT_MAX) {
 		log->lost++;
 		log->gap++;
+		log->reason = log->fd < 0 ? log->error : -EAGAIN;
 		return NULL;
 	}
 	*ret_gap = log->gap;

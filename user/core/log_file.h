@@ -40,7 +40,8 @@ struct log_file {
 	uint64_t gap_waits; /* .. and those that a line in `waits` tells of */
 	uint64_t written;   /* lines */
 	uint64_t lost;
-	int error; /* why the last attempt failed, 0: it did not */
+	int error;  /* why the last attempt failed, 0: it did not */
+	int reason; /* why lines were lost last; -EAGAIN: a pipe's reader is too slow */
 };
 
 /* Opens it, or leaves log->error; log_file_look() tries again. -ENOMEM. */

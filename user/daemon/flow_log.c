@@ -30,10 +30,13 @@ static bool is_same_file(const struct log_file *file, const struct model_flow_lo
 /* Once when it begins to fail, whatever it fails with then. */
 static void tell_failure(struct flow_log *log)
 {
-	if (!log->file.error || log->failing)
+	const struct log_file *file = &log->file;
+	int reason = file->error ?: file->reason;
+
+	if (log->failing || (!file->error && file->lost == log->lost_before))
 		return;
-	log_line("flow log %s: %s; what it should hold is dropped, and counted", log->file.path,
-		 strerror(-log->file.error));
+	log_line("flow log %s: %s; what it should hold is dropped, and counted", file->path,
+		 reason == -EAGAIN ? "its reader is too slow" : strerror(-reason));
 	log->failing = true;
 }
 
@@ -48,6 +51,7 @@ void flow_log_configure(struct flow_log *log, const struct model_flow_log *setti
 
 		close_file(log);
 		log->failing = false;
+		log->lost_before = 0;
 		if (log_file_open(&log->file, &options))
 			log->settings = NULL; /* no memory for a path: there is worse to tell */
 		else

@@ -5,9 +5,11 @@
 
 #include "lib/count.h"
 
-/* Readers are woken when an eighth of the ring waits, and poll otherwise: a wake-up for each
- * record would cost more than the record. */
+/* Readers are woken when another eighth of the ring waits, and poll otherwise: a wake-up costs
+ * more than ten records. */
 #define EVENTS_WAKE_SHARE 8
+/* Records of several CPUs may come at once, and none of them see just the eighth. */
+#define EVENTS_WAKE_SLACK 4
 
 #define NS_PER_S 1000000000ULL
 
@@ -72,13 +74,22 @@ static __always_inline struct sst_record *event_begin(enum sst_record_type type)
 	return record;
 }
 
+/* Sizes are powers of two. */
+static __always_inline int completes_an_eighth(__u64 waiting, __u64 size)
+{
+	__u64 share = size / EVENTS_WAKE_SHARE;
+
+	return waiting >= share &&
+	       (waiting & (share - 1)) < EVENTS_WAKE_SLACK * sizeof(struct sst_record);
+}
+
 static __always_inline void event_end(struct sst_record *record, enum sst_record_type type)
 {
 	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
 	__u64 size = bpf_ringbuf_query(&events, BPF_RB_RING_SIZE);
 
-	bpf_ringbuf_submit(record, waiting >= size / EVENTS_WAKE_SHARE ? BPF_RB_FORCE_WAKEUP
-								       : BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(record, completes_an_eighth(waiting, size) ? BPF_RB_FORCE_WAKEUP
+								      : BPF_RB_NO_WAKEUP);
 	count(EVENT_COUNTER(, type));
 }
 

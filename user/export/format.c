@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/cleanup.h"
 #include "core/decimal.h"
@@ -152,10 +153,12 @@ const char *family_name(uint8_t family)
 
 char *format_service_port(const struct sst_service_info *info, char *buf)
 {
-	if (info->port_name[0])
-		snprintf(buf, SERVICE_PORT_MAX, "%.*s", SST_PORT_NAME_MAX - 1, info->port_name);
-	else
-		snprintf(buf, SERVICE_PORT_MAX, "%u", ntohs(info->port));
+	size_t n = strnlen(info->port_name, SERVICE_PORT_MAX - 1);
+
+	memcpy(buf, info->port_name, n);
+	buf[n] = '\0';
+	if (!n)
+		*decimal(ntohs(info->port), buf) = '\0';
 	return buf;
 }
 

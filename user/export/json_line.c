@@ -44,11 +44,22 @@ static void put_escaped(struct json_line *line, unsigned char c)
 	*line->at++ = digits[c & 15];
 }
 
+/* Bytes at the begin that need no escape. */
+static size_t plain_bytes(const char *string, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && string[i] >= ' ' && string[i] <= '~' && string[i] != '"' &&
+	       string[i] != '\\')
+		i++;
+	return i;
+}
+
 /* Names are ASCII, since no other is let in; a byte that is not, of a map that somebody
  * else wrote, must not break the line. */
 void json_line_string(struct json_line *line, const char *string)
 {
-	size_t n;
+	size_t n, plain;
 
 	if (!string) {
 		json_line_literal(line, "null");
@@ -58,13 +69,12 @@ void json_line_string(struct json_line *line, const char *string)
 	if (!make_room(line, 6 * n + 2))
 		return;
 	*line->at++ = '"';
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = string[i];
-
-		if (c >= ' ' && c <= '~' && c != '"' && c != '\\')
-			*line->at++ = c;
-		else
-			put_escaped(line, c);
+	for (; n; string += plain, n -= plain) {
+		plain = plain_bytes(string, n);
+		json_line_put(line, string, plain);
+		if (plain == n)
+			break;
+		put_escaped(line, string[plain++]);
 	}
 	*line->at++ = '"';
 }

@@ -158,6 +158,14 @@ SST_MAP struct edge_info_map {
 	__type(value, struct sst_edge_info);
 } edge_info SEC(".maps");
 
+/* UDP's flows. K only; the least recently used goes first when full. */
+SST_MAP struct udp_flows_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_tuple);
+	__type(value, struct sst_udp_flow);
+} udp_flows SEC(".maps");
+
 /* How many there are. K and U write, U through a mapping. */
 SST_MAP struct edge_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -333,12 +341,12 @@ SST_MAP struct rule_stats_map {
 	__type(value, struct sst_rule_stats);
 } rule_stats SEC(".maps");
 
-/* Who is calling, while a SYN is under way. K only; the caller's end deletes it. */
+/* Who is calling, while a SYN is under way; lib/caller.h tells who has which place. K only; the
+ * caller's end frees it. */
 SST_MAP struct callers_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct sst_caller_key);
+	__type(key, __u32);
 	__type(value, struct sst_caller);
 } callers SEC(".maps");
 
@@ -356,7 +364,7 @@ SST_MAP struct datagrams_map {
 SST_MAP struct senders_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
-	__type(key, struct sst_sender_key);
+	__type(key, struct sst_tuple);
 	__type(value, struct sst_sender);
 } senders SEC(".maps");
 

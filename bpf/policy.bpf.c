@@ -12,20 +12,15 @@
 #include "lib/record.h"
 #include "lib/sender.h"
 
-/* A part of sst_first_rule(), so that the verifier looks at it once and not for each block. */
-__u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block)
+/* A part of sst_decide(), so that the verifier looks at it once and not for each search. */
+__u32 sst_first_rule(const struct sst_policy_rows *rows)
 {
 	void *set = policy_set();
 	const struct sst_policy_head *head = policy_head(set);
 
 	if (!rows || !set || !head || head->generation != rows->generation)
 		return SST_POLICY_BROKEN;
-	return sst_policy_first_of(set, rows, block);
-}
-
-__u32 sst_first_rule(const struct sst_policy_rows *rows)
-{
-	return rows ? sst_policy_first(0, rows) : SST_POLICY_BROKEN;
+	return sst_policy_first(set, rows);
 }
 
 /* ---- who is who ------------------------------------------------------------------- */
@@ -96,14 +91,15 @@ __u32 sst_workload_of_path(__u64 place, __u64 generation)
 	return path.workload;
 }
 
-static __always_inline __u32 workload_of_cgroup(struct cgroup *cgroup, __u64 id, __u64 generation)
+static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 id, __u64 generation)
 {
 	struct sst_cgroup *known = bpf_map_lookup_elem(&cgroups, &id);
 	struct sst_cgroup found = { .generation = generation };
 
 	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = sst_workload_of_path((unsigned long)cgroup, generation);
+	found.workload = sst_workload_of_path((unsigned long)BPF_CORE_READ(sk, sk_cgrp_data.cgroup),
+					      generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;
@@ -120,15 +116,14 @@ static __always_inline void find_workload(struct policy_case *c, struct policy_e
 {
 	struct sock *sk = (struct sock *)end->sk;
 	struct sst_config *node = settings();
-	struct cgroup *cgroup;
-	__u64 id;
+	__u64 id = end->cgroup;
 
 	end->workload = 0;
 	if (!sk)
 		return;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	id = BPF_CORE_READ(cgroup, kn, id);
-	end->workload = workload_of_cgroup(cgroup, id, c->generation);
+	if (!id)
+		id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	end->workload = workload_of_cgroup(sk, id, c->generation);
 	/* what proves the hooks must not depend on what is ruled */
 	if (node && node->selftest_cgroup == id)
 		c->exempt = 1;
@@ -145,7 +140,7 @@ int sst_find_workloads(struct policy_case *c)
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		find_workload(c, &c->end[i]);
-	return generation_in_force() == c->generation ? 0 : -1;
+	return 0; /* that the set is still the same is seen by the next step */
 }
 
 /* Who is called was found by its cgroup, and is whom the caller was judged for: the usual case of

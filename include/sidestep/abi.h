@@ -499,18 +499,6 @@ struct sst_pair {
 };
 static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
-/*
- * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
- * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
- * identities, and addresses may be translated on the way.
- */
-struct sst_caller_key {
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
-};
-static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
-
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
 	SST_FLOW_ESTABLISHED = 1,
@@ -545,12 +533,12 @@ struct sst_flow {
 	__u8 calling;  /* 1: map `callers` tells of it */
 	__u32 booked;  /* the service whose statistics hold it, 0 when there were none */
 	struct sst_judgement judgement;
-	__u64 generation;                 /* of the policy set that judged it */
-	struct sst_caller_key calling_as; /* in map `callers` */
-	__u32 edge;                       /* id in map `edges`, 0: none yet */
-	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 ending;    /* enum sst_failure if it never was established, else enum sst_ending */
-	__u8 pad[2];
+	__u64 generation; /* of the policy set that judged it */
+	__u32 calling_as; /* its place in map `callers` */
+	__u32 edge;       /* id in map `edges`, 0: none yet */
+	__u8 peer_told;   /* 1: who is called was told by its socket, not by its address */
+	__u8 ending;      /* enum sst_failure if it never was established, else enum sst_ending */
+	__u8 pad[6];
 };
 static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 
@@ -607,6 +595,29 @@ struct sst_errand {
 };
 static_assert(sizeof(struct sst_errand) == 4, "sst_errand");
 
+/* A datagram as it is on the wire. */
+struct sst_tuple {
+	struct sst_addr source;
+	struct sst_addr target;
+	__be16 source_port;
+	__be16 target_port;
+};
+static_assert(sizeof(struct sst_tuple) == 36, "sst_tuple");
+
+/* Map `udp_flows`, by a flow's first datagram: which end tells of it, and on which edge. */
+#define SST_UDP_FLOW_NS (120ULL * 1000000000) /* without datagrams the other end may */
+
+struct sst_udp_flow {
+	__u64 cookie;     /* of the socket that tells */
+	__u64 generation; /* of the policy set by which they are who they are, 0: none */
+	__u64 used_ns;    /* CLOCK_BOOTTIME */
+	__u32 edge;       /* id */
+	__u32 edges;      /* sst_edge_state.generation then */
+	__u32 role;       /* enum sst_role of the socket that tells */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_udp_flow) == 40, "sst_udp_flow");
+
 /* ---- policy ------------------------------------------------------------------- */
 
 /* Map `rule_stats`, per CPU, by the id of a rule; see policy.h. */
@@ -618,17 +629,24 @@ struct sst_rule_stats {
 };
 static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 
-/* Map `callers`. */
+/*
+ * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
+ * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
+ * identities, and addresses may be translated on the way.
+ */
 struct sst_caller {
+	__u64 cookie;     /* of the calling socket; 0: this place is free */
 	__u64 generation; /* of the set by which it was judged */
-	__u64 cookie;     /* of the calling socket */
 	struct sst_addr address;
+	__u32 sequence; /* of the SYN */
+	__be16 port;    /* of the caller */
+	__u16 pad;
 	__u32 identity; /* id */
 	__u32 workload; /* id, 0: none */
 	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
-	__u32 pad;
+	__u32 pad2;
 };
-static_assert(sizeof(struct sst_caller) == 48, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 56, "sst_caller");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */
@@ -653,18 +671,10 @@ struct sst_datagram {
 static_assert(sizeof(struct sst_datagram) == 32, "sst_datagram");
 
 /*
- * Map `senders`: a datagram of this node that is under way, as it is on the wire. Each one is
+ * Map `senders`: a datagram of this node that is under way. Each one is
  * told of when it leaves its sender's network namespace, so that what is found when it
  * arrives is no older than the way takes; what another node sends is never told of.
  */
-struct sst_sender_key {
-	struct sst_addr source;
-	struct sst_addr target;
-	__be16 source_port;
-	__be16 target_port;
-};
-static_assert(sizeof(struct sst_sender_key) == 36, "sst_sender_key");
-
 #define SST_SENDER_NS (1ULL * 1000000000) /* none is under way for so long */
 
 struct sst_sender {

@@ -188,6 +188,8 @@ four_wait() {
 	# its other end is on this node: known, and not a second flow
 	check 'length == 1 and .[0].peer_flow != null'
 	run -0 sidestep flows
+	[[ $output == *"web/80"*"127.0.0.1:8080"* ]]
+	run -0 sidestep flows --columns asked,destination
 	[[ $output == *"10.96.0.10:80"*"127.0.0.1:8080"* ]]
 
 	finish "$held"

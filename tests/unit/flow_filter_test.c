@@ -31,7 +31,7 @@ static void test_values(void **unused UNUSED)
 		{ "workload", { "db", "shop/db" }, { "", "shop/", "/db", "a/b/c" } },
 		{ "service", { "web", "web/http", "web/80", "shop/web/80" }, { "" } },
 		{ "port", { "1", "80", "65535" }, { "", "0", "65536", "-1", "+1", "80 ", "http" } },
-		{ "protocol", { "tcp", "udp" }, { "", "TCP", "sctp" } },
+		{ "protocol", { "tcp", "udp", "TCP", "UDP" }, { "", "Tcp", "sctp" } },
 		{ "verdict", { "allowed", "denied" }, { "", "allow" } },
 		{ "event", { "open", "close", "failed", "denied" }, { "", "live", "opened" } },
 		{ "errors", { "true" }, { "", "false", "yes" } },

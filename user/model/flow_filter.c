@@ -115,7 +115,13 @@ static int parse_word(const char *text, const struct word *words, struct flow_te
 	return -EINVAL;
 }
 
-static const struct word protocols[] = { { "tcp", IPPROTO_TCP }, { "udp", IPPROTO_UDP }, { NULL } };
+static const struct word protocols[] = {
+	{ "tcp", IPPROTO_TCP },
+	{ "TCP", IPPROTO_TCP },
+	{ "udp", IPPROTO_UDP },
+	{ "UDP", IPPROTO_UDP },
+	{ NULL },
+};
 static const struct word verdicts[] = { { "allowed", false }, { "denied", true }, { NULL } };
 static const struct word events[] = {
 	{ "open", SST_RECORD_OPEN },

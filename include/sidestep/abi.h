@@ -284,8 +284,7 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
-	/* events: sent + withheld + limited + lost = what the statistics say; by enum             \
-	 * sst_record_type */                                                                      \
+	/* events: sent + withheld + limited + lost = all there were; by enum sst_record_type */   \
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \

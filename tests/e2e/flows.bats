@@ -126,7 +126,7 @@ lines_are() {
 }
 
 @test "flows lists what the filter takes, in the columns that are asked for" {
-	MODE=echo shop
+	MODE="echo" shop
 	sidestep load -f "$CONF"
 	as web pod_start node "$TOOLS/caller" --hold-ms 20000 10.96.0.10:80
 	as web pod_start node "$TOOLS/crowd" --flows 1 --rounds 1 --hold 10.96.0.11:5432
@@ -155,14 +155,14 @@ two_live() {
 }
 
 @test "a filter that is wrong is refused with what is right" {
-	local pair
+	local pair words
 
 	for pair in "--port 0:a port from 1 to 65535" "--verdict maybe:allowed or denied" \
 		"--min-bytes 1.5M:a number of bytes" "--source a/b/c:a workload like shop/db" \
 		"--columns flow,nme:unknown column 'nme', expected some of: time, event, flow" \
 		"--event open:--event needs --follow" "--slower 5:a time, like 500us"; do
-		# shellcheck disable=SC2086 # two words
-		try sidestep flows ${pair%%:*}
+		read -ra words <<<"${pair%%:*}"
+		try sidestep flows "${words[@]}"
 		[ "$status" -eq 2 ]
 		[[ $stderr == *"${pair#*:}"* ]] || fail "$pair: $stderr"
 	done
@@ -276,12 +276,12 @@ nobody_follows() {
 }
 
 @test "the flow log rotates, and no line is lost" {
-	local dir=$BATS_TEST_TMPDIR/logs i
+	local dir=$BATS_TEST_TMPDIR/logs
 
 	mkdir "$dir"
 	shop "flow-log: { file: $dir/flows, size: 64KiB, keep: 40 }"
 	daemon_start
-	for i in {1..6}; do
+	for _ in {1..6}; do
 		as web call node --count 100 10.96.0.10:80
 		check '.ok == 100'
 		sleep 0.2
@@ -290,7 +290,7 @@ nobody_follows() {
 	[ "$(find "$dir" -type f | wc -l)" -gt 5 ]
 	[ -z "$(find "$dir" -type f -size +64k)" ]
 	[ ! -e "$dir/flows.next" ]
-	[ -z "$(cat "$dir"/* | jq -r .event | grep -vE '^(open|close)$')" ]
+	run -1 grep -hvE '"event":"(open|close)"' "$dir"/*
 }
 
 all_closed() {
@@ -370,7 +370,7 @@ closed_of_front() {
 
 	mkfifo "$fifo"
 	exec 7<>"$fifo"
-	FIFO=$fifo background sh -c 'exec "$0" "$@" >"$FIFO" 7>&-' "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF"
+	background sh -c 'exec >"$0" 7>&- && exec "$@"' "$fifo" "$SIDESTEP" run "${OPTIONS[@]}" -f "$CONF"
 	DAEMON=$PID
 	wait_until 20 daemon_answers
 	before=$(awk '/VmRSS/ { print $2 }' "/proc/$DAEMON/status")
@@ -397,7 +397,7 @@ lost_lines() {
 	daemon_start
 	mkfifo "$fifo"
 	exec 7<>"$fifo"
-	FIFO=$fifo background sh -c 'exec "$0" "$@" >"$FIFO" 7>&-' "$SIDESTEP" flows --follow -o json "${OPTIONS[@]}"
+	background sh -c 'exec >"$0" 7>&- && exec "$@"' "$fifo" "$SIDESTEP" flows --follow -o json "${OPTIONS[@]}"
 	wait_until 5 all_follow
 	as web call node --count 4000 --threads 2 10.96.0.10:80
 	check '.ok == 4000'

@@ -55,7 +55,7 @@ PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
-TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
+TOOL_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/tools/*.c tests/bench/*.c)))
 SEMANTICS := $(BUILD)/tests/semantics/semantics
 SEMANTICS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/semantics/*.c)))
 # Who else can judge by policies; cluster writes what they judge as files.
@@ -154,6 +154,23 @@ $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% 
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@
+
+# ... and the one that runs the daemon's reader, on events of a program of its own
+$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/bench/events.skel.h: $(BUILD)/tests/bench/events.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name events_bpf > $@
+
+$(BUILD)/tests/bench/events: tests/bench/events.c $(BUILD)/tests/bench/events.skel.h \
+                             $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)

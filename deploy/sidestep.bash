@@ -39,6 +39,18 @@ _sidestep() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
+	--protocol)
+		mapfile -t COMPREPLY < <(compgen -W "tcp udp" -- "$word")
+		return
+		;;
+	--verdict)
+		mapfile -t COMPREPLY < <(compgen -W "allowed denied" -- "$word")
+		return
+		;;
+	--event)
+		mapfile -t COMPREPLY < <(compgen -W "open close failed denied" -- "$word")
+		return
+		;;
 	-o | --output)
 		mapfile -t COMPREPLY < <(compgen -W "table json" -- "$word")
 		return
@@ -59,6 +71,9 @@ _sidestep() {
 	"policy stats") options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
 	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
+	flows) options+=" --output --follow --columns --source --destination --namespace \
+		--workload --service --port --protocol --verdict --event --errors --min-bytes \
+		--slower" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac
 	if [[ $word == -* ]]; then

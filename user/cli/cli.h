@@ -11,6 +11,8 @@
 
 #include "core/problems.h"
 #include "core/text.h"
+#include "export/flow_table.h"
+#include "model/flow_filter.h"
 
 /* Documented in sidestep(8). */
 enum cli_exit {
@@ -54,14 +56,16 @@ struct cli_options {
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
-	unsigned payload;  /* bytes of each message */
-	bool strict;       /* policy check */
-	const char *flows; /* policy replay: the log, "-" for stdin */
-	unsigned interval; /* top, in seconds */
+	unsigned payload;            /* bytes of each message */
+	bool strict;                 /* policy check */
+	const char *flows;           /* policy replay: the log, "-" for stdin */
+	struct flow_filter filter;   /* flows */
+	struct flow_columns columns; /* flows; none: the usual ones */
+	unsigned interval;           /* top, in seconds */
 	unsigned snapshots;
 	const char *view;
 	const char *sort;
-	const char *filter; /* NULL: none, as of the two above */
+	const char *text; /* NULL: none, as of the two above */
 };
 
 /*

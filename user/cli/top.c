@@ -186,12 +186,12 @@ static int set_up(const struct cli_options *options, struct top *top)
 		cli_error("--view is '%s', expected services, edges or flows", options->view);
 		return -EINVAL;
 	}
-	if (options->filter) {
-		if (strlen(options->filter) >= sizeof(top->filter)) {
+	if (options->text) {
+		if (strlen(options->text) >= sizeof(top->filter)) {
 			cli_error("--filter is longer than %zu bytes", sizeof(top->filter) - 1);
 			return -EINVAL;
 		}
-		strcpy(top->filter, options->filter);
+		strcpy(top->filter, options->text);
 	}
 	if (options->json && !options->snapshots) {
 		cli_error("-o json needs --once or --snapshots");

@@ -18,7 +18,7 @@ int cmd_map(const struct cli_options *options, int argc, char **argv)
 	if (options->json)
 		return cli_print_json(err ? NULL : map_to_json(&map));
 	if (!err)
-		err = options->svg ? map_to_svg(&map, &out) : map_to_dot(&map, &out);
+		err = options->dot ? map_to_dot(&map, &out) : map_to_svg(&map, &out);
 	out.error = err;
 	return cli_print(&out);
 }

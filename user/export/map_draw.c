@@ -198,7 +198,8 @@ static void add_line(const struct drawing *drawing, const struct map_edge *edge)
 	add_xml(text_string(&title), SIZE_MAX, drawing->out);
 	text_add(drawing->out, "</title><path d=\"");
 	add_path(drawing, edge);
-	text_add(drawing->out, "\" stroke=\"%s\" stroke-width=\"%u.%u\"%s%s%s marker-end=\"url(#to)\"/>",
+	text_add(drawing->out,
+		 "\" stroke=\"%s\" stroke-width=\"%u.%u\"%s%s%s marker-end=\"url(#to)\"/>",
 		 looks[look].colour, width / 10, width % 10,
 		 looks[look].dashes ? " stroke-dasharray=\"" : "", looks[look].dashes ?: "",
 		 looks[look].dashes ? "\"" : "");
@@ -234,11 +235,12 @@ static void add_legend(const struct drawing *drawing, unsigned y)
 	unsigned x = MARGIN;
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++, x += 170) {
-		text_add(drawing->out, "<path d=\"M%u %uh30\" stroke=\"%s\" stroke-width=\"3\"", x, y,
-			 looks[i].colour);
+		text_add(drawing->out, "<path d=\"M%u %uh30\" stroke=\"%s\" stroke-width=\"3\"", x,
+			 y, looks[i].colour);
 		if (looks[i].dashes)
 			text_add(drawing->out, " stroke-dasharray=\"%s\"", looks[i].dashes);
-		text_add(drawing->out, "/><text x=\"%u\" y=\"%u\">%s</text>\n", x + 38, y + 4, words[i]);
+		text_add(drawing->out, "/><text x=\"%u\" y=\"%u\">%s</text>\n", x + 38, y + 4,
+			 words[i]);
 	}
 	text_add(drawing->out,
 		 "<path d=\"M%u %uh30\" stroke=\"%s\" stroke-width=\"5\"/>"
@@ -249,19 +251,20 @@ static void add_legend(const struct drawing *drawing, unsigned y)
 
 static void add_head(const struct drawing *drawing, unsigned width, unsigned height)
 {
-	text_add(drawing->out,
-		 "<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"Map of "
-		 "services: %zu nodes, %zu lines\" width=\"%u\" height=\"%u\" viewBox=\"0 0 %u %u\">\n"
-		 "<style>text{font:13px sans-serif;fill:#1d2733}path{fill:none}"
-		 ".figure{font-size:11px;text-anchor:middle;paint-order:stroke;stroke:#fff;"
-		 "stroke-width:3px}rect{stroke:#4a6785}.service{fill:#e3edf7}.party{fill:#f6f3e8}"
-		 "</style>\n"
-		 "<marker id=\"to\" markerUnits=\"userSpaceOnUse\" markerWidth=\"10\" "
-		 "markerHeight=\"10\" refX=\"9\" refY=\"5\" orient=\"auto\">"
-		 "<path d=\"M0 0L10 5L0 10z\" style=\"fill:#4a6785\"/></marker>\n"
-		 "<rect width=\"%u\" height=\"%u\" style=\"fill:#fff;stroke:none\"/>\n",
-		 drawing->map->n_nodes, drawing->map->n_edges, width, height, width, height, width,
-		 height);
+	text_add(
+		drawing->out,
+		"<svg xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" aria-label=\"Map of "
+		"services: %zu nodes, %zu lines\" width=\"%u\" height=\"%u\" viewBox=\"0 0 %u %u\">\n"
+		"<style>text{font:13px sans-serif;fill:#1d2733}path{fill:none}"
+		".figure{font-size:11px;text-anchor:middle;paint-order:stroke;stroke:#fff;"
+		"stroke-width:3px}rect{stroke:#4a6785}.service{fill:#e3edf7}.party{fill:#f6f3e8}"
+		"</style>\n"
+		"<marker id=\"to\" markerUnits=\"userSpaceOnUse\" markerWidth=\"10\" "
+		"markerHeight=\"10\" refX=\"9\" refY=\"5\" orient=\"auto\">"
+		"<path d=\"M0 0L10 5L0 10z\" style=\"fill:#4a6785\"/></marker>\n"
+		"<rect width=\"%u\" height=\"%u\" style=\"fill:#fff;stroke:none\"/>\n",
+		drawing->map->n_nodes, drawing->map->n_edges, width, height, width, height, width,
+		height);
 }
 
 int map_to_svg(const struct map *map, struct text *out)

@@ -17,17 +17,17 @@ enum visit {
 
 struct layout {
 	struct map *map;
-	size_t *first;       /* by node: its edges in map->edges; one more at the end */
-	uint32_t *callers;   /* by node */
-	enum visit *visit;   /* by node */
-	size_t *next;        /* by node: the edge to walk next */
-	uint32_t *path;      /* nodes being walked */
-	uint32_t *finished;  /* in the order in which all behind them was done */
+	size_t *first;      /* by node: its edges in map->edges; one more at the end */
+	uint32_t *callers;  /* by node */
+	enum visit *visit;  /* by node */
+	size_t *next;       /* by node: the edge to walk next */
+	uint32_t *path;     /* nodes being walked */
+	uint32_t *finished; /* in the order in which all behind them was done */
 	size_t n_finished;
-	bool *back;          /* by edge: it closes a circle, and does not count */
-	uint32_t *order;     /* nodes, layer by layer, row by row */
-	uint32_t *layer;     /* where a layer begins in `order`; one more at the end */
-	double *wish;        /* by node: the row it would like */
+	bool *back;      /* by edge: it closes a circle, and does not count */
+	uint32_t *order; /* nodes, layer by layer, row by row */
+	uint32_t *layer; /* where a layer begins in `order`; one more at the end */
+	double *wish;    /* by node: the row it would like */
 };
 
 static void layout_release(struct layout *layout)
@@ -183,8 +183,8 @@ static void set_wishes(struct layout *layout, bool forth)
 		neighbours[forth ? to : from]++;
 	}
 	for (size_t i = 0; i < map->n_nodes; i++)
-		layout->wish[i] = neighbours[i] ? layout->wish[i] / neighbours[i]
-						: height_of(layout, i);
+		layout->wish[i] =
+			neighbours[i] ? layout->wish[i] / neighbours[i] : height_of(layout, i);
 }
 
 static int compare_wishes(const void *a, const void *b, void *arg)

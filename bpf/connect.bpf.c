@@ -226,8 +226,10 @@ static __always_inline void judge_call(struct bpf_sock_addr *ctx, const struct c
 	c->port = bpf_ntohs(to->port);
 	c->protocol = protocol;
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
-	if (sk)
+	if (sk) {
+		c->end[SST_ROLE_CLIENT].cgroup = cgroup_of_tcp(sk);
 		address_bound(sk, &c->end[SST_ROLE_CLIENT].address);
+	}
 	c->end[SST_ROLE_SERVER].sk = sst_called(ctx, to);
 	judge(c);
 }
@@ -264,8 +266,7 @@ static __always_inline void allow_datagrams(struct bpf_sock_addr *ctx, const str
 					    const struct policy_case *c)
 {
 	if (c->flags & SST_POLICY_RULES)
-		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port,
-				      c->generation, judged_called(&c->judgement));
+		sst_datagram_remember(bpf_get_socket_cookie(ctx), &to->address, to->port, c);
 }
 
 static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,

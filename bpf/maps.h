@@ -158,9 +158,11 @@ SST_MAP struct edge_info_map {
 	__type(value, struct sst_edge_info);
 } edge_info SEC(".maps");
 
+/* How many there are. K and U write, U through a mapping. */
 SST_MAP struct edge_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
 	__type(value, struct sst_edge_state);
 } edge_state SEC(".maps");
@@ -321,12 +323,12 @@ SST_MAP struct rule_stats_map {
 	__type(value, struct sst_rule_stats);
 } rule_stats SEC(".maps");
 
-/* Who is calling, while a SYN is under way. K only; the caller's end deletes it. */
+/* Who is calling, while a SYN is under way; lib/caller.h tells who has which place. K only; the
+ * caller's end frees it. */
 SST_MAP struct callers_map {
-	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct sst_caller_key);
+	__type(key, __u32);
 	__type(value, struct sst_caller);
 } callers SEC(".maps");
 
@@ -338,6 +340,15 @@ SST_MAP struct datagrams_map {
 	__type(key, struct sst_datagram_key);
 	__type(value, struct sst_datagram);
 } datagrams SEC(".maps");
+
+/* Who has sent the datagrams that are under way. K only; likewise: each datagram tells
+ * anew. */
+SST_MAP struct senders_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_sender_key);
+	__type(value, struct sst_sender);
+} senders SEC(".maps");
 
 /* Denied clients, to be answered when they try again. K only; likewise. */
 SST_MAP struct answers_map {

@@ -9,7 +9,7 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints flows capture identities workloads explain policy doctor check \
+			endpoints edges flows capture identities workloads explain policy doctor check \
 			version --help --version" -- "$word")
 		return
 	fi
@@ -48,8 +48,8 @@ _sidestep() {
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
-	"policy check") options+=" --file --strict" ;;
+	status | services | endpoints | edges | identities | workloads | explain | doctor) options+=" --output" ;;
+	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;

@@ -19,7 +19,11 @@
 #include "daemon/control.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+<<<<<<< HEAD
 #include "daemon/web.h"
+=======
+#include "datapath/edges.h"
+>>>>>>> main
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
 #include "export/metrics.h"
@@ -68,6 +72,7 @@ struct daemon {
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */
 	bool stuck;          /* told of sockets that cannot be ended */
+	bool edges_stay;     /* told that idle edges cannot be taken away */
 	bool lags;           /* told that the policy does not follow the host */
 	bool lost_datapath;
 };
@@ -81,8 +86,14 @@ static int refresh_state(struct daemon *daemon)
 	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
 				&state);
 
+<<<<<<< HEAD
 	if (err)
 		return err;
+=======
+	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
+			  &state))
+		return;
+>>>>>>> main
 	if (state.meta.generation == daemon->state.meta.generation) {
 		state.policy = daemon->state.policy;
 		daemon->state.policy = (struct policy_set){};
@@ -173,7 +184,7 @@ static bool reload(void *arg)
 	}
 	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
 	daemon->self.reload_succeeded = !err;
-	daemon->self.problems = problems.count + problems.more;
+	daemon->self.problems = problems_errors(&problems);
 	log_problems(&problems);
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
@@ -436,10 +447,26 @@ static void collect_garbage(struct daemon *daemon)
 	log_problems(&problems);
 }
 
+/* Those that nothing flows on any more. A failure is told once. */
+static void expire_edges(struct daemon *daemon)
+{
+	unsigned gone = 0;
+	int err = 0;
+
+	if (daemon->model)
+		err = edges_expire(daemon->datapath,
+				   daemon->model->node.telemetry.edge_ttl_s * 1000000000ULL, &gone);
+
+	if (err && !daemon->edges_stay)
+		log_line("idle edges cannot be taken away: %s", strerror(-err));
+	daemon->edges_stay = err;
+}
+
 /* The kernel's figures, read and written. */
 static void account(struct daemon *daemon)
 {
 	datapath_sweep(daemon->datapath);
+	expire_edges(daemon);
 	refresh_state(daemon);
 	write_stats(daemon);
 	collect_garbage(daemon);

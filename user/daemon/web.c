@@ -134,19 +134,14 @@ static int take_snapshot(struct web *web, struct text *out)
 	return err ?: page_snapshot(&view, out);
 }
 
-/* Not more often than is allowed, however many ask: then it is the last one once more. */
 static int renew(struct web *web)
 {
-	uint64_t now = now_ms();
+	uint64_t begin = now_ms();
 	struct text fresh = {};
-	int err;
+	int err = take_snapshot(web, &fresh);
 
-	if (web->snapshot.length &&
-	    (now - web->made_ms < SNAPSHOT_MS || now - web->made_ms < web->took_ms * SHARE))
-		return 0;
-	err = take_snapshot(web, &fresh);
 	web->made_ms = now_ms();
-	web->took_ms = web->made_ms - now;
+	web->took_ms = web->made_ms - begin;
 	if (err) {
 		text_release(&fresh);
 		return err;
@@ -156,12 +151,25 @@ static int renew(struct web *web)
 	return 0;
 }
 
+static uint64_t pause_ms(const struct web *web)
+{
+	uint64_t pause = web->took_ms * SHARE;
+
+	return pause > SNAPSHOT_MS ? pause : SNAPSHOT_MS;
+}
+
+/* However many ask: before its time it is the last one once more. */
+static int renew_in_time(struct web *web)
+{
+	return web->snapshot.length && now_ms() - web->made_ms < pause_ms(web) ? 0 : renew(web);
+}
+
 static void serve_state(struct http_request *request, void *arg)
 {
 	struct http_answer answer = { .status = 200, .type = "application/json" };
 	struct web *web = arg;
 
-	if (renew(web)) {
+	if (renew_in_time(web)) {
 		http_reply_line(request, 503, "the data plane cannot be read");
 		return;
 	}
@@ -174,7 +182,6 @@ static void on_snapshot_due(uv_timer_t *timer)
 {
 	struct web *web = timer->data;
 	_cleanup_text_ struct text event = {};
-	uint64_t pause;
 
 	if (!renew(web)) {
 		text_add(&event, "data: ");
@@ -182,8 +189,7 @@ static void on_snapshot_due(uv_timer_t *timer)
 		text_add(&event, "\n\n");
 		http_publish(web->http, &event);
 	}
-	pause = web->took_ms * SHARE;
-	uv_timer_start(timer, on_snapshot_due, pause > SNAPSHOT_MS ? pause : SNAPSHOT_MS, 0);
+	uv_timer_start(timer, on_snapshot_due, pause_ms(web), 0);
 }
 
 static void on_followed(bool followed, void *arg)

@@ -13,6 +13,7 @@ const struct hook hooks[HOOK_MAX] = {
 	[HOOK_GETPEERNAME6] = { "sst_getpeername6", HOOK_CGROUP, BPF_CGROUP_INET6_GETPEERNAME, 0 },
 	[HOOK_SOCKOPS] = { "sst_sockops", HOOK_CGROUP, BPF_CGROUP_SOCK_OPS, 0 },
 	[HOOK_INGRESS] = { "sst_ingress", HOOK_POLICY, BPF_CGROUP_INET_INGRESS, 0 },
+	[HOOK_EGRESS] = { "sst_egress", HOOK_POLICY, BPF_CGROUP_INET_EGRESS, 0 },
 	[HOOK_SOCKET] = { "sst_socket", HOOK_POLICY, BPF_CGROUP_INET_SOCK_CREATE, 0 },
 	[HOOK_LOOKUP] = { "sst_lookup", HOOK_NETNS, BPF_SK_LOOKUP, 0 },
 	[HOOK_SKMSG] = { "sst_skmsg", HOOK_SK_MSG, BPF_SK_MSG_VERDICT, MAP_spliced },

@@ -46,6 +46,7 @@
 	X(rule_stats)     \
 	X(callers)        \
 	X(datagrams)      \
+	X(senders)        \
 	X(answers)        \
 	X(cgroups)        \
 	X(edge_ids)       \
@@ -87,6 +88,7 @@ enum hook_index {
 	HOOK_GETPEERNAME6,
 	HOOK_SOCKOPS,
 	HOOK_INGRESS,
+	HOOK_EGRESS,
 	HOOK_SOCKET,
 	HOOK_LOOKUP,
 	HOOK_SKMSG,

@@ -113,11 +113,11 @@ static int add_line(struct builder *builder, uint32_t from, uint32_t to,
 	return 0;
 }
 
-/* Who answers, where anything tells. */
+/* Who answers, where anything tells; a call that was denied ends at the service. */
 static bool has_destination(const struct sst_edge_key *key)
 {
-	return key->destination_workload || key->destination_identity ||
-	       (key->role == SST_ROLE_SERVER && key->cgroup);
+	return !key->denied && (key->destination_workload || key->destination_identity ||
+				(key->role == SST_ROLE_SERVER && key->cgroup));
 }
 
 static int add_edge(struct builder *builder, const struct state_edge *edge)

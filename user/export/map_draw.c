@@ -9,13 +9,14 @@
 #include "model/edge.h"
 
 /* Of the drawing, in pixels. */
-#define MARGIN       20
+#define LEFT         20
+#define TOP          50 /* room for lines that bow */
 #define NODE_WIDTH   190
 #define NODE_HEIGHT  26
 #define COLUMN       330 /* from one layer to the next */
 #define ROW          44
 #define LEGEND       60
-#define NAME_MAX_SVG 26 /* characters that fit into a node */
+#define NAME_MAX_SVG 24 /* characters that fit into a node */
 
 /* With more lines than this, figures stand in their titles only: they would cover each other. */
 #define LABELS_MAX 40
@@ -131,26 +132,51 @@ struct drawing {
 	uint32_t *rows; /* by layer */
 };
 
-static void add_xml(const char *string, size_t max, struct text *out)
+static void add_xml(const char *string, struct text *out)
 {
-	size_t shown = 0;
-
-	for (; *string && shown < max; shown++) {
-		size_t n = text_character(string);
-
+	for (; *string; string++) {
 		if (strchr("<>&\"", *string))
 			text_add(out, "&#%d;", *string);
 		else
-			text_add_bytes(out, string, n);
-		string += n;
+			text_add_bytes(out, string, 1);
 	}
-	if (*string)
+}
+
+static size_t count_characters(const char *string)
+{
+	size_t n = 0;
+
+	for (; *string; string += text_character(string))
+		n++;
+	return n;
+}
+
+/* Its first characters, or of a cgroup's path the last ones, which tell more. */
+static void add_short_name(const char *name, struct text *out)
+{
+	size_t n = count_characters(name);
+	_cleanup_text_ struct text kept = {};
+
+	if (n <= NAME_MAX_SVG) {
+		add_xml(name, out);
+		return;
+	}
+	if (*name == '/') {
+		for (size_t left = n; left >= NAME_MAX_SVG; left--)
+			name += text_character(name);
 		text_add(out, "…");
+		add_xml(name, out);
+		return;
+	}
+	for (size_t i = 0; i < NAME_MAX_SVG - 1; i++, name += text_character(name))
+		text_add_bytes(&kept, name, text_character(name));
+	add_xml(text_string(&kept), out);
+	text_add(out, "…");
 }
 
 static unsigned left_of(const struct map_node *node)
 {
-	return MARGIN + node->layer * COLUMN;
+	return LEFT + node->layer * COLUMN;
 }
 
 /* Layers are centred. */
@@ -158,7 +184,22 @@ static unsigned middle_of(const struct drawing *drawing, const struct map_node *
 {
 	unsigned missing = drawing->map->n_rows - drawing->rows[node->layer];
 
-	return MARGIN + node->row * ROW + missing * ROW / 2 + NODE_HEIGHT / 2;
+	return TOP + node->row * ROW + missing * ROW / 2 + NODE_HEIGHT / 2;
+}
+
+/* A line that leads over other layers bows to the nearer rim, one that leads back goes below. */
+static int bow_of(const struct drawing *drawing, const struct map_edge *edge)
+{
+	const struct map_node *from = &drawing->map->nodes[edge->from];
+	const struct map_node *to = &drawing->map->nodes[edge->to];
+	int over = (int)to->layer - (int)from->layer - 1;
+	unsigned middle = TOP + (drawing->map->n_rows - 1) * ROW / 2 + NODE_HEIGHT / 2;
+
+	if (over < 0)
+		return ROW / 2;
+	over = over < 3 ? over : 3;
+	return middle_of(drawing, from) + middle_of(drawing, to) < 2 * middle ? -over * ROW / 2
+									      : over * ROW / 2;
 }
 
 /* From the right side of one to the left of the other, whichever way that leads. */
@@ -169,20 +210,21 @@ static void add_path(const struct drawing *drawing, const struct map_edge *edge)
 	int x1 = left_of(from) + NODE_WIDTH, y1 = middle_of(drawing, from);
 	int x2 = left_of(to), y2 = middle_of(drawing, to);
 	int bend = x2 > x1 ? (x2 - x1) / 2 : COLUMN / 2;
-	int sag = x2 > x1 ? 0 : ROW / 2; /* one that leads back goes below */
+	int bow = bow_of(drawing, edge);
 
-	text_add(drawing->out, "M%d %dC%d %d %d %d %d %d", x1, y1, x1 + bend, y1 + sag, x2 - bend,
-		 y2 + sag, x2, y2);
+	text_add(drawing->out, "M%d %dC%d %d %d %d %d %d", x1, y1, x1 + bend, y1 + bow, x2 - bend,
+		 y2 + bow, x2, y2);
 }
 
 static void add_edge_text(const struct drawing *drawing, const struct map_edge *edge)
 {
 	const struct map_node *from = &drawing->map->nodes[edge->from];
 	const struct map_node *to = &drawing->map->nodes[edge->to];
-	unsigned x = (left_of(from) + NODE_WIDTH + left_of(to)) / 2;
-	unsigned y = (middle_of(drawing, from) + middle_of(drawing, to)) / 2;
+	int x = (left_of(from) + NODE_WIDTH + left_of(to)) / 2;
+	int y = ((int)middle_of(drawing, from) + (int)middle_of(drawing, to)) / 2;
 
-	text_add(drawing->out, "<text class=\"figure\" x=\"%u\" y=\"%u\">", x, y - 5);
+	y += 3 * bow_of(drawing, edge) / 4 - 5;
+	text_add(drawing->out, "<text class=\"figure\" x=\"%d\" y=\"%d\">", x, y);
 	add_label(edge, drawing->out);
 	text_add(drawing->out, "</text>\n");
 }
@@ -195,7 +237,7 @@ static void add_line(const struct drawing *drawing, const struct map_edge *edge)
 
 	add_long_label(drawing->map, edge, &title);
 	text_add(drawing->out, "<g><title>");
-	add_xml(text_string(&title), SIZE_MAX, drawing->out);
+	add_xml(text_string(&title), drawing->out);
 	text_add(drawing->out, "</title><path d=\"");
 	add_path(drawing, edge);
 	text_add(drawing->out,
@@ -219,20 +261,20 @@ static void add_node(const struct drawing *drawing, const struct map_node *node)
 	unsigned x = left_of(node), y = middle_of(drawing, node);
 
 	text_add(drawing->out, "<g><title>%s ", is_service ? "service" : "party");
-	add_xml(node->name, SIZE_MAX, drawing->out);
+	add_xml(node->name, drawing->out);
 	text_add(drawing->out,
 		 "</title><rect class=\"%s\" x=\"%u\" y=\"%u\" width=\"%d\" height=\"%d\" "
 		 "rx=\"%d\"/><text x=\"%u\" y=\"%u\">",
 		 is_service ? "service" : "party", x, y - NODE_HEIGHT / 2, NODE_WIDTH, NODE_HEIGHT,
 		 is_service ? NODE_HEIGHT / 2 : 3, x + 12, y + 4);
-	add_xml(node->name, NAME_MAX_SVG, drawing->out);
+	add_short_name(node->name, drawing->out);
 	text_add(drawing->out, "</text></g>\n");
 }
 
 static void add_legend(const struct drawing *drawing, unsigned y)
 {
 	static const char *const words[] = { "carries traffic", "failed or broken", "denied" };
-	unsigned x = MARGIN;
+	unsigned x = LEFT;
 
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++, x += 170) {
 		text_add(drawing->out, "<path d=\"M%u %uh30\" stroke=\"%s\" stroke-width=\"3\"", x,
@@ -271,8 +313,8 @@ int map_to_svg(const struct map *map, struct text *out)
 {
 	_cleanup_free_ uint32_t *rows = calloc(map->n_layers + 1, sizeof(*rows));
 	const struct drawing drawing = { map, out, rows };
-	unsigned layers = map->n_layers ?: 1, height = 2 * MARGIN + map->n_rows * ROW;
-	unsigned width = 2 * MARGIN + (layers - 1) * COLUMN + NODE_WIDTH;
+	unsigned layers = map->n_layers ?: 1, height = 2 * TOP + map->n_rows * ROW;
+	unsigned width = 2 * LEFT + (layers - 1) * COLUMN + NODE_WIDTH;
 
 	if (!rows)
 		return -ENOMEM;

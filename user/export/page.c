@@ -327,6 +327,8 @@ static void add_rule(const struct state *state, const struct sst_policy_info *in
 	const uint64_t figures[] = { stats->decided, stats->shadow, stats->would_allow,
 				     stats->would_deny };
 
+	add_number(info->id, out);
+	text_add_bytes(out, ",", 1);
 	add_string(policy_text(set, info->name_space), out);
 	text_add_bytes(out, ",", 1);
 	add_string(policy_text(set, info->policy), out);

@@ -108,7 +108,7 @@ const NAMES = {
 	services: ["name", "protocol", "family", "id", "address", "addresses", "ready", "configured",
 		"balance", "splice", ...STATS],
 	endpoints: ["name", "protocol", "family", "id", "address", "state", "weight", "alone", ...STATS],
-	rules: ["namespace", "policy", "rule", "tier", "direction", "action", "shadowed", "summary",
+	rules: ["id", "namespace", "policy", "rule", "tier", "direction", "action", "shadowed", "summary",
 		"decided", "shadow", "wouldAllow", "wouldDeny"],
 };
 
@@ -222,6 +222,8 @@ class Table {
 		let last = null;
 		for (const item of shown) {
 			const key = this.key(item);
+			if (kept.has(key))
+				continue; // a walk over the flows may tell of one twice
 			const row = this.rows.get(key) || this.addRow();
 			this.rows.delete(key);
 			kept.set(key, row);
@@ -327,15 +329,15 @@ const tables = {
 		["Shadow hits", (i) => i.shadow, asIs],
 		["Would allow", (i) => i.wouldAllow, asIs],
 		["Would deny", (i) => i.wouldDeny, asIs, (i) => i.wouldDeny > 0],
-	], (i) => `${i.namespace} ${i.policy} ${i.rule} ${i.direction} ${i.tier} ${i.summary}`),
+	], (i) => i.id),
 };
 
 // ---- the map --------------------------------------------------------------------------------
 
-const MARGIN = 20, NODE_WIDTH = 200, NODE_HEIGHT = 26, COLUMN = 350, ROW = 42;
-const LINES_MAX = 1500, FIGURES_MAX = 40, NAME_MAX = 24;
+const LEFT = 12, TOP = 50, NODE_WIDTH = 180, NODE_HEIGHT = 26, COLUMN = 290, ROW = 42;
+const LINES_MAX = 1500, FIGURES_MAX = 40, NAME_MAX = 22;
 
-const map = { svg: $("map"), nodes: new Map(), lines: new Map(), zoom: 1, selected: null,
+const map = { svg: $("map"), nodes: new Map(), lines: new Map(), zoom: 0, selected: null,
 	focus: null, order: [], width: 1, height: 1 };
 
 function makeMap() {
@@ -370,12 +372,12 @@ function place(nodes) {
 	const used = layers.filter((layer) => layer);
 	const rows = Math.max(1, ...used.map((layer) => layer.length));
 	used.forEach((layer, column) => layer.forEach((node, row) => {
-		node.x = MARGIN + column * COLUMN;
-		node.y = MARGIN + NODE_HEIGHT / 2 + (row + (rows - layer.length) / 2) * ROW;
+		node.x = LEFT + column * COLUMN;
+		node.y = TOP + NODE_HEIGHT / 2 + (row + (rows - layer.length) / 2) * ROW;
 		node.column = column;
 	}));
-	map.width = 2 * MARGIN + Math.max(0, used.length - 1) * COLUMN + NODE_WIDTH;
-	map.height = 2 * MARGIN + rows * ROW;
+	map.width = 2 * LEFT + Math.max(0, used.length - 1) * COLUMN + NODE_WIDTH;
+	map.height = 2 * TOP + (rows - 1) * ROW + NODE_HEIGHT;
 	map.order = nodes;
 }
 
@@ -385,10 +387,18 @@ function lookOf(edge, now) {
 	return now - edge.failedAt < TROUBLE_MS ? "failing" : "";
 }
 
-function pathOf({ from, to }) {
-	const x1 = from.x + NODE_WIDTH, x2 = to.x - 2, forth = x2 > x1;
-	const bend = forth ? (x2 - x1) / 2 : COLUMN / 2, sag = forth ? 0 : ROW / 2;
-	return `M${x1} ${from.y}C${x1 + bend} ${from.y + sag} ${x2 - bend} ${to.y + sag} ${x2} ${to.y}`;
+// One that leads over other columns bows to the nearer rim, one that leads back goes below.
+function bowOf({ from, to }) {
+	const over = to.column - from.column - 1;
+	if (over < 0)
+		return ROW / 2;
+	return Math.min(over, 3) * (ROW / 2) * (from.y + to.y < map.height ? -1 : 1);
+}
+
+function pathOf(edge) {
+	const { from, to } = edge, x1 = from.x + NODE_WIDTH, x2 = to.x - 2, bow = bowOf(edge);
+	const bend = x2 > x1 ? (x2 - x1) / 2 : COLUMN / 2;
+	return `M${x1} ${from.y}C${x1 + bend} ${from.y + bow} ${x2 - bend} ${to.y + bow} ${x2} ${to.y}`;
 }
 
 const widthOf = (edge) => Math.min(9, 1.2 + Math.log2(1 + edge.byteRate / 256) / 2);
@@ -417,7 +427,7 @@ function drawLine(edge, s, withFigure) {
 	line.path.style.strokeWidth = width + (edge.spliced ? 2 : 0) + "px";
 	setAttributes(line.core, { d: edge.spliced ? d : "M0 0" });
 	setAttributes(line.figure, { x: (edge.from.x + NODE_WIDTH + edge.to.x) / 2,
-		y: (edge.from.y + edge.to.y) / 2 - 5 });
+		y: (edge.from.y + edge.to.y) / 2 + 0.75 * bowOf(edge) - 5 });
 	setText(line.figure, withFigure ? figureOf(edge) : "");
 	setText(line.title, `${edge.from.name} to ${edge.to.name}: ${edge.opened} connections, ` +
 		`${edge.active} active, ${figureOf(edge) || "quiet"}`);
@@ -426,7 +436,12 @@ function drawLine(edge, s, withFigure) {
 	line.stamp = s.time;
 }
 
-const shorten = (name) => (name.length > NAME_MAX ? name.slice(0, NAME_MAX - 1) + "…" : name);
+// The end of a cgroup's path tells more than its begin.
+function shorten(name) {
+	if (name.length <= NAME_MAX)
+		return name;
+	return name.startsWith("/") ? "…" + name.slice(1 - NAME_MAX) : name.slice(0, NAME_MAX - 1) + "…";
+}
 
 function makeNode(key) {
 	const group = make(map.nodeLayer, "g", { role: "button", tabindex: "-1" });
@@ -492,17 +507,26 @@ function drawMap(s) {
 		map.focus = nodes.length ? nodes[0].key : null;
 	for (const [key, node] of map.nodes)
 		setAttributes(node.group, { tabindex: key === map.focus ? "0" : "-1" });
-	setZoom(map.zoom);
+	applyZoom();
 	$("map-left-out").hidden = all === edges.length && s.total.nodes === s.nodes.length;
 	setText($("map-left-out"), `${edges.length} of ${all} lines are drawn: those in trouble, then ` +
 		"those with most traffic. The filter shows others.");
 	drawSelected(s);
 }
 
+const fitting = () => Math.min(1, $("map-frame").clientWidth / map.width);
+
+// As large as fits, as long as it can be read, until somebody says otherwise.
+function applyZoom() {
+	const zoom = map.zoom || Math.max(fitting(), 0.7);
+	setAttributes(map.svg, { viewBox: `0 0 ${map.width} ${map.height}`,
+		width: Math.round(map.width * zoom), height: Math.round(map.height * zoom) });
+	return zoom;
+}
+
 function setZoom(zoom) {
 	map.zoom = Math.min(3, Math.max(0.05, zoom));
-	setAttributes(map.svg, { viewBox: `0 0 ${map.width} ${map.height}`,
-		width: Math.round(map.width * map.zoom), height: Math.round(map.height * map.zoom) });
+	applyZoom();
 }
 
 function select(key) {
@@ -651,12 +675,11 @@ function redraw() {
 }
 
 function onSnapshot(event) {
-	const begin = performance.now();
-	const s = read(JSON.parse(event.data));
+	const begin = performance.now(), json = JSON.parse(event.data);
 	setStatus(paused ? "paused" : "live");
-	if (paused)
+	if (paused || json.time_ms === current?.time)
 		return;
-	current = s;
+	current = read(json);
 	if (!document.hidden)
 		redraw();
 	document.documentElement.dataset.drawMs = Math.round(performance.now() - begin);
@@ -688,9 +711,9 @@ $("filter").addEventListener("input", (event) => {
 	redraw();
 });
 $("pause").addEventListener("click", onPause);
-$("smaller").addEventListener("click", () => setZoom(map.zoom / 1.25));
-$("larger").addEventListener("click", () => setZoom(map.zoom * 1.25));
-$("fit").addEventListener("click", () => setZoom(Math.min($("map-frame").clientWidth / map.width, 1)));
+$("smaller").addEventListener("click", () => setZoom(applyZoom() / 1.25));
+$("larger").addEventListener("click", () => setZoom(applyZoom() * 1.25));
+$("fit").addEventListener("click", () => setZoom(fitting()));
 document.querySelectorAll("input[name=flows]").forEach((radio) =>
 	radio.addEventListener("change", redraw));
 document.addEventListener("visibilitychange", redraw);

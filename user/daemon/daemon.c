@@ -19,11 +19,8 @@
 #include "daemon/control.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
-<<<<<<< HEAD
 #include "daemon/web.h"
-=======
 #include "datapath/edges.h"
->>>>>>> main
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
 #include "export/metrics.h"
@@ -86,14 +83,8 @@ static int refresh_state(struct daemon *daemon)
 	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
 				&state);
 
-<<<<<<< HEAD
 	if (err)
 		return err;
-=======
-	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
-			  &state))
-		return;
->>>>>>> main
 	if (state.meta.generation == daemon->state.meta.generation) {
 		state.policy = daemon->state.policy;
 		daemon->state.policy = (struct policy_set){};

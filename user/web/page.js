@@ -518,7 +518,7 @@ const fitting = () => Math.min(1, $("map-frame").clientWidth / map.width);
 
 // As large as fits, as long as it can be read, until somebody says otherwise.
 function applyZoom() {
-	const zoom = map.zoom || Math.max(fitting(), 0.7);
+	const zoom = map.zoom || Math.max(fitting(), 0.8);
 	setAttributes(map.svg, { viewBox: `0 0 ${map.width} ${map.height}`,
 		width: Math.round(map.width * zoom), height: Math.round(map.height * zoom) });
 	return zoom;

@@ -511,6 +511,10 @@ static int check_usage(const struct command *command, const struct cli_options *
 		cli_error("%s needs -f FILE", command->name);
 		return -EINVAL;
 	}
+	if (options->web_token && !options->web) {
+		cli_error("--web-token needs --web");
+		return -EINVAL;
+	}
 	if (command->takes & TAKES_FLOWS && !options->flows) {
 		cli_error("%s needs --flows LOG", command->name);
 		return -EINVAL;

@@ -7,7 +7,7 @@
 #   browser_start                # sets BROWSER, its process
 #   browser_open http://127.0.0.1:9470/
 #   browser_until 10 'document.title === "Sidestep"'
-#   browser_value '1 + 1'        # JSON in $output
+#   browser_value '1 + 1'        # JSON in $output, a string without its quotes
 #   browser_complaints           # console errors, refusals of the CSP, exceptions; one a line
 
 BROWSER=
@@ -70,7 +70,7 @@ browser_open() {
 	check '.errorText == null'
 }
 
-# browser_value EXPRESSION: of JavaScript, awaited; JSON in $output.
+# browser_value EXPRESSION: of JavaScript, awaited; its value in $output.
 browser_value() {
 	browser_ask Runtime.evaluate "$(jq -n --arg expression "$1" \
 		'{$expression, returnByValue: true, awaitPromise: true}')"

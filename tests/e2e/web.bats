@@ -349,7 +349,7 @@ CELL='(id, row, column) => {
 	browser_until 10 "Number(($CELL)('services', 'web/80', 'Opened')) > 20"
 	browser_until 10 "($CELL)('calls', 'web/80', 'Rate').endsWith('/s')"
 	browser_value 'document.getElementById("status").textContent'
-	[[ $output == '"live"' ]]
+	[[ $output == live ]]
 	# in the map nothing is in trouble, until the server stops
 	browser_holds '!document.querySelector("#map .line.failing")'
 	finish "$WEB"
@@ -433,8 +433,9 @@ CONTRAST='(a, b) => { const l = (c) => { const [r, g, b] = c.match(/[\d.]+/g).ma
 				['--faint', '--service'], ['--denied', '--shade'], ['--accent', '--shade'],
 				['--failing', '--paper'], ['--line', '--paper']]
 				.map(([a, b]) => ($CONTRAST)(of(a), of(b))));
+			const paper = of('--paper');
 			probe.remove();
-			return [worst, of('--paper')]; })()"
+			return [worst, paper]; })()"
 		check '.[0] >= 4.5'
 		check --arg scheme "$scheme" '(.[1] == "rgb(255, 255, 255)") == ($scheme == "light")'
 	done

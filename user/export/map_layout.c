@@ -9,6 +9,9 @@
 /* Passes that put each node at the mean of its neighbours, forth and back. */
 #define PASSES 6
 
+/* A drawing with more of them leads nowhere. */
+#define LAYERS_MAX 16
+
 enum visit {
 	VISIT_NONE,
 	VISIT_OPEN, /* on the path that is walked: a line back to it closes a circle */
@@ -106,16 +109,11 @@ static void walk(struct layout *layout, uint32_t start)
 	}
 }
 
-/* A node lies behind all that call it; one that nobody calls is a caller, or a lonely service. */
-static void set_layers(struct layout *layout)
+/* A node lies behind all that call it. */
+static void set_longest(struct layout *layout)
 {
 	struct map *map = layout->map;
 
-	for (size_t i = 0; i < map->n_nodes; i++)
-		if (!layout->callers[i])
-			walk(layout, i);
-	for (size_t i = 0; i < map->n_nodes; i++)
-		walk(layout, i);
 	for (size_t i = 0; i < map->n_nodes; i++)
 		map->nodes[i].layer = map->nodes[i].kind == MAP_SERVICE;
 	for (size_t i = layout->n_finished; i-- > 0;) {
@@ -128,9 +126,74 @@ static void set_layers(struct layout *layout)
 				to->layer = map->nodes[node].layer + 1;
 		}
 	}
+}
+
+static void reach(struct layout *layout, uint32_t node, uint32_t layer, size_t *n)
+{
+	if (layout->visit[node] == VISIT_DONE)
+		return;
+	layout->visit[node] = VISIT_DONE;
+	layout->map->nodes[node].layer = layer;
+	layout->path[(*n)++] = node;
+}
+
+/* In breadth, all that can be reached from the first n of the path that were not looked at. */
+static void spread(struct layout *layout, size_t *looked, size_t *n)
+{
+	for (; *looked < *n; ++*looked) {
+		uint32_t node = layout->path[*looked];
+
+		for (size_t e = layout->first[node]; e < layout->first[node + 1]; e++)
+			reach(layout, layout->map->edges[e].to, layout->map->nodes[node].layer + 1,
+			      n);
+	}
+}
+
+/* Where nearly everybody calls everybody that would be one long row: then it is how many calls
+ * lie between a node and the first callers. */
+static void set_shortest(struct layout *layout)
+{
+	const struct map_node *nodes = layout->map->nodes;
+	size_t looked = 0, n = 0;
+
+	for (size_t i = 0; i < layout->n_finished; i++)
+		layout->visit[i] = VISIT_NONE;
+	for (size_t i = 0; i < layout->n_finished; i++)
+		if (!layout->callers[i])
+			reach(layout, i, nodes[i].kind == MAP_SERVICE, &n);
+	spread(layout, &looked, &n);
+	for (size_t i = layout->n_finished; i-- > 0;) {
+		uint32_t node = layout->finished[i];
+
+		reach(layout, node, nodes[node].kind == MAP_SERVICE, &n);
+		spread(layout, &looked, &n);
+	}
+}
+
+static uint32_t count_layers(const struct map *map)
+{
+	uint32_t n = 0;
+
 	for (size_t i = 0; i < map->n_nodes; i++)
-		if (map->n_layers <= map->nodes[i].layer)
-			map->n_layers = map->nodes[i].layer + 1;
+		if (n <= map->nodes[i].layer)
+			n = map->nodes[i].layer + 1;
+	return n;
+}
+
+/* One that nobody calls is a caller, or a lonely service. */
+static void set_layers(struct layout *layout)
+{
+	struct map *map = layout->map;
+
+	for (size_t i = 0; i < map->n_nodes; i++)
+		if (!layout->callers[i])
+			walk(layout, i);
+	for (size_t i = 0; i < map->n_nodes; i++)
+		walk(layout, i);
+	set_longest(layout);
+	if (count_layers(map) > LAYERS_MAX)
+		set_shortest(layout);
+	map->n_layers = count_layers(map);
 }
 
 /* ---- rows -------------------------------------------------------------------------- */

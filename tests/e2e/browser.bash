@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2016,SC2154 # jq has variables too
+# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # jq has variables too; the harness reads PIDS
 #
 # A real Chromium without a window, driven over its debugging pipe: JSON objects with a NUL
 # behind each. To be loaded behind the harness.
@@ -31,7 +31,7 @@ browser_start() {
 		3<"$dir/in" 4>"$dir/out" >"$dir/log" 2>&1 &
 	BROWSER=$!
 	PIDS[BROWSER]=$BROWSER
-	OUT[$BROWSER]=$dir/log
+	OUT[BROWSER]=$dir/log
 	BROWSER_EVENTS=$dir/events
 	: >"$BROWSER_EVENTS"
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq and JavaScript have variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2034,SC2154 # jq and JavaScript have variables too; run
+# sets stderr, and the harness reads OPTIONS
 #
 # The page of `run --web`, and `map`: who may look, what it tells, what browsers cannot do to
 # the daemon; and all of it in a real Chromium.

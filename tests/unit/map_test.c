@@ -231,7 +231,8 @@ static void test_svg(void **unused UNUSED)
 	assert_int_equal(map_build(&f.base.state, &map), 0);
 	assert_int_equal(map_to_svg(&map, &out), 0);
 	assert_contains(&out, "<title>party /&#60;&#38;&#34;&#62;??\xc3\xa9</title>");
-	assert_contains(&out, ">\xe2\x80\xa6" "ch-too-long/for/its-box<");
+	assert_contains(&out, ">\xe2\x80\xa6"
+			      "ch-too-long/for/its-box<");
 
 	assert_contains(&out, "stroke=\"#b3261e\" stroke-width=\"1.0\" stroke-dasharray=\"9 5\"");
 	assert_contains(&out, "75% spliced");

@@ -13,7 +13,7 @@
 #define TOP          50 /* room for lines that bow */
 #define NODE_WIDTH   190
 #define NODE_HEIGHT  26
-#define COLUMN       330 /* from one layer to the next */
+#define COLUMN       350 /* from one layer to the next */
 #define ROW          44
 #define LEGEND       60
 #define NAME_MAX_SVG 24 /* characters that fit into a node */

@@ -334,7 +334,7 @@ const tables = {
 
 // ---- the map --------------------------------------------------------------------------------
 
-const LEFT = 12, TOP = 50, NODE_WIDTH = 180, NODE_HEIGHT = 26, COLUMN = 290, ROW = 42;
+const LEFT = 12, TOP = 50, NODE_WIDTH = 180, NODE_HEIGHT = 26, COLUMN = 340, ROW = 42;
 const LINES_MAX = 1500, FIGURES_MAX = 40, NAME_MAX = 22;
 
 const map = { svg: $("map"), nodes: new Map(), lines: new Map(), zoom: 0, selected: null,

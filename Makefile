@@ -12,7 +12,7 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
 VERSION := $(shell cat VERSION)
-LIBS    := libbpf yaml-0.1 libuv jansson ncursesw
+LIBS    := libbpf yaml-0.1 libuv jansson libmicrohttpd ncursesw
 
 CSTD     := -std=gnu17
 WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \
@@ -99,6 +99,9 @@ $(SKEL): $(BUILD)/sidestep.bpf.o
 
 # before the first build no .d file knows that the loader includes it
 $(filter $(BUILD)/user/datapath/%,$(USER_OBJ)): | $(SKEL)
+
+# the page's parts become part of it
+$(BUILD)/user/daemon/web.o: $(wildcard user/web/page.*)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)

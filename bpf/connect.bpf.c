@@ -27,6 +27,7 @@ static __always_inline int deny(struct bpf_sock_addr *ctx, const struct policy_c
 
 	books_begin(&books, choice->service, choice->endpoint);
 	books_add(&books, denied, 1);
+	sst_call_denied(c, choice->service);
 	sst_event_denied(c, bpf_get_socket_cookie(ctx), 0, choice->service, choice->endpoint);
 	if (c->flags & SST_POLICY_REFUSED && have_set_retval)
 		bpf_set_retval(-ECONNREFUSED);

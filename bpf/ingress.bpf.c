@@ -221,6 +221,7 @@ static __always_inline int drop(struct __sk_buff *skb, const struct policy_case 
 {
 	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
 					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
+	sst_call_denied(c, 0);
 	sst_event_denied(c, bpf_get_socket_cookie(skb), packet->source_port, 0, 0);
 	if (c->flags & SST_POLICY_ANSWER && is_remote(c))
 		sst_announce(c);

@@ -200,6 +200,45 @@ int sst_revoke(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
+/* Looks for a socket that nobody is working on. */
+#define STEADY_LOOKS 16
+
+static __always_inline int is_locked(struct sock *sk)
+{
+	if (sk->sk_lock.owned)
+		return 1;
+	return bpf_core_field_exists(sk->sk_lock.slock.rlock.raw_lock.val.counter) &&
+	       sk->sk_lock.slock.rlock.raw_lock.val.counter;
+}
+
+/*
+ * What went through a socket at one moment: a FIN that comes in is counted as a byte before
+ * its flag is set. Both happen under the socket's lock, so what was the same before and
+ * after a moment without a lock is of that moment. 0: it is too busy, the next sweep
+ * will do.
+ */
+static __always_inline int traffic_steady(struct tcp_sock *tp, const struct sst_flow *flow,
+					  struct traffic *traffic)
+{
+	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
+	struct sst_pair *pair = pair_of(flow);
+	__u64 received;
+
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < STEADY_LOOKS; i++) {
+		traffic_of(tp, flow, pair, traffic);
+		received = traffic->received;
+		barrier();
+		if (is_locked(sk))
+			continue;
+		barrier();
+		traffic_of(tp, flow, pair, traffic);
+		if (received == traffic->received)
+			return 1;
+	}
+	return 0;
+}
+
 /* Long-lived flows count while they run, not when they end. */
 SEC("iter/bpf_sk_storage_map")
 int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
@@ -215,8 +254,8 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 	tp = bpf_skc_to_tcp_sock(sk);
 	if (!tp)
 		return 0;
-	traffic_of(tp, flow, pair_of(flow), &traffic);
-	account(flow, &traffic, 0);
+	if (traffic_steady(tp, flow, &traffic))
+		sst_flow_moved(flow, &traffic, 0);
 	return 0;
 }
 

@@ -51,13 +51,22 @@ static __always_inline void connecting(struct bpf_sock_ops *ops)
 		caller_tell(flow, tp);
 }
 
+static __always_inline __u64 cgroup_id_of(const struct tcp_sock *tp)
+{
+	return tp->inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup->kn->id;
+}
+
+/* Of who is called. */
+static __always_inline __u32 port_called(const struct sst_flow *flow, const struct tcp_sock *tp)
+{
+	const struct sock_common *sk = &tp->inet_conn.icsk_inet.sk.__sk_common;
+
+	return flow->role == SST_ROLE_CLIENT ? bpf_ntohs(sk->skc_dport) : sk->skc_num;
+}
+
 static __always_inline void opened(struct sst_flow *flow, struct tcp_sock *tp)
 {
-	struct books books;
-
-	flow->counted = 1;
-	flow->booked = books_begin(&books, flow->service, flow->endpoint);
-	books_add(&books, opened, 1);
+	sst_flow_opened(flow, cgroup_id_of(tp), port_called(flow, tp));
 	event_send(tp, flow, 0, SST_RECORD_OPEN);
 }
 
@@ -280,13 +289,27 @@ static __always_inline void round_trip(struct bpf_sock_ops *ops)
 	}
 }
 
+static __always_inline __u8 failure_of(int error)
+{
+	switch (error) {
+	case 0:
+		return SST_FAILURE_ABANDONED;
+	case ECONNREFUSED:
+		return SST_FAILURE_REFUSED;
+	case ETIMEDOUT:
+		return SST_FAILURE_TIMED_OUT;
+	case EHOSTUNREACH:
+	case ENETUNREACH:
+		return SST_FAILURE_UNREACHABLE;
+	}
+	return SST_FAILURE_OTHER;
+}
+
 static __always_inline void failed(struct sst_flow *flow, struct tcp_sock *tp)
 {
-	struct books books;
-
 	caller_forget(flow);
-	books_begin(&books, flow->service, flow->endpoint);
-	books_add(&books, failed, 1);
+	flow->ending = failure_of(tp->inet_conn.icsk_inet.sk.sk_err);
+	sst_flow_failed(flow, cgroup_id_of(tp), port_called(flow, tp));
 	event_send(tp, flow, 0, SST_RECORD_FAILED);
 }
 
@@ -298,13 +321,34 @@ static __always_inline int was_worth_it(const struct sst_flow *flow, const struc
 	return !pair->stopped && pair->end[flow->role & 1].spliced_messages >= WORTHWHILE_MESSAGES;
 }
 
-static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp)
+/* What a socket that closes tells of why: a reset that came is an error, one that was sent is
+ * the end of a state in which nobody had closed yet. */
+static __always_inline __u8 ending_of(const struct sst_flow *flow, int error, __u32 state)
+{
+	int client = flow->role == SST_ROLE_CLIENT;
+
+	switch (error) {
+	case 0:
+		if (state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT)
+			return SST_ENDING_ORDERLY;
+		return client ? SST_ENDING_RESET_BY_CLIENT : SST_ENDING_RESET_BY_SERVER;
+	case ECONNRESET:
+	case EPIPE:
+		return client ? SST_ENDING_RESET_BY_SERVER : SST_ENDING_RESET_BY_CLIENT;
+	case ECONNABORTED:
+		return SST_ENDING_ENDED;
+	}
+	return SST_ENDING_TIMED_OUT;
+}
+
+static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp, __u32 before)
 {
 	struct sst_pair *pair = pair_of(flow);
 	struct traffic traffic;
 
 	traffic_of(tp, flow, pair, &traffic);
-	account(flow, &traffic, 1);
+	flow->ending = ending_of(flow, tp->inet_conn.icsk_inet.sk.sk_err, before);
+	sst_flow_moved(flow, &traffic, 1);
 	if (flow->counted)
 		event_send(tp, flow, pair, SST_RECORD_CLOSE);
 	if (!pair)
@@ -329,7 +373,7 @@ static __always_inline void ended(struct bpf_sock_ops *ops)
 	state = flow->state;
 	flow->state = SST_FLOW_ENDED;
 	if (state == SST_FLOW_ESTABLISHED)
-		closed(flow, tp);
+		closed(flow, tp, ops->args[0]);
 	else if (flow->role == SST_ROLE_CLIENT)
 		failed(flow, tp);
 }

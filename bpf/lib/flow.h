@@ -6,6 +6,7 @@
 
 #include "lib/address.h"
 #include "lib/count.h"
+#include "lib/edge.h"
 #include "lib/service.h"
 
 #define flow_of(sk) ((struct sst_flow *)bpf_sk_storage_get(&flows, sk, 0, 0))
@@ -63,15 +64,6 @@ static __always_inline struct sst_pair *pair_of(const struct sst_flow *flow)
 	return bpf_map_lookup_elem(&pairs, &key);
 }
 
-/* What went through one end so far, by path. */
-struct traffic {
-	__u64 sent;
-	__u64 received;
-	__u64 spliced_sent;
-	__u64 spliced_received;
-	__u64 retransmits;
-};
-
 static __always_inline void traffic_of(struct tcp_sock *tp, const struct sst_flow *flow,
 				       const struct sst_pair *pair, struct traffic *traffic)
 {
@@ -82,65 +74,13 @@ static __always_inline void traffic_of(struct tcp_sock *tp, const struct sst_flo
 	/* the kernel counts a received FIN as a byte */
 	traffic->received = tp->bytes_received - fin;
 	traffic->retransmits = tp->total_retrans;
+	traffic->srtt_us = tp->srtt_us >> 3;
 	traffic->spliced_sent = flow->counted_spliced_sent;
 	traffic->spliced_received = flow->counted_spliced_received;
 	if (!pair)
 		return;
 	traffic->spliced_sent = pair->end[flow->role & 1].spliced_bytes;
 	traffic->spliced_received = pair->end[!flow->role].spliced_bytes;
-}
-
-/*
- * What must be added to the statistics to have counted up to now. The end of a
- * flow and the sweep of the iterator may run at once: whoever moves the mark adds.
- */
-static __always_inline __u64 advance(__u64 *counted, __u64 now)
-{
-	for (int i = 0; i < 4; i++) {
-		__u64 before = *(volatile __u64 *)counted;
-
-		/* a FIN's byte may be seen before its flag: never go back */
-		if ((__s64)(now - before) <= 0)
-			return 0;
-		if (__sync_val_compare_and_swap(counted, before, now) == before)
-			return now - before;
-	}
-	return 0;
-}
-
-/*
- * Brings a flow's bytes into the statistics; closing also counts its end. A server's
- * end speaks for the connection when its client is elsewhere: "sent" is always
- * what the client sent.
- */
-static __always_inline void account(struct sst_flow *flow, const struct traffic *now, int closing)
-{
-	__u64 sent, received, spliced_sent, spliced_received, retransmits;
-	int server = flow->role == SST_ROLE_SERVER;
-	struct books books;
-
-	if (!flow->counted)
-		return;
-	sent = advance(&flow->counted_sent, now->sent);
-	received = advance(&flow->counted_received, now->received);
-	spliced_sent = advance(&flow->counted_spliced_sent, now->spliced_sent);
-	spliced_received = advance(&flow->counted_spliced_received, now->spliced_received);
-	retransmits = advance(&flow->counted_retransmits, now->retransmits);
-	if (!(sent | received | spliced_sent | spliced_received | retransmits) && !closing)
-		return;
-	books_open(&books, flow->booked, flow->endpoint);
-	if (sent | received) {
-		books_add(&books, sent_bytes, server ? received : sent);
-		books_add(&books, received_bytes, server ? sent : received);
-	}
-	if (spliced_sent | spliced_received) {
-		books_add(&books, spliced_sent_bytes, spliced_sent);
-		books_add(&books, spliced_received_bytes, spliced_received);
-	}
-	if (retransmits)
-		books_add(&books, retransmits, retransmits);
-	if (closing)
-		books_add(&books, closed, 1);
 }
 
 #endif

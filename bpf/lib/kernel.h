@@ -33,7 +33,13 @@
 #define SEND_SHUTDOWN 2
 
 #define EINVAL       22
+#define EPIPE        32
+#define ENETUNREACH  101
+#define ECONNABORTED 103
+#define ECONNRESET   104
+#define ETIMEDOUT    110
 #define ECONNREFUSED 111
+#define EHOSTUNREACH 113
 
 #define MAY_READ   4
 #define SYS_SPLICE 275 /* x86-64 */
@@ -157,6 +163,16 @@ struct mem_cgroup {
 
 struct sock {
 	struct sock_common __sk_common;
+	struct {
+		struct {
+			struct {
+				struct {
+					atomic_t val;
+				} raw_lock;
+			} rlock; /* not on a kernel for real time */
+		} slock;
+		int owned;
+	} sk_lock;
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;

@@ -55,6 +55,8 @@ static __always_inline void record_common(struct sst_record *record, struct sock
 	record->endpoint = flow->endpoint;
 	record->error = sk->sk_err;
 	record->judgement = flow->judgement;
+	record->edge = flow->edge;
+	record->ending = flow->ending;
 }
 
 static __always_inline void record_tcp(struct sst_record *record, struct tcp_sock *tp,
@@ -70,7 +72,9 @@ static __always_inline void record_tcp(struct sst_record *record, struct tcp_soc
 	record->received_bytes = traffic.received;
 	record->spliced_sent_bytes = traffic.spliced_sent;
 	record->spliced_received_bytes = traffic.spliced_received;
-	record->srtt_us = tp->srtt_us >> 3;
+	record->srtt_us = traffic.srtt_us;
+	if (flow->role == SST_ROLE_CLIENT && flow->opened_ns)
+		record->connect_us = (flow->opened_ns - flow->started_ns) / 1000;
 	record->retransmits = traffic.retransmits;
 	record_pair(record, sk, flow, pair);
 }

@@ -541,7 +541,8 @@ struct sst_flow {
 	struct sst_caller_key calling_as; /* in map `callers` */
 	__u32 edge;                       /* id in map `edges`, 0: none yet */
 	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 pad[3];
+	__u8 ending;    /* enum sst_failure if it never was established, else enum sst_ending */
+	__u8 pad[2];
 };
 static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What is counted of flows: by service and endpoint, and by edge.
+ *
+ * An edge is found by its key once in a flow's life; what follows finds it by its id, which
+ * the flow remembers. So userspace can take an idle edge away without losing anything: it
+ * deletes the key, waits until no program runs that has seen it, and once every flow has
+ * closed nobody has the id any more.
+ */
+#include "maps.h"
+#include "lib/edge.h"
+#include "lib/flow.h"
+
+/* What new entries are made from; never written. */
+static const volatile struct {
+	struct sst_edge total;
+	struct sst_edge_info info;
+} empty = {};
+
+/* An edge's use is known to the second: a line of cache that all CPUs write is slow. */
+#define USED_NS 1000000000ULL
+
+static __always_inline void use(struct sst_edge_info *info)
+{
+	__u64 now = bpf_ktime_get_boot_ns();
+
+	if (now - info->used_ns > USED_NS)
+		info->used_ns = now;
+}
+
+static __always_inline void time_add(struct sst_edge_info *info, enum sst_time what, __u64 value)
+{
+	struct sst_histogram *histogram = &info->time[what];
+	__u32 bucket = sst_bucket(value);
+
+	asm volatile("" : "+r"(bucket)); /* the verifier is to see the check on what is used */
+	if (bucket >= SST_BUCKETS)
+		return;
+	__sync_fetch_and_add(&histogram->sum, value);
+	__sync_fetch_and_add(&histogram->count[bucket], 1);
+}
+
+/* 0: there is no memory for it. */
+static __always_inline int entries_make(__u32 id)
+{
+	if (bpf_map_update_elem(&edges, &id, (const void *)&empty.total, BPF_NOEXIST))
+		return 0;
+	if (!bpf_map_update_elem(&edge_info, &id, (const void *)&empty.info, BPF_NOEXIST))
+		return 1;
+	bpf_map_delete_elem(&edges, &id);
+	return 0;
+}
+
+/* What is beyond the budget is still its service's. */
+static __always_inline __u32 folded(__u32 service)
+{
+	__u32 id = SST_EDGE_FOLDED | service;
+
+	count(SST_COUNTER_EDGE_FOLDED);
+	if (bpf_map_lookup_elem(&edge_info, &id) || entries_make(id))
+		return id;
+	/* another CPU may have been first */
+	if (bpf_map_lookup_elem(&edge_info, &id))
+		return id;
+	count(SST_COUNTER_EDGE_LOST);
+	return 0;
+}
+
+/* A new edge; 0: there is no room. */
+static __always_inline __u32 edge_make(struct sst_edge_key *key)
+{
+	struct sst_config *node = settings();
+	struct sst_edge_state *state;
+	struct sst_edge_info *info;
+	__u32 zero = 0, id;
+
+	state = bpf_map_lookup_elem(&edge_state, &zero);
+	if (!state || !node || state->used >= node->edge_budget)
+		return 0;
+	id = __sync_fetch_and_add(&state->last, 1) + 1;
+	if (!id || id & SST_EDGE_FOLDED || !entries_make(id))
+		return 0;
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (info)
+		info->key = *key;
+	if (info && !bpf_map_update_elem(&edge_ids, key, &id, BPF_NOEXIST)) {
+		__sync_fetch_and_add(&state->used, 1);
+		return id;
+	}
+	bpf_map_delete_elem(&edges, &id);
+	bpf_map_delete_elem(&edge_info, &id);
+	return 0;
+}
+
+/* The id of an edge, which is made where there is none; 0: flows are on none. */
+static __noinline __u32 edge_find(struct sst_edge_key *key)
+{
+	__u32 *known = bpf_map_lookup_elem(&edge_ids, key);
+	__u32 id;
+
+	if (known)
+		return *known;
+	if (key->service >= SST_SELFTEST_ID)
+		return 0;
+	id = edge_make(key);
+	if (id)
+		return id;
+	/* another CPU may have been first */
+	known = bpf_map_lookup_elem(&edge_ids, key);
+	return known ? *known : folded(key->service);
+}
+
+static __always_inline void key_of_judgement(struct sst_edge_key *key,
+					     const struct sst_judgement *judgement, __u8 role)
+{
+	key->role = role & 1;
+	if (role == SST_ROLE_CLIENT) {
+		key->source_identity = judgement->identity;
+		key->source_workload = judgement->workload;
+		key->destination_identity = judgement->peer_identity;
+		key->destination_workload = judgement->peer_workload;
+	} else {
+		key->source_identity = judgement->peer_identity;
+		key->source_workload = judgement->peer_workload;
+		key->destination_identity = judgement->identity;
+		key->destination_workload = judgement->workload;
+	}
+}
+
+static __always_inline __u32 edge_of_flow(const struct sst_flow *flow, __u64 cgroup, __u16 port)
+{
+	struct sst_edge_key key = {
+		.cgroup = flow->judgement.workload ? 0 : cgroup,
+		.service = flow->service,
+		.port = port,
+		.protocol = flow->protocol,
+	};
+
+	key_of_judgement(&key, &flow->judgement, flow->role);
+	return edge_find(&key);
+}
+
+/* ---- connections ---------------------------------------------------------------------- */
+
+int sst_flow_opened(struct sst_flow *flow, __u64 cgroup, __u32 port)
+{
+	struct sst_edge_info *info;
+	struct sst_edge *total;
+	struct books books;
+	__u32 id;
+
+	if (!flow)
+		return 0;
+	flow->counted = 1;
+	flow->booked = books_begin(&books, flow->service, flow->endpoint);
+	books_add(&books, opened, 1);
+	id = flow->edge = edge_of_flow(flow, cgroup, port);
+	total = bpf_map_lookup_elem(&edges, &id);
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!total || !info)
+		return 0;
+	__sync_fetch_and_add(&total->opened, 1);
+	use(info);
+	if (flow->role == SST_ROLE_CLIENT)
+		time_add(info, SST_TIME_CONNECT, (flow->opened_ns - flow->started_ns) / 1000);
+	return 0;
+}
+
+int sst_flow_failed(struct sst_flow *flow, __u64 cgroup, __u32 port)
+{
+	struct sst_edge_info *info;
+	struct sst_edge *total;
+	struct books books;
+	__u32 id;
+
+	if (!flow)
+		return 0;
+	books_begin(&books, flow->service, flow->endpoint);
+	books_add(&books, failed, 1);
+	id = flow->edge = edge_of_flow(flow, cgroup, port);
+	total = bpf_map_lookup_elem(&edges, &id);
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!total || !info)
+		return 0;
+	if (flow->ending < SST_FAILURE_MAX)
+		__sync_fetch_and_add(&total->failed[flow->ending], 1);
+	use(info);
+	return 0;
+}
+
+/*
+ * What must be added to the statistics to have counted up to now. The end of a
+ * flow and the sweep of the iterator may run at once: whoever moves the mark adds.
+ */
+static __always_inline __u64 advance(__u64 *counted, __u64 now)
+{
+	for (int i = 0; i < 4; i++) {
+		__u64 before = *(volatile __u64 *)counted;
+
+		if ((__s64)(now - before) <= 0)
+			return 0;
+		if (__sync_val_compare_and_swap(counted, before, now) == before)
+			return now - before;
+	}
+	return 0;
+}
+
+/* A server's end speaks for the connection when its client is elsewhere: "sent" is always
+ * what the client sent. Returns whether any byte moved. */
+static __always_inline int moved_since(struct sst_flow *flow, const struct traffic *now,
+				       struct traffic *moved)
+{
+	__u64 out = advance(&flow->counted_sent, now->sent);
+	__u64 in = advance(&flow->counted_received, now->received);
+	int server = flow->role == SST_ROLE_SERVER;
+
+	moved->sent = server ? in : out;
+	moved->received = server ? out : in;
+	moved->spliced_sent = advance(&flow->counted_spliced_sent, now->spliced_sent);
+	moved->spliced_received = advance(&flow->counted_spliced_received, now->spliced_received);
+	moved->retransmits = advance(&flow->counted_retransmits, now->retransmits);
+	return !!(moved->sent | moved->received | moved->spliced_sent | moved->spliced_received |
+		  moved->retransmits);
+}
+
+static __always_inline void book(struct sst_flow *flow, const struct traffic *moved, int closing)
+{
+	struct books books;
+
+	books_open(&books, flow->booked, flow->endpoint);
+	if (moved->sent | moved->received) {
+		books_add(&books, sent_bytes, moved->sent);
+		books_add(&books, received_bytes, moved->received);
+	}
+	if (moved->spliced_sent | moved->spliced_received) {
+		books_add(&books, spliced_sent_bytes, moved->spliced_sent);
+		books_add(&books, spliced_received_bytes, moved->spliced_received);
+	}
+	if (moved->retransmits)
+		books_add(&books, retransmits, moved->retransmits);
+	if (closing)
+		books_add(&books, closed, 1);
+}
+
+static __always_inline void edge_add(struct sst_edge *total, const struct traffic *moved)
+{
+	if (moved->sent | moved->received) {
+		__sync_fetch_and_add(&total->sent_bytes, moved->sent);
+		__sync_fetch_and_add(&total->received_bytes, moved->received);
+	}
+	if (moved->spliced_sent | moved->spliced_received) {
+		__sync_fetch_and_add(&total->spliced_sent_bytes, moved->spliced_sent);
+		__sync_fetch_and_add(&total->spliced_received_bytes, moved->spliced_received);
+	}
+	if (moved->retransmits)
+		__sync_fetch_and_add(&total->retransmits, moved->retransmits);
+}
+
+int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing)
+{
+	struct sst_edge_info *info;
+	struct traffic moved = {};
+	struct sst_edge *total;
+	__u32 id;
+
+	if (!flow || !now || !flow->counted)
+		return 0;
+	if (!moved_since(flow, now, &moved) && !closing)
+		return 0;
+	book(flow, &moved, closing);
+	id = flow->edge;
+	total = bpf_map_lookup_elem(&edges, &id);
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!total || !info)
+		return 0;
+	edge_add(total, &moved);
+	use(info);
+	if (now->srtt_us)
+		time_add(info, SST_TIME_RTT, now->srtt_us);
+	if (!closing)
+		return 0;
+	time_add(info, SST_TIME_DURATION, (bpf_ktime_get_boot_ns() - flow->opened_ns) / 1000000);
+	if (flow->ending < SST_ENDING_MAX)
+		__sync_fetch_and_add(&total->closed[flow->ending], 1);
+	return 0;
+}
+
+/* ---- what policy denied ------------------------------------------------------------------ */
+
+static __always_inline __u64 cgroup_at(__u64 sk)
+{
+	return sk ? BPF_CORE_READ((struct sock *)sk, sk_cgrp_data.cgroup, kn, id) : 0;
+}
+
+int sst_call_denied(const struct policy_case *c, __u32 service)
+{
+	struct sst_edge_key key = { .service = service, .denied = 1 };
+	struct sst_edge_info *info;
+	struct sst_edge *total;
+	__u32 id;
+
+	if (!c)
+		return 0;
+	key.port = c->port;
+	key.protocol = c->protocol;
+	key_of_judgement(&key, &c->judgement, c->own);
+	if (!c->judgement.workload)
+		key.cgroup = cgroup_at(c->end[c->own & 1].sk);
+	key.rule = c->judgement.denied[SST_EGRESS] ? c->judgement.rule[SST_EGRESS]
+						   : c->judgement.rule[SST_INGRESS];
+	id = edge_find(&key);
+	total = bpf_map_lookup_elem(&edges, &id);
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!total || !info)
+		return 0;
+	__sync_fetch_and_add(&total->denied, 1);
+	use(info);
+	return 0;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Edges: who calls whom. edge.bpf.c keeps them, in functions of their own: what they need of
+ * the stack is free again when they return.
+ */
+#ifndef SIDESTEP_BPF_EDGE_H
+#define SIDESTEP_BPF_EDGE_H
+
+#include "lib/address.h"
+#include "lib/count.h"
+#include "lib/policy.h"
+
+/* What went through one end of a flow so far, by path. */
+struct traffic {
+	__u64 sent;
+	__u64 received;
+	__u64 spliced_sent;
+	__u64 spliced_received;
+	__u64 retransmits;
+	__u32 srtt_us;
+	__u32 pad;
+};
+
+/*
+ * A flow as it opens, moves and ends, in its edge and in the statistics of its service. The
+ * end that calls these is the one that tells of the connection; port is of who is called,
+ * cgroup that of the socket.
+ */
+int sst_flow_opened(struct sst_flow *flow, __u64 cgroup, __u32 port);
+int sst_flow_failed(struct sst_flow *flow, __u64 cgroup, __u32 port);
+
+/* Brings what moved since the last time into them; closing: its end, too. */
+int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing);
+
+/* A call that policy denied. */
+int sst_call_denied(const struct policy_case *c, __u32 service);
+
+#endif

@@ -47,6 +47,9 @@ struct cli_options {
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	bool istio_names;    /* run */
+	const char *metrics; /* run: where to serve them; NULL: nowhere */
+	bool cost;           /* status */
 	bool force;          /* unload */
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
@@ -86,6 +89,9 @@ int cli_main(int argc, char **argv);
 
 /* Prints "sidestep: message" and a newline to stderr. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The number that an option or argument of that name is. -EINVAL when it is none, which is told. */
+int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret);
 
 /* Prints one problem a line to stderr, as compilers do, so that editors can follow. */
 void cli_print_problems(const struct problems *problems);

@@ -12,14 +12,13 @@
 #include <sys/un.h>
 #include <uv.h>
 
-#include "core/atomic_file.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "daemon/control.h"
+#include "daemon/exporter.h"
 #include "daemon/log.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
-#include "export/metrics.h"
 #include "source/yaml.h"
 
 #define STATS_MS        5000
@@ -56,8 +55,9 @@ struct daemon {
 	struct control *control;
 	struct ring *events, *errands;
 	struct state state; /* for names and the stats file; read anew every few seconds */
-	struct metrics_daemon self;
-	bool stats_failed; /* told once, not every few seconds */
+	struct exporter_calls exporter_calls;
+	struct exporter *exporter;
+	struct metrics_daemon *self; /* the exporter's */
 	bool too_large;    /* the model did not fit beside what is still there */
 	bool must_adopt;   /* errands that have come in */
 	bool must_end;
@@ -71,21 +71,40 @@ struct daemon {
 /* ---- configuration ------------------------------------------------------------ */
 
 /* A policy set may be large, and is read anew only when something was applied. */
-static void refresh_state(struct daemon *daemon)
+static int read_state(struct daemon *daemon, struct state *ret)
 {
-	struct state state;
+	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
+				ret);
 
-	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES, &state))
-		return;
-	if (state.meta.generation == daemon->state.meta.generation) {
-		state.policy = daemon->state.policy;
+	if (err)
+		return err;
+	if (ret->meta.generation != daemon->state.meta.generation) {
+		err = datapath_policy(daemon->datapath, &ret->policy);
+	} else {
+		ret->policy = daemon->state.policy;
 		daemon->state.policy = (struct policy_set){};
-	} else if (datapath_policy(daemon->datapath, &state.policy)) {
-		state_release(&state);
-		return;
+	}
+	if (err)
+		state_release(ret);
+	return err;
+}
+
+static int refresh_state(struct daemon *daemon)
+{
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	struct state state;
+	int err = read_state(daemon, &state);
+
+	if (err) {
+		daemon->self->reads_failed++;
+		return err;
 	}
 	state_release(&daemon->state);
 	daemon->state = state;
+	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->read_took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
+	return 0;
 }
 
 static int apply_locked(struct daemon *daemon, const struct model *model,
@@ -109,11 +128,15 @@ static int apply_model(struct daemon *daemon, const struct model *model,
 		       const struct located *located, struct problems *problems)
 {
 	int err = datapath_lock(daemon->datapath, 0);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 
 	if (err)
 		return err;
 	err = apply_locked(daemon, model, located, problems);
 	datapath_unlock(daemon->datapath);
+	daemon->self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	if (daemon->self->apply_max_ns < daemon->self->apply_ns)
+		daemon->self->apply_max_ns = daemon->self->apply_ns;
 	return err;
 }
 
@@ -161,9 +184,11 @@ static bool reload(void *arg)
 		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
 		return false;
 	}
-	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self.reload_succeeded = !err;
-	daemon->self.problems = problems.count + problems.more;
+	daemon->self->reloaded_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = !err;
+	daemon->self->problems = problems.count + problems.more;
+	if (!err)
+		daemon->self->accepted_ns = daemon->self->reloaded_ns;
 	log_problems(&problems);
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
@@ -286,6 +311,7 @@ static void on_event(const void *data, size_t size, void *arg)
 		return;
 	if (record->service && !state_service(&daemon->state, record->service))
 		refresh_state(daemon); /* somebody else applied a new one */
+	exporter_event(daemon->exporter, record, context.realtime_offset_ns);
 	control_event(daemon->control, record, &context);
 }
 
@@ -398,19 +424,25 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- statistics ----------------------------------------------------------------- */
 
-static void write_stats(struct daemon *daemon)
+/* The bytes of live flows included. */
+static int read_figures(struct daemon *daemon)
 {
-	_cleanup_text_ struct text text = {};
-	int err = metrics_write(&daemon->state, &daemon->self, &text);
+	datapath_sweep(daemon->datapath);
+	return refresh_state(daemon);
+}
 
-	if (!err)
-		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,
-					0644);
-	if (err && !daemon->stats_failed)
-		log_line("%s cannot be written: %s", daemon->options->stats, strerror(-err));
-	if (!err && daemon->stats_failed)
-		log_line("%s is written again", daemon->options->stats);
-	daemon->stats_failed = err;
+static const struct state *on_figures_wanted(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	return read_figures(daemon) ? NULL : &daemon->state;
+}
+
+static uint32_t series_budget(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return daemon->model ? daemon->model->node.telemetry.series : daemon->options->series;
 }
 
 /* Endpoints that waited for their last flow. */
@@ -429,9 +461,8 @@ static void collect_garbage(struct daemon *daemon)
 /* The kernel's figures, read and written. */
 static void account(struct daemon *daemon)
 {
-	datapath_sweep(daemon->datapath);
-	refresh_state(daemon);
-	write_stats(daemon);
+	read_figures(daemon);
+	exporter_write(daemon->exporter, &daemon->state);
 	collect_garbage(daemon);
 }
 
@@ -537,8 +568,8 @@ int daemon_prepare(const struct daemon_options *options)
 		log_line("%s: a socket's path has at most %zu bytes", options->socket, longest);
 		return -ENAMETOOLONG;
 	}
-	err = make_parent(options->socket) ?: make_parent(options->stats) ?:
-	      try_writing(options->stats);
+	err = make_parent(options->socket) ?: make_parent(options->exporter.stats) ?:
+	      try_writing(options->exporter.stats);
 	return err ?: claim(options->socket);
 }
 
@@ -633,6 +664,18 @@ static int start(struct daemon *daemon)
 	const struct daemon_options *options = daemon->options;
 	int err;
 
+	daemon->exporter_calls =
+		(struct exporter_calls){ on_figures_wanted, series_budget, daemon };
+	err = exporter_open(&daemon->loop, &options->exporter, &daemon->exporter_calls,
+			    &daemon->exporter);
+	if (err) {
+		log_line("the metrics cannot be served: %s", strerror(-err));
+		return err;
+	}
+	daemon->self = exporter_self(daemon->exporter);
+	daemon->self->started_ns = daemon->self->reloaded_ns = daemon->self->accepted_ns =
+		clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = true;
 	datapath_want_events(daemon->datapath, false); /* a daemon that was killed had followers */
 	err = control_open(&daemon->loop, options->socket, &calls, &daemon->control);
 	if (err) {
@@ -656,6 +699,7 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void end(struct daemon *daemon)
 {
 	control_close(daemon->control);
+	exporter_close(daemon->exporter);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
@@ -673,8 +717,6 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options)
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
-	daemon.self.started_ns = daemon.self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon.self.reload_succeeded = true;
 	uv_loop_init(&daemon.loop);
 	err = start(&daemon);
 	if (!err) {

@@ -7,13 +7,15 @@
 #ifndef SIDESTEP_DAEMON_DAEMON_H
 #define SIDESTEP_DAEMON_DAEMON_H
 
+#include "daemon/exporter.h"
 #include "datapath/datapath.h"
 
 struct daemon_options {
 	const char *const *files;
 	size_t n_files;
 	const char *socket;
-	const char *stats;
+	struct exporter_options exporter;
+	uint32_t series; /* the metrics' budget, of the model that was loaded */
 };
 
 /*

@@ -25,21 +25,21 @@ static void row_release(struct series *series, uint32_t number)
 	*row = (struct series_row){};
 }
 
-/* Labels NULL: `other`. */
+/* Labels NULL: `other`. -EEXIST: there is one of these labels. */
 static int row_fill(struct series *series, uint32_t number, const char *labels, uint32_t cost)
 {
-	struct series_row row = { .cost = cost, .fresh = true };
+	_cleanup_free_ uint64_t *values = calloc(series->kind->n_values, sizeof(*values));
+	_cleanup_free_ char *copy = labels ? strdup(labels) : NULL;
 	uint32_t known = number;
+	int err = values && !labels == !copy ? 0 : -ENOMEM;
 
-	row.values = calloc(series->kind->n_values, sizeof(*row.values));
-	row.labels = labels ? strdup(labels) : NULL;
-	if (!row.values || (labels && !row.labels) ||
-	    (labels && dictionary_add(&series->by_labels, labels, strlen(labels), &known))) {
-		free(row.values);
-		free(row.labels);
-		return -ENOMEM;
-	}
-	series->rows[number] = row;
+	if (!err && labels)
+		err = dictionary_add(&series->by_labels, labels, strlen(labels), &known);
+	if (err)
+		return err;
+	series->rows[number] = (struct series_row){
+		.labels = TAKE_PTR(copy), .values = TAKE_PTR(values), .cost = cost, .fresh = true
+	};
 	return 0;
 }
 
@@ -374,7 +374,7 @@ static int load_row(struct series *series, const json_t *saved)
 		return -EINVAL;
 	err = row_add(series, labels, cost, &number);
 	if (err)
-		return err;
+		return err == -EEXIST ? -EINVAL : err;
 	for (unsigned i = 0; i < series->kind->n_values; i++)
 		series->rows[number].values[i] =
 			(uint64_t)json_integer_value(json_array_get(offsets, i));

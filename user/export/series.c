@@ -23,6 +23,8 @@ static void row_release(struct series *series, uint32_t number)
 	free(row->labels);
 	free(row->values);
 	*row = (struct series_row){};
+	if (number < series->first_free)
+		series->first_free = number;
 }
 
 /* Labels NULL: `other`. -EEXIST: there is one of these labels. */
@@ -46,7 +48,7 @@ static int row_fill(struct series *series, uint32_t number, const char *labels, 
 /* The first that is free, or a new one. */
 static int row_add(struct series *series, const char *labels, uint32_t cost, uint32_t *ret)
 {
-	uint32_t number = 0;
+	uint32_t number = series->first_free;
 	int err;
 
 	while (number < series->n_rows && series->rows[number].values)
@@ -59,6 +61,7 @@ static int row_add(struct series *series, const char *labels, uint32_t cost, uin
 		return err;
 	if (number == series->n_rows)
 		series->n_rows++;
+	series->first_free = number + 1;
 	*ret = number;
 	return 0;
 }

@@ -58,6 +58,7 @@ struct series {
 	const struct series_kind *kind;
 	struct series_row *rows; /* row 0 is `other`; some may be none */
 	size_t n_rows, room_rows;
+	uint32_t first_free; /* or after it */
 	struct dictionary by_labels;
 	struct series_member *members; /* as last read, sorted by id */
 	uint64_t *counted;             /* n_values of each member */

@@ -47,8 +47,9 @@ _sidestep() {
 	load | check) options+=" --file" ;;
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
-	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
+	run) options+=" --file --unload-on-exit --metrics --istio-names" ;;
+	status) options+=" --output --cost" ;;
+	services | endpoints | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;

@@ -386,8 +386,7 @@ static void test_budget(void **unused UNUSED)
 		else
 			assert_in_range(samples, least / 2, budgets[i]);
 		assert_int_equal(sum_of(&out, "sidestep_export_series"), samples);
-		assert_int_equal(sum_of(&out, "sidestep_edge_connections_opened_total"),
-				 2 * MANY);
+		assert_int_equal(sum_of(&out, "sidestep_edge_connections_opened_total"), 2 * MANY);
 		assert_int_equal(sum_of(&out, "sidestep_endpoint_connections_opened_total"),
 				 3 * MANY);
 	}

@@ -12,11 +12,8 @@
 #include "export/json.h"
 
 static const struct table_column columns[] = {
-	{ "PROGRAM", TABLE_LEFT },
-	{ "RUNS", TABLE_RIGHT },
-	{ "RUNS/S", TABLE_RIGHT },
-	{ "NS/RUN", TABLE_RIGHT },
-	{ "CPU", TABLE_RIGHT },
+	{ "PROGRAM", TABLE_LEFT }, { "RUNS", TABLE_RIGHT }, { "RUNS/S", TABLE_RIGHT },
+	{ "NS/RUN", TABLE_RIGHT }, { "CPU", TABLE_RIGHT },
 };
 
 static double seconds(const struct cost *cost)
@@ -57,14 +54,16 @@ static int print_table(const struct cost *cost)
 	}
 	if (table_print(&table, &out))
 		out.error = -ENOMEM;
-	text_add(&out, "\nmeasured for %.1f s; an empty program shows %.0f ns, which are taken off\n",
+	text_add(&out,
+		 "\nmeasured for %.1f s; an empty program shows %.0f ns, which are taken off\n",
 		 seconds(cost), cost->included_ns);
 	if (cost->was_on)
 		text_add(&out, "statistics were on before: what they add is not known\n");
 	else
-		text_add(&out,
-			 "measuring added about %.0f ns to each run of every program of this host\n",
-			 cost->added_ns);
+		text_add(
+			&out,
+			"measuring added about %.0f ns to each run of every program of this host\n",
+			cost->added_ns);
 	return cli_print(&out);
 }
 

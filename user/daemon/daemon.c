@@ -58,8 +58,8 @@ struct daemon {
 	struct exporter_calls exporter_calls;
 	struct exporter *exporter;
 	struct metrics_daemon *self; /* the exporter's */
-	bool too_large;    /* the model did not fit beside what is still there */
-	bool must_adopt;   /* errands that have come in */
+	bool too_large;              /* the model did not fit beside what is still there */
+	bool must_adopt;             /* errands that have come in */
 	bool must_end;
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */

@@ -41,8 +41,8 @@ struct exporter {
 	struct http *http;
 	struct http_options http_options;
 	struct answer answers[FORMAT_COUNT];
-	char memory_path[PATH_MAX]; /* what the next daemon goes on from */
-	bool remembers;             /* that was read */
+	char memory_path[PATH_MAX];         /* what the next daemon goes on from */
+	bool remembers;                     /* that was read */
 	bool stats_failing, memory_failing; /* told */
 };
 

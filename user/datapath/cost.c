@@ -18,8 +18,7 @@ static int program_open(const struct datapath *datapath, enum hook_index hook)
 	__u32 size = sizeof(info);
 	int fd;
 
-	if (datapath->link[hook] < 0 ||
-	    bpf_obj_get_info_by_fd(datapath->link[hook], &info, &size))
+	if (datapath->link[hook] < 0 || bpf_obj_get_info_by_fd(datapath->link[hook], &info, &size))
 		return program_pin_open(datapath, hook);
 	fd = bpf_prog_get_fd_by_id(info.prog_id);
 	return fd < 0 ? -errno : fd;
@@ -58,8 +57,8 @@ static int idle_program(void)
 static int run_idle(int fd, double *ns)
 {
 	char packet[64] = {};
-	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet,
-		    .data_size_in = sizeof(packet), .repeat = IDLE_RUNS);
+	LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet, .data_size_in = sizeof(packet),
+		    .repeat = IDLE_RUNS);
 
 	if (bpf_prog_test_run_opts(fd, &options))
 		return -errno;

@@ -139,7 +139,8 @@ int metrics_series_load(struct metrics_series *series, const struct sst_meta *me
 	_cleanup_json_ json_t *object = json_loadb(text, length, 0, NULL);
 	int err = json_is_object(object) ? 0 : -EINVAL;
 
-	if (!err && (uint64_t)json_integer_value(json_object_get(object, "loaded")) != load_of(meta))
+	if (!err &&
+	    (uint64_t)json_integer_value(json_object_get(object, "loaded")) != load_of(meta))
 		err = -ESTALE;
 	for (int i = 0; i < METRICS_KIND_MAX && !err; i++) {
 		const json_t *kind = json_object_get(object, kinds[i].name);
@@ -338,8 +339,7 @@ static void add_daemon(struct metrics_text *text, const struct metrics_daemon *d
 	metrics_sample(text, "sidestep_stats_file_failures_total", "", "", daemon->stats_failed);
 	metrics_family(text, "sidestep_scrapes_total", "counter", "Answers of /metrics");
 	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"new\"", daemon->scrapes);
-	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"again\"",
-		       daemon->scrapes_again);
+	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"again\"", daemon->scrapes_again);
 	metrics_gauge(text, "sidestep_daemon_memory_bytes", "Resident memory of the daemon",
 		      daemon->memory_bytes);
 	add_seconds(text, "sidestep_daemon_cpu_seconds_total", "counter",

@@ -66,8 +66,8 @@ struct metrics_daemon {
 	uint64_t accepted_ns;  /* the last time it was accepted */
 	uint64_t apply_ns;     /* how long putting it in force took, the last time */
 	uint64_t apply_max_ns;
-	uint64_t read_ns;       /* when the maps were last read */
-	uint64_t read_took_ns;  /* how long that took */
+	uint64_t read_ns;      /* when the maps were last read */
+	uint64_t read_took_ns; /* how long that took */
 	uint64_t reads_failed;
 	uint64_t stats_failed;  /* times that the stats file could not be written */
 	uint64_t scrapes;       /* answered from a reading made for it */
@@ -79,9 +79,9 @@ struct metrics_daemon {
 
 struct metrics_view {
 	const struct state *state;
-	const struct metrics_series *series;   /* that it was accounted in */
-	const struct metrics_daemon *daemon;   /* may be NULL */
-	const struct exemplars *exemplars;     /* may be NULL */
+	const struct metrics_series *series; /* that it was accounted in */
+	const struct metrics_daemon *daemon; /* may be NULL */
+	const struct exemplars *exemplars;   /* may be NULL */
 	bool open_metrics;
 };
 

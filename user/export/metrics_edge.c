@@ -228,8 +228,8 @@ static void write_row(struct metrics_text *text, const struct metrics_view *view
 		const struct edge_field *field = &family->fields[f];
 
 		if (field->about & about)
-			metrics_sample_with(text, family->name,
-					    row_labels(row, others_of(family)), field->label,
+			metrics_sample_with(text, family->name, row_labels(row, others_of(family)),
+					    field->label,
 					    row->values[field->offset / sizeof(uint64_t)],
 					    exemplar_of(view, row, field));
 	}
@@ -263,19 +263,23 @@ void write_edges(struct metrics_text *text, const struct metrics_view *view)
 static const struct time_family {
 	const char *name;
 	const char *help;
-	unsigned digits; /* of its unit, behind the point of a second */
+	unsigned digits;                      /* of its unit, behind the point of a second */
 	const char *bounds[EXEMPLAR_BUCKETS]; /* 4^2, 4^3 ... of the unit, in seconds */
 } time_families[SST_TIME_MAX] = {
-#define US                                                                               \
-	{ "1.6e-05", "6.4e-05", "0.000256", "0.001024", "0.004096", "0.016384", "0.065536", \
-	  "0.262144", "1.048576", "4.194304", "+Inf" }
-#define MS                                                                             \
-	{ "0.016", "0.064", "0.256", "1.024", "4.096", "16.384", "65.536", "262.144",  \
-	  "1048.576", "4194.304", "+Inf" }
+#define US                                                                                        \
+	{                                                                                         \
+		"1.6e-05", "6.4e-05", "0.000256", "0.001024", "0.004096", "0.016384", "0.065536", \
+			"0.262144", "1.048576", "4.194304", "+Inf"                                \
+	}
+#define MS                                                                                  \
+	{                                                                                   \
+		"0.016", "0.064", "0.256", "1.024", "4.096", "16.384", "65.536", "262.144", \
+			"1048.576", "4194.304", "+Inf"                                      \
+	}
 	[SST_TIME_CONNECT] = { "sidestep_connect_seconds",
 			       "From connect() to the connection, by service", 6, US },
-	[SST_TIME_RTT] = { "sidestep_rtt_seconds",
-			   "Smoothed round trips of TCP, by service", 6, US },
+	[SST_TIME_RTT] = { "sidestep_rtt_seconds", "Smoothed round trips of TCP, by service", 6,
+			   US },
 	[SST_TIME_DURATION] = { "sidestep_connection_duration_seconds",
 				"From the connection to its end, by service", 3, MS },
 };
@@ -316,7 +320,8 @@ static void label_of_time(size_t i, const void *arg, struct text *out)
 
 static int compare_ids(const void *a, const void *b)
 {
-	uint32_t x = ((const struct series_source *)a)->id, y = ((const struct series_source *)b)->id;
+	uint32_t x = ((const struct series_source *)a)->id,
+		 y = ((const struct series_source *)b)->id;
 
 	return x < y ? -1 : x > y;
 }
@@ -328,9 +333,9 @@ static void find_services(const struct state *state, struct sources *ret)
 
 	for (size_t i = 0; i < state->n_edges; i++)
 		if (time_count(&state->edges[i]))
-			ret->items[ret->n++] = (struct series_source){
-				.id = state->edges[i].key.service, .cost = TIME_SERIES
-			};
+			ret->items[ret->n++] =
+				(struct series_source){ .id = state->edges[i].key.service,
+							.cost = TIME_SERIES };
 	qsort(ret->items, ret->n, sizeof(*ret->items), compare_ids);
 	for (size_t i = 0; i < ret->n; i++)
 		if (!n || ret->items[n - 1].id != ret->items[i].id)
@@ -374,10 +379,10 @@ static void write_histogram(struct metrics_text *text, const struct metrics_view
 	for (uint32_t i = 0; i < EXEMPLAR_BUCKETS; i++) {
 		below += values[1 + i];
 		snprintf(bound, sizeof(bound), "le=\"%s\"", family->bounds[i]);
-		metrics_sample_with(
-			text, name, row_labels(row, TIME_OTHER), bound, below,
-			row->labels ? exemplars_find(view->exemplars, EXEMPLAR_TIME + time, row->id, i)
-				    : NULL);
+		metrics_sample_with(text, name, row_labels(row, TIME_OTHER), bound, below,
+				    row->labels ? exemplars_find(view->exemplars,
+								 EXEMPLAR_TIME + time, row->id, i)
+						: NULL);
 	}
 	snprintf(name, sizeof(name), "%s_sum", family->name);
 	metrics_sample_fixed(text, name, row_labels(row, TIME_OTHER), "", values[0],

@@ -12,9 +12,9 @@
 #include "export/format.h"
 #include "model/policy_set.h"
 
-#define SERVICE_OTHER "service=\"other\",port=\"\",protocol=\"\",family=\"\""
+#define SERVICE_OTHER  "service=\"other\",port=\"\",protocol=\"\",family=\"\""
 #define ENDPOINT_OTHER SERVICE_OTHER ",endpoint=\"other\""
-#define RULE_OTHER                                                        \
+#define RULE_OTHER                                                            \
 	"tier=\"other\",namespace=\"other\",policy=\"other\",rule=\"other\"," \
 	"direction=\"other\",action=\"other\""
 
@@ -140,8 +140,8 @@ int service_sources(const struct state *state, struct sources *ret)
 		return err;
 	ret->items[ret->n++] = source_of_stats(0, &state->direct, SERVICE_SERIES);
 	for (size_t i = 0; i < state->n_services; i++)
-		ret->items[ret->n++] = source_of_stats(
-			state->services[i].id, &state->services[i].stats, SERVICE_SERIES);
+		ret->items[ret->n++] = source_of_stats(state->services[i].id,
+						       &state->services[i].stats, SERVICE_SERIES);
 	return 0;
 }
 

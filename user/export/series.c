@@ -77,7 +77,8 @@ static int need_other(struct series *series)
 
 static int compare_members(const void *a, const void *b)
 {
-	uint32_t x = ((const struct series_member *)a)->id, y = ((const struct series_member *)b)->id;
+	uint32_t x = ((const struct series_member *)a)->id,
+		 y = ((const struct series_member *)b)->id;
 
 	return x < y ? -1 : x > y;
 }

@@ -6,30 +6,44 @@
  * denied.
  */
 #include "maps.h"
+#include "lib/caller.h"
 #include "lib/datagram.h"
+#include "lib/packet.h"
 #include "lib/record.h"
+#include "lib/sender.h"
 
 enum { DROP = 0, PASS = 1 };
 
 /* ---- reading packets ----------------------------------------------------------------- */
 
-struct packet {
-	struct sst_addr source;
-	struct sst_addr target;
-	__be16 source_port;
-	__be16 target_port;
-	__be32 sequence; /* TCP's */
-	__u8 protocol;   /* as the socket has it; the rest is read */
-	__u8 flags;      /* TCP's */
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+/* Headers as far as they are read, each by one call: it is the calls that take the time. */
+struct ipv4_header {
+	__u8 first;
+	__u8 others[11];
+	__be32 source;
+	__be32 target;
 };
 
-#define IPV4_ADDRESSES 12
-#define IPV6_NEXT      6
-#define IPV6_ADDRESSES 8
-#define IPV6_HEADER    40
-#define TCP_FLAGS      13
-#define TCP_SYN        0x02
-#define TCP_ACK        0x10
+struct ipv6_header {
+	__u8 others[6];
+	__u8 next;
+	__u8 hops;
+	struct sst_addr source;
+	struct sst_addr target;
+};
+
+struct tcp_header {
+	__be16 source;
+	__be16 target;
+	__be32 sequence;
+	__be32 acknowledged;
+	__u8 offset;
+	__u8 flags;
+	__be16 window;
+};
 
 #define load(skb, offset, to) \
 	bpf_skb_load_bytes_relative(skb, offset, to, sizeof(*(to)), BPF_HDR_START_NET)
@@ -37,14 +51,13 @@ struct packet {
 /* Returns where TCP's or UDP's header begins, from the network header on; 0: unreadable. */
 static __always_inline __u32 read_v4(struct __sk_buff *skb, struct packet *packet)
 {
-	__be32 addresses[2];
-	__u8 first;
+	struct ipv4_header header;
 
-	if (load(skb, 0, &first) || load(skb, IPV4_ADDRESSES, &addresses))
+	if (load(skb, 0, &header))
 		return 0;
-	address_from_v4(&packet->source, addresses[0]);
-	address_from_v4(&packet->target, addresses[1]);
-	return (first & 15) * 4;
+	address_from_v4(&packet->source, header.source);
+	address_from_v4(&packet->target, header.target);
+	return (header.first & 15) * 4;
 }
 
 /* Extension headers that may stand before TCP or UDP. */
@@ -62,24 +75,59 @@ static __always_inline int is_extension(__u8 next)
 
 static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packet)
 {
-	__u32 offset = IPV6_HEADER;
+	__u32 offset = sizeof(struct ipv6_header);
+	struct ipv6_header header;
 	__u8 next;
 
-	if (load(skb, IPV6_NEXT, &next) || load(skb, IPV6_ADDRESSES, &packet->source) ||
-	    load(skb, IPV6_ADDRESSES + sizeof(packet->source), &packet->target))
+	if (load(skb, 0, &header))
 		return 0;
+	packet->source = header.source;
+	packet->target = header.target;
+	next = header.next;
 	for (int i = 0; i < EXTENSIONS_MAX && next != packet->protocol; i++) {
-		__u8 header[2];
+		__u8 extension[2];
 
-		if (!is_extension(next) || load(skb, offset, &header))
+		if (!is_extension(next) || load(skb, offset, &extension))
 			return 0;
-		offset += 8 + (next == HEADER_FRAGMENT ? 0 : header[1] * 8);
-		next = header[0];
+		offset += 8 + (next == HEADER_FRAGMENT ? 0 : extension[1] * 8);
+		next = extension[0];
 	}
 	return next == packet->protocol ? offset : 0;
 }
 
-/* Global, as in policy.bpf.c. 0, or -1: unreadable. */
+struct udp_header {
+	__be16 source;
+	__be16 target;
+	__be16 length; /* of header and payload */
+	__be16 checksum;
+};
+
+static __always_inline int read_tcp(struct __sk_buff *skb, __u32 offset, struct packet *packet)
+{
+	struct tcp_header header;
+
+	if (load(skb, offset, &header))
+		return -1;
+	packet->source_port = header.source;
+	packet->target_port = header.target;
+	packet->sequence = header.sequence;
+	packet->flags = header.flags;
+	return 0;
+}
+
+static __always_inline int read_udp(struct __sk_buff *skb, __u32 offset, struct packet *packet)
+{
+	struct udp_header header;
+
+	if (load(skb, offset, &header))
+		return -1;
+	packet->source_port = header.source;
+	packet->target_port = header.target;
+	packet->payload = bpf_ntohs(header.length) - sizeof(header);
+	return 0;
+}
+
+/* Global, as in policy.bpf.c. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 {
 	__u32 offset = 0;
@@ -90,15 +138,10 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 		offset = read_v4(skb, packet);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		offset = read_v6(skb, packet);
-	if (!offset || load(skb, offset, &packet->source_port) ||
-	    load(skb, offset + 2, &packet->target_port))
+	if (!offset)
 		return -1;
-	if (packet->protocol != IPPROTO_TCP)
-		return 0;
-	if (load(skb, offset + 4, &packet->sequence) ||
-	    load(skb, offset + TCP_FLAGS, &packet->flags))
-		return -1;
-	return 0;
+	return packet->protocol == IPPROTO_TCP ? read_tcp(skb, offset, packet)
+					       : read_udp(skb, offset, packet);
 }
 
 /* ---- who sends ------------------------------------------------------------------------- */
@@ -110,9 +153,8 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
  */
 static __always_inline void find_caller(const struct packet *packet, struct policy_case *c)
 {
-	struct sst_caller_key key = { .sequence = bpf_ntohl(packet->sequence),
-				      .port = packet->source_port };
-	struct sst_caller *caller = bpf_map_lookup_elem(&callers, &key);
+	const struct sst_caller *caller =
+		caller_find(bpf_ntohl(packet->sequence), packet->source_port);
 
 	c->counts = COUNT_DENIED;
 	if (!caller ||
@@ -124,20 +166,6 @@ static __always_inline void find_caller(const struct packet *packet, struct poli
 	c->told_identity = caller->identity;
 	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
-}
-
-/* Its connect() to this very target was judged; 0: not so. */
-static __always_inline int judged_connected(struct bpf_sock *sk, const struct packet *packet,
-					    struct policy_case *c)
-{
-	struct sst_flow *flow = flow_of(sk);
-
-	if (!flow || !sk->dst_port || flow->chosen_port != packet->target_port ||
-	    !address_equal(&flow->chosen, &packet->target))
-		return 0;
-	c->judged = judged_called(&flow->judgement);
-	c->judged_by = flow->generation;
-	return c->judged != 0;
 }
 
 /* Who sends a datagram from this node's own addresses is told by the socket that does, which
@@ -230,54 +258,65 @@ static __always_inline int drop(struct __sk_buff *skb, const struct policy_case 
 
 /* Whoever may send may be answered. */
 static __always_inline void let_in(struct __sk_buff *skb, const struct packet *packet,
-				   __u64 generation)
+				   const struct policy_case *c)
 {
-	if (packet->protocol == IPPROTO_UDP && generation)
+	if (packet->protocol == IPPROTO_UDP && c->generation)
 		sst_datagram_remember(bpf_get_socket_cookie(skb), &packet->source,
-				      packet->source_port, generation, 0);
+				      packet->source_port, c);
 }
 
-/* 1: it is the first of its flow, and who sends it is found out as far as it can be. */
-static __always_inline int is_first(struct __sk_buff *skb, struct packet *packet,
-				    struct policy_case *c)
+/* 1: it is the first of its flow, as far as can be told without asking who sends it. */
+static __always_inline int is_first(struct __sk_buff *skb, const struct packet *packet)
+{
+	if (packet->protocol == IPPROTO_TCP)
+		return (packet->flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+	return !sst_datagram_arrives(bpf_get_socket_cookie(skb), packet);
+}
+
+static __always_inline void find_peer(struct __sk_buff *skb, const struct packet *packet,
+				      struct policy_case *c)
 {
 	if (packet->protocol == IPPROTO_TCP) {
-		if ((packet->flags & (TCP_SYN | TCP_ACK)) != TCP_SYN)
-			return 0;
 		find_caller(packet, c);
-		return 1;
+		return;
 	}
-	if (sst_datagram_is_known(bpf_get_socket_cookie(skb), &packet->source, packet->source_port))
-		return 0;
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
-	if (is_loopback(&packet->source) || address_equal(&packet->source, &packet->target))
+	if (stays_within(packet))
 		sst_find_sender(skb, packet, c);
-	return 1;
+	else
+		sst_sender_recall(packet, c);
+}
+
+static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *sk,
+				       const struct packet *packet)
+{
+	struct policy_case c = { .own = SST_ROLE_SERVER };
+
+	find_peer(skb, packet, &c);
+	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;
+	c.end[SST_ROLE_SERVER].cgroup = cgroup_of_tcp(sk);
+	c.end[SST_ROLE_SERVER].address = packet->target;
+	c.end[SST_ROLE_CLIENT].address = packet->source;
+	c.port = bpf_ntohs(packet->target_port);
+	c.protocol = packet->protocol;
+	judge(&c);
+	if (c.denied)
+		return drop(skb, &c, packet);
+	if (c.flags & SST_POLICY_RULES)
+		let_in(skb, packet, &c);
+	return PASS;
 }
 
 static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct packet packet = { .protocol = sk->protocol };
-	struct policy_case c = { .own = SST_ROLE_SERVER };
 
 	/* nothing of ours has failed: its sender piles up headers, and must not get in by that */
 	if (sst_read_packet(skb, &packet)) {
 		count(SST_COUNTER_POLICY_PACKET_UNREADABLE);
 		return DROP;
 	}
-	if (!is_first(skb, &packet, &c))
-		return PASS;
-	c.end[SST_ROLE_SERVER].sk = (unsigned long)sk;
-	c.end[SST_ROLE_SERVER].address = packet.target;
-	c.end[SST_ROLE_CLIENT].address = packet.source;
-	c.port = bpf_ntohs(packet.target_port);
-	c.protocol = packet.protocol;
-	judge(&c);
-	if (c.denied)
-		return drop(skb, &c, &packet);
-	if (c.flags & SST_POLICY_RULES)
-		let_in(skb, &packet, c.generation);
-	return PASS;
+	return is_first(skb, &packet) ? judge_first(skb, sk, &packet) : PASS;
 }
 
 SEC("cgroup_skb/ingress")

@@ -96,19 +96,23 @@ int sst_leavers(struct bpf_iter__bpf_sk_storage_map *ctx)
 	return 0;
 }
 
-/* The called end of a pair, to be probed; 0: it is not here, or has gone just now. */
-static __always_inline __u64 called_end(const struct sst_flow *flow)
+/* A socket elsewhere, to be probed; its place may become another one's any time. */
+static __always_inline int is_socket(const struct sock *sk, __u64 cookie)
 {
-	struct sst_pair *pair = pair_of(flow);
-	struct sock *peer;
+	return sk && (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) == cookie;
+}
 
-	if (!pair || flow->role != SST_ROLE_CLIENT)
+/* The called end of a pair; NULL: it is not here, or has gone just now. */
+static __always_inline const struct sock *called_end(const struct sst_flow *flow, __u64 *cookie)
+{
+	struct sst_pair *pair = flow->role == SST_ROLE_CLIENT ? pair_of(flow) : 0;
+	const struct sock *peer;
+
+	if (!pair)
 		return 0;
-	peer = (struct sock *)pair->end[SST_ROLE_SERVER].sock;
-	if (!peer || (__u64)BPF_CORE_READ(peer, __sk_common.skc_cookie.counter) !=
-			     pair->end[SST_ROLE_SERVER].cookie)
-		return 0;
-	return (unsigned long)peer;
+	*cookie = pair->end[SST_ROLE_SERVER].cookie;
+	peer = (const struct sock *)pair->end[SST_ROLE_SERVER].sock;
+	return is_socket(peer, *cookie) ? peer : 0;
 }
 
 /* A workload that was there when the flow was judged is not, or is another one. */
@@ -134,10 +138,11 @@ static __always_inline int was_let_be(const struct sst_flow *flow, struct sock *
 }
 
 /* Who is at the other end: its socket, where it can be seen, else what was told of it. */
-static __always_inline void find_peer(const struct sst_flow *flow, int knows, struct policy_case *c)
+static __always_inline void find_peer(const struct sst_flow *flow, const struct sock *called,
+				      int knows, struct policy_case *c)
 {
-	c->end[!flow->role].sk = called_end(flow);
-	if (c->end[!flow->role].sk || !flow->peer_told || !knows)
+	c->end[!flow->role].sk = (unsigned long)called;
+	if (called || !flow->peer_told || !knows)
 		return;
 	c->is_told = 1;
 	c->told_identity = flow->judgement.peer_identity;
@@ -150,20 +155,22 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 	struct policy_case c = { .protocol = flow->protocol, .own = flow->role };
 	struct policy_end *own = &c.end[flow->role & 1], *peer = &c.end[!flow->role];
 	int knows = knows_peer(flow, sk), comparable;
+	__u64 cookie = 0;
+	const struct sock *called = called_end(flow, &cookie);
 
 	own->sk = (unsigned long)sk;
-	find_peer(flow, knows, &c);
+	find_peer(flow, called, knows, &c);
 	/* its socket may tell of another one than its address did */
-	comparable = knows && (flow->peer_told || !peer->sk);
+	comparable = knows && (flow->peer_told || !called);
 	address_of_socket(sk, &own->address, &peer->address);
 	c.port = c.own ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
 	judge(&c);
-	/* its place may have become another socket's meanwhile; then the flow ends anyway */
-	if (peer->sk && called_end(flow) != peer->sk)
+	/* another one was judged, perhaps; then the flow ends anyway */
+	if (called && (flow->state == SST_FLOW_ENDED || !is_socket(called, cookie)))
 		return 0;
 	if (!c.denied && !is_gone(flow->judgement.workload, c.judgement.workload) &&
 	    !(comparable && is_gone(flow->judgement.peer_workload, c.judgement.peer_workload))) {
-		flow->peer_told = c.is_told || peer->sk;
+		flow->peer_told = c.is_told || called;
 		flow->judgement = c.judgement;
 		flow->generation = c.generation;
 		return 0;

@@ -10,21 +10,17 @@
 #include "lib/datagram.h"
 #include "lib/policy.h"
 #include "lib/record.h"
+#include "lib/sender.h"
 
-/* A part of sst_first_rule(), so that the verifier looks at it once and not for each block. */
-__u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block)
+/* A part of sst_decide(), so that the verifier looks at it once and not for each search. */
+__u32 sst_first_rule(const struct sst_policy_rows *rows)
 {
 	void *set = policy_set();
 	const struct sst_policy_head *head = policy_head(set);
 
 	if (!rows || !set || !head || head->generation != rows->generation)
 		return SST_POLICY_BROKEN;
-	return sst_policy_first_of(set, rows, block);
-}
-
-__u32 sst_first_rule(const struct sst_policy_rows *rows)
-{
-	return rows ? sst_policy_first(0, rows) : SST_POLICY_BROKEN;
+	return sst_policy_first(set, rows);
 }
 
 /* ---- who is who ------------------------------------------------------------------- */
@@ -95,14 +91,15 @@ __u32 sst_workload_of_path(__u64 place, __u64 generation)
 	return path.workload;
 }
 
-static __always_inline __u32 workload_of_cgroup(struct cgroup *cgroup, __u64 id, __u64 generation)
+static __always_inline __u32 workload_of_cgroup(struct sock *sk, __u64 id, __u64 generation)
 {
 	struct sst_cgroup *known = bpf_map_lookup_elem(&cgroups, &id);
 	struct sst_cgroup found = { .generation = generation };
 
 	if (known && known->generation == generation)
 		return known->workload;
-	found.workload = sst_workload_of_path((unsigned long)cgroup, generation);
+	found.workload = sst_workload_of_path((unsigned long)BPF_CORE_READ(sk, sk_cgrp_data.cgroup),
+					      generation);
 	if (bpf_map_update_elem(&cgroups, &id, &found, BPF_ANY))
 		count(SST_COUNTER_POLICY_CACHE_FULL);
 	return found.workload;
@@ -119,15 +116,14 @@ static __always_inline void find_workload(struct policy_case *c, struct policy_e
 {
 	struct sock *sk = (struct sock *)end->sk;
 	struct sst_config *node = settings();
-	struct cgroup *cgroup;
-	__u64 id;
+	__u64 id = end->cgroup;
 
 	end->workload = 0;
 	if (!sk)
 		return;
-	cgroup = BPF_CORE_READ(sk, sk_cgrp_data.cgroup);
-	id = BPF_CORE_READ(cgroup, kn, id);
-	end->workload = workload_of_cgroup(cgroup, id, c->generation);
+	if (!id)
+		id = BPF_CORE_READ(sk, sk_cgrp_data.cgroup, kn, id);
+	end->workload = workload_of_cgroup(sk, id, c->generation);
 	/* what proves the hooks must not depend on what is ruled */
 	if (node && node->selftest_cgroup == id)
 		c->exempt = 1;
@@ -144,7 +140,7 @@ int sst_find_workloads(struct policy_case *c)
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < 2; i++)
 		find_workload(c, &c->end[i]);
-	return generation_in_force() == c->generation ? 0 : -1;
+	return 0; /* that the set is still the same is seen by the next step */
 }
 
 /* Who is called was found by its cgroup, and is whom the caller was judged for: the usual case of
@@ -533,13 +529,13 @@ int sst_decide(struct policy_case *c, __u32 direction)
 	return 0;
 }
 
-/* A datagram of a workload of this node: its own end has told of it. */
+/* A datagram of a workload of this node: its own end has told of it, if it was asked. */
 static __always_inline int is_told_of(const struct policy_case *c)
 {
 	const struct policy_end *sender = &c->end[SST_ROLE_CLIENT];
 
-	return c->own == SST_ROLE_SERVER && c->protocol == IPPROTO_UDP && sender->workload &&
-	       sender->is_local && !(c->flags & SST_POLICY_INGRESS_NETWORKS);
+	return c->own == SST_ROLE_SERVER && c->protocol == IPPROTO_UDP && !c->is_told &&
+	       sender->workload && sender->is_local && !(c->flags & SST_POLICY_INGRESS_NETWORKS);
 }
 
 /* What could not be decided goes as the node says, and what was is counted. */
@@ -625,6 +621,23 @@ int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port)
 	return !!known;
 }
 
+int sst_datagram_arrives(__u64 cookie, const struct packet *packet)
+{
+	struct sst_datagram_key key = { .cookie = cookie };
+	struct sst_datagram *known;
+
+	if (!packet)
+		return 0;
+	key.address = packet->source;
+	key.port = packet->source_port;
+	known = datagram_of(&key);
+	if (!known || (known->is_told &&
+		       !sst_sender_is(packet, known->sender_identity, known->sender_workload)))
+		return 0;
+	known->used_ns = bpf_ktime_get_boot_ns();
+	return 1;
+}
+
 int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
 			struct policy_case *c)
 {
@@ -642,17 +655,20 @@ int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
 	return 0;
 }
 
-int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
-			  __u32 judged)
+int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port,
+			  const struct policy_case *c)
 {
 	struct sst_datagram_key key = { .cookie = cookie, .port = port };
-	struct sst_datagram known = { .generation = generation,
-				      .used_ns = bpf_ktime_get_boot_ns(),
-				      .judged = judged };
+	struct sst_datagram known = { .used_ns = bpf_ktime_get_boot_ns() };
 
-	if (!peer)
+	if (!peer || !c)
 		return 0;
 	key.address = *peer;
+	known.generation = c->generation;
+	known.judged = c->own == SST_ROLE_CLIENT ? judged_called(&c->judgement) : 0;
+	known.is_told = c->is_told;
+	known.sender_identity = c->told_identity;
+	known.sender_workload = c->told_workload;
 	bpf_map_update_elem(&datagrams, &key, &known, BPF_ANY);
 	return 0;
 }

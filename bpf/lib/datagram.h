@@ -4,14 +4,17 @@
 #ifndef SIDESTEP_BPF_DATAGRAM_H
 #define SIDESTEP_BPF_DATAGRAM_H
 
+#include "lib/packet.h"
 #include "lib/policy.h"
 
 /* In policy.bpf.c, as they need a key on the stack that nothing else does. */
 int sst_datagram_is_known(__u64 cookie, const struct sst_addr *peer, __u32 port);
+/* The same of what arrives: it must be of the sender that was let in. */
+int sst_datagram_arrives(__u64 cookie, const struct packet *packet);
 /* Tells the case whose ingress the sender has had decided. */
 int sst_datagram_judged(__u64 cookie, const struct sst_addr *peer, __u32 port,
 			struct policy_case *c);
-int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port, __u64 generation,
-			  __u32 judged);
+int sst_datagram_remember(__u64 cookie, const struct sst_addr *peer, __u32 port,
+			  const struct policy_case *c);
 
 #endif

@@ -16,6 +16,7 @@ struct policy_end {
 	/* Where its socket lies in the kernel, an address to probe, so that any hook can ask about
 	 * any socket; 0: the address tells who it is. */
 	__u64 sk;
+	__u64 cgroup;            /* its id, 0: to be probed for; see cgroup_of_tcp() */
 	struct sst_addr address; /* zero: not known yet */
 	/* The answer, indices of the set. */
 	__u32 identity;
@@ -135,6 +136,14 @@ static __always_inline int policy_rules(void)
 static __always_inline __u32 judged_called(const struct sst_judgement *judgement)
 {
 	return judgement->asked[SST_INGRESS] ? judgement->peer_workload : 0;
+}
+
+/* The id of the cgroup of a TCP socket, by plain loads; 0: another kind of socket. */
+static __always_inline __u64 cgroup_of_tcp(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? tp->inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup->kn->id : 0;
 }
 
 static __always_inline int is_v4(const struct sst_addr *address)

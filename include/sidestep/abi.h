@@ -266,6 +266,8 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	  "packets dropped on arrival: too many extension headers")                                \
 	X(POLICY_CALLER_LOST, policy_flow, "caller-lost",                                          \
 	  "table of callers full, this one is known by its address only")                          \
+	X(POLICY_SENDER_LOST, policy_flow, "sender-lost",                                          \
+	  "a datagram's sender is not told, or no longer: dropped, or known by its address")       \
 	X(POLICY_CACHE_FULL, policy_flow, "cache-full",                                            \
 	  "a cgroup's workload found anew each time")                                              \
 	X(POLICY_SOCKET_RAW, policy_socket, "raw", "raw sockets refused to a selected workload")   \
@@ -282,7 +284,7 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
-	/* events: sent + withheld + lost = what the statistics say; by enum sst_record_type */    \
+	/* events: sent + withheld + limited + lost = all there were; by enum sst_record_type */   \
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
@@ -291,6 +293,10 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(EVENT_CLOSE_WITHHELD, event_withheld, "close", "nobody follows")                         \
 	X(EVENT_FAILED_WITHHELD, event_withheld, "failed", "nobody follows")                       \
 	X(EVENT_DENIED_WITHHELD, event_withheld, "denied", "nobody follows")                       \
+	X(EVENT_OPEN_LIMITED, event_limited, "open", "more a second than the node's events")       \
+	X(EVENT_CLOSE_LIMITED, event_limited, "close", "more a second than the node's events")     \
+	X(EVENT_FAILED_LIMITED, event_limited, "failed", "more a second than the node's events")   \
+	X(EVENT_DENIED_LIMITED, event_limited, "denied", "more a second than the node's events")   \
 	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
 	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
@@ -376,6 +382,7 @@ enum sst_record_type {
 	SST_RECORD_CLOSE = 2,
 	SST_RECORD_FAILED = 3,
 	SST_RECORD_DENIED = 4, /* by policy: there was no connection */
+	SST_RECORD_TYPES,
 };
 
 /* Who decided, in the order in which they are asked. */
@@ -491,18 +498,6 @@ struct sst_pair {
 };
 static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
-/*
- * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
- * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
- * identities, and addresses may be translated on the way.
- */
-struct sst_caller_key {
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
-};
-static_assert(sizeof(struct sst_caller_key) == 8, "sst_caller_key");
-
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
 	SST_FLOW_ESTABLISHED = 1,
@@ -537,12 +532,12 @@ struct sst_flow {
 	__u8 calling;  /* 1: map `callers` tells of it */
 	__u32 booked;  /* the service whose statistics hold it, 0 when there were none */
 	struct sst_judgement judgement;
-	__u64 generation;                 /* of the policy set that judged it */
-	struct sst_caller_key calling_as; /* in map `callers` */
-	__u32 edge;                       /* id in map `edges`, 0: none yet */
-	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 ending;    /* enum sst_failure if it never was established, else enum sst_ending */
-	__u8 pad[2];
+	__u64 generation; /* of the policy set that judged it */
+	__u32 calling_as; /* its place in map `callers` */
+	__u32 edge;       /* id in map `edges`, 0: none yet */
+	__u8 peer_told;   /* 1: who is called was told by its socket, not by its address */
+	__u8 ending;      /* enum sst_failure if it never was established, else enum sst_ending */
+	__u8 pad[6];
 };
 static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
 
@@ -599,6 +594,29 @@ struct sst_errand {
 };
 static_assert(sizeof(struct sst_errand) == 4, "sst_errand");
 
+/* A datagram as it is on the wire. */
+struct sst_tuple {
+	struct sst_addr source;
+	struct sst_addr target;
+	__be16 source_port;
+	__be16 target_port;
+};
+static_assert(sizeof(struct sst_tuple) == 36, "sst_tuple");
+
+/* Map `udp_flows`, by a flow's first datagram: which end tells of it, and on which edge. */
+#define SST_UDP_FLOW_NS (120ULL * 1000000000) /* without datagrams the other end may */
+
+struct sst_udp_flow {
+	__u64 cookie;     /* of the socket that tells */
+	__u64 generation; /* of the policy set by which they are who they are, 0: none */
+	__u64 used_ns;    /* CLOCK_BOOTTIME */
+	__u32 edge;       /* id */
+	__u32 edges;      /* sst_edge_state.generation then */
+	__u32 role;       /* enum sst_role of the socket that tells */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_udp_flow) == 40, "sst_udp_flow");
+
 /* ---- policy ------------------------------------------------------------------- */
 
 /* Map `rule_stats`, per CPU, by the id of a rule; see policy.h. */
@@ -610,17 +628,24 @@ struct sst_rule_stats {
 };
 static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
 
-/* Map `callers`. */
+/*
+ * Map `callers`: a connect() of this node whose SYN is under way. The called end finds it by
+ * the SYN, which bears nothing else of who sent it: two processes on 127.0.0.1 are two
+ * identities, and addresses may be translated on the way.
+ */
 struct sst_caller {
+	__u64 cookie;     /* of the calling socket; 0: this place is free */
 	__u64 generation; /* of the set by which it was judged */
-	__u64 cookie;     /* of the calling socket */
 	struct sst_addr address;
+	__u32 sequence; /* of the SYN */
+	__be16 port;    /* of the caller */
+	__u16 pad;
 	__u32 identity; /* id */
 	__u32 workload; /* id, 0: none */
 	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
-	__u32 pad;
+	__u32 pad2;
 };
-static_assert(sizeof(struct sst_caller) == 48, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 56, "sst_caller");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */
@@ -638,9 +663,29 @@ struct sst_datagram {
 	__u64 generation;
 	__u64 used_ns; /* CLOCK_BOOTTIME */
 	__u32 judged;  /* id of the workload whose ingress the sender had decided, 0: none */
+	__u32 is_told; /* 1: map `senders` told who sends, and must go on to: */
+	__u32 sender_identity; /* id */
+	__u32 sender_workload; /* id, 0: none */
+};
+static_assert(sizeof(struct sst_datagram) == 32, "sst_datagram");
+
+/*
+ * Map `senders`: a datagram of this node that is under way. Each one is
+ * told of when it leaves its sender's network namespace, so that what is found when it
+ * arrives is no older than the way takes; what another node sends is never told of.
+ */
+#define SST_SENDER_NS (1ULL * 1000000000) /* none is under way for so long */
+
+struct sst_sender {
+	__u64 generation; /* of the set by which it is who it is */
+	__u64 cookie;     /* of the sending socket */
+	__u64 used_ns;    /* CLOCK_BOOTTIME */
+	__u32 identity;   /* id */
+	__u32 workload;   /* id, 0: none */
+	__u32 judged;     /* id of the workload whose ingress it had decided, 0: none */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_datagram) == 24, "sst_datagram");
+static_assert(sizeof(struct sst_sender) == 40, "sst_sender");
 
 /* Map `answers`: whom to answer, instead of dropping what it sends, while the set is of this
  * generation. */
@@ -786,18 +831,20 @@ static inline __u64 sst_bucket_begin(__u32 n)
 
 /* Map `edge_state`, one entry. */
 struct sst_edge_state {
-	__u32 last; /* id that was given; K adds */
-	__u32 used; /* edges in map `edge_ids`, about; K adds, U takes away */
+	__u32 last;       /* id that was given; K adds */
+	__u32 used;       /* keys in map `edge_ids`; K adds, U takes away */
+	__u32 generation; /* raised when keys were taken away: ids that a program keeps beyond
+			   * its own run are to be asked for anew. U writes */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_edge_state) == 8, "sst_edge_state");
+static_assert(sizeof(struct sst_edge_state) == 16, "sst_edge_state");
 
 /* Map `edges_expired`, by service: totals of edges that were idle, and of which nothing else is
  * left. U only. */
 struct sst_edge_expired {
 	struct sst_edge total;
 	struct sst_histogram time[SST_TIME_MAX];
-	__u32 last; /* id that was added last: a crash must not add it twice */
-	__u32 pad;
+	__u64 last; /* id that was added last: a crash must not add it twice */
 };
 static_assert(sizeof(struct sst_edge_expired) == 184 + SST_TIME_MAX * 8 * (1 + SST_BUCKETS),
 	      "sst_edge_expired");

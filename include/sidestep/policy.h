@@ -423,49 +423,39 @@ SST_PURE __u32 sst_first_bit(__u64 word)
 #define SST_POLICY_NO_BIT (~0U)
 #define SST_POLICY_BROKEN (~0U - 1)
 
-/* The lowest bit that is set in all rows, of this block. */
-SST_PURE __u32 sst_policy_first_of(sst_policy_set *set, const struct sst_policy_rows *rows,
-				   __u32 block)
-{
-	const __u64 *subject = sst_policy_block(set, rows->subject + block);
-	const __u64 *peer = sst_policy_block(set, rows->peer + block);
-	const __u64 *network = sst_policy_block(set, rows->network + block);
-	const __u64 *port = sst_policy_block(set, rows->port + block);
-	const __u64 *mask = sst_policy_block(set, rows->mask + block);
-
-	if (!subject || !peer || !network || !port || !mask)
-		return SST_POLICY_BROKEN;
-	for (__u32 i = 0; i < SST_BLOCK_WORDS; i++) {
-		__u64 match = subject[i] & (peer[i] | network[i]) & port[i] & mask[i];
-
-		if (match)
-			return block * SST_BLOCK_BITS + i * 64 + sst_first_bit(match);
-	}
-	return SST_POLICY_NO_BIT;
-}
-
-/* The kernel half calls both through functions of its own, see policy.bpf.c. */
-#ifdef __bpf__
-__u32 sst_first_of_block(const struct sst_policy_rows *rows, __u32 block);
-__u32 sst_first_rule(const struct sst_policy_rows *rows);
-#define SST_POLICY_FIRST_OF(set, rows, block) sst_first_of_block(rows, block)
-#define SST_POLICY_FIRST(set, rows)           sst_first_rule(rows)
-#else
-#define SST_POLICY_FIRST_OF(set, rows, block) sst_policy_first_of(set, rows, block)
-#define SST_POLICY_FIRST(set, rows)           sst_policy_first(set, rows)
-#endif
-
-/* ... of all. */
+/* The lowest bit that is set in all rows. */
 SST_PURE __u32 sst_policy_first(sst_policy_set *set, const struct sst_policy_rows *rows)
 {
 	for (__u32 block = 0; block < SST_ROW_BLOCKS && block < rows->blocks; block++) {
-		__u32 bit = SST_POLICY_FIRST_OF(set, rows, block);
+		const __u64 *subject = sst_policy_block(set, rows->subject + block);
+		const __u64 *peer = sst_policy_block(set, rows->peer + block);
+		const __u64 *network = sst_policy_block(set, rows->network + block);
+		const __u64 *port = sst_policy_block(set, rows->port + block);
+		const __u64 *mask = sst_policy_block(set, rows->mask + block);
 
-		if (bit != SST_POLICY_NO_BIT)
-			return bit;
+		if (!subject || !peer || !network || !port || !mask)
+			return SST_POLICY_BROKEN;
+		for (__u32 i = 0; i < SST_BLOCK_WORDS; i++) {
+			__u64 match = subject[i] & mask[i];
+
+			/* most rules are about others: two loads tell that of 64 */
+			if (!match)
+				continue;
+			match &= (peer[i] | network[i]) & port[i];
+			if (match)
+				return block * SST_BLOCK_BITS + i * 64 + sst_first_bit(match);
+		}
 	}
 	return SST_POLICY_NO_BIT;
 }
+
+/* The kernel half calls it through a function of its own, see policy.bpf.c. */
+#ifdef __bpf__
+__u32 sst_first_rule(const struct sst_policy_rows *rows);
+#define SST_POLICY_FIRST(set, rows) sst_first_rule(rows)
+#else
+#define SST_POLICY_FIRST(set, rows) sst_policy_first(set, rows)
+#endif
 
 /* What one search came to. */
 struct sst_policy_outcome {

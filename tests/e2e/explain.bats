@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
 #
 # What people see of policy: explain, check, diff, replay, stats, and the records of flows. All of
 # it from the kernel's tables, with the daemon down, unless flows are followed.
@@ -51,6 +51,7 @@ agrees() {
 	start_shop
 	for who in web other db; do
 		agrees "$who" db 8080 "$(ip4 db):8080"
+		agrees "$who" db pg "$(ip4 db):8080"
 		agrees "$who" "$(ip4 db)" 8080 "$(ip4 db):8080"
 		agrees "$who" shop/db@"$(ip6 db)" 8080/TCP "[$(ip6 db)]:8080"
 		agrees "$who" dbs 80 10.96.0.10:80
@@ -69,6 +70,8 @@ agrees() {
 	check '.pairs[0].ingress.matches | map(.part) == ["decides", "too late", "too late"]'
 	try sidestep explain web nobody 80
 	[[ $status == 1 && $stderr == "nobody: no such workload, identity or service" ]]
+	try sidestep explain db web pg
+	[[ $status == 1 && $stderr == "pg: no port of 'web' is called so" ]]
 	try sidestep explain web
 	[[ $status == 2 ]]
 	echo "{}" | apply_config
@@ -116,6 +119,44 @@ agrees() {
 	[[ $stderr != *default/db* ]]
 }
 
+@test "workloads outside of the cgroup with the programs are warned of" {
+	local top=${CG#"$(cgroup2_root)"}/pods
+	local warning=": warning: workload default/b: cgroup ${top}2/b lies outside of $top, to which the programs are attached: they see none of its sockets; so do those of 1 more"
+	OPTIONS+=(--cgroup "$CG/pods") # the last one counts
+
+	mkdir -p "$CG"/pods/a "$CG"/pods2/b
+	config <<-END
+		workloads:
+		  - { name: a, cgroup: $top/a }
+		  - { name: b, labels: { b: b }, cgroup: ${top}2/b }
+		  - { name: c, cgroup: ${top%/*} }
+		  - { name: d, addresses: [ 10.0.0.1 ] }
+	END
+	try sidestep load -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]] || fail "$stderr"
+	try sidestep apply -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" && $output == "no difference" ]]
+	try sidestep check -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]]
+	try policy check -f "$CONF"
+	[[ $status == 0 && $stderr == "$CONF:3:5$warning" ]]
+	try policy check -f "$CONF" --strict
+	[[ $status == 4 ]]
+	try "$SIDESTEP" check -f "$CONF" # nobody knows
+	[[ $status == 0 && ! $stderr ]]
+	try sidestep doctor
+	[[ $output == *"sidestep$warning"* ]]
+	daemon_start
+	echo "  - { name: e, addresses: [ 10.0.0.2 ] }" >>"$CONF"
+	wait_until 10 warned_of_twice
+	grep -q '^sidestep_config_problems 0' "$STATS" # a warning is none
+}
+
+# When it is loaded, and when the daemon has read the file anew.
+warned_of_twice() {
+	[[ $(grep -c "warning: workload default/b" "${OUT[$DAEMON]}.err") == 2 ]]
+}
+
 @test "policy check warns, and refuses when it is strict" {
 	ns_bridge web db other
 	shop nobody | config
@@ -124,6 +165,16 @@ agrees() {
 	[[ $stderr == *"warning: the peer selects no workload now: it matches nobody" ]]
 	try policy check -f "$CONF" --strict
 	[[ $status == 4 ]]
+	try policy check -f "$CONF" --strict -o json
+	[[ $status == 4 && ! $stderr ]]
+	check '.valid and .workloads == 3 and .policies == 1 and .more == 0 and (.problems | length == 1)'
+	check --arg file "$CONF" '.problems[0] | .kind == "warning" and .file == $file and .line == 11
+		and .column == 45 and (.text | startswith("the peer selects no workload now: "))'
+	echo "policies: [ {} ]" | config
+	try policy check -f "$CONF" -o json
+	[[ $status == 4 && ! $stderr ]]
+	check '(.valid | not) and .workloads == null'
+	check '.problems[] | .kind == "error" and .line == 1 and .column == 13'
 	shop web | config
 	try policy check -f "$CONF" --strict
 	[[ $status == 0 && ! $stderr ]]
@@ -172,6 +223,38 @@ agrees() {
 	try policy replay -f "$CONF" --flows - -o json <"$log"
 	[[ $status == 6 ]]
 	check '.flows == 5 and .denied == 3 and .opened == 2'
+}
+
+@test "policy diff and replay know who cannot be told, and how the node fails" {
+	local log=$BATS_TEST_TMPDIR/flows.log
+
+	ns_bridge web db other stranger
+	serve web
+	shop web | config
+	daemon_start
+	background "$SIDESTEP" flows "${OPTIONS[@]}" --follow -o json
+	sleep 0.5
+	call stranger --count 2 "$(ip4 web):8080"
+	check '.ok == 2'
+	sleep 0.5
+	finish "$PID"
+	grep -v '^#' <<<"$output" >"$log"
+	{ shop web && echo "node: { fail: closed }"; } | config
+	try policy replay -f "$CONF" --flows "$log" -o json
+	[[ $status == 6 ]]
+	check '.changes | length == 1 and all(.[]; .flows == 2 and .verdict == "denied" and .undecided
+		and .source.labels == "unknown" and .rule == null and .direction == "egress")'
+	wait_until 10 fails_closed # the daemon follows the file
+	call stranger "$(ip4 web):8080"
+	check '.ok == 0 and .errors == { EPERM: 1 }'
+	shop web >"$CONF.open"
+	try policy diff -f "$CONF.open"
+	[[ $status == 6 && $output == *"no longer egress: fails closed"* ]]
+}
+
+fails_closed() {
+	show status
+	check '.fail == "closed"' >/dev/null
 }
 
 @test "live flows are listed with who they are of" {

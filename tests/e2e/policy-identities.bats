@@ -17,14 +17,6 @@ server_policy() {
 	END
 }
 
-# listen NAME [PORT]: on loopback of namespace node
-listen() {
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --greet "127.0.0.1:${2:-8080}" \
-		"[::1]:${2:-8080}"
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --udp "127.0.0.1:${2:-8080}" \
-		"[::1]:${2:-8080}"
-}
-
 # ---- cgroups -----------------------------------------------------------------------
 
 @test "processes on 127.0.0.1 in different cgroups are different identities" {
@@ -192,8 +184,7 @@ identity_of() {
 
 # Places in the tables move, and nobody takes another's.
 @test "workloads that come and go change nothing for the others" {
-	ns_make node
-	{ workloads first foe friend server && server_policy; } | load_config
+	one_node first foe friend server < <(server_policy)
 	listen server
 	for others in "foe friend server" "new foe friend server" "friend server foe" "first foe friend server"; do
 		denied foe node 127.0.0.1:8080
@@ -234,7 +225,6 @@ host_file() { # SETTING [EXTRA POLICY]
 }
 
 # host_verdicts HOST PROBES: each "allowed" or "denied", as a process of the node's namespace.
-# (A datagram's sender in another namespace is known by its address: probes are the host there.)
 host_verdicts() {
 	local address
 
@@ -243,8 +233,8 @@ host_verdicts() {
 		"$1" anything node "$address"
 		"$1" anything node --udp "$address"
 		"$2" probes node "$address"
+		"$2" probes node --udp "$address"
 	done
-	"$2" probes node --udp "$(ip4 node):8081"
 }
 
 @test "the host reaches its workloads, by setting only its probes, or as policies say" {
@@ -299,6 +289,33 @@ host_verdicts() {
 	check '.ok == 0'
 	mkdir "$CG/anything"
 	allowed anything node --udp "$(ip4 pod):8080"
+}
+
+@test "... and networks have their say about it where it arrives" {
+	loaded_in_node allow
+	mkdir "$CG/foe"
+	host_file allow "  - name: net
+    tier: admin
+    priority: 1
+    subject: { app: server }
+    ingress: [ { name: node, from: [ { network: $(ip4 node)/32 } ], action: deny } ]" |
+		sed "/^policies:/i\\  - { name: foe, labels: { app: foe }, cgroup: $(path_of foe) }
+		s/ingress: \[\]/ingress: [ { from: [ { labels: { app: foe } } ] } ]/" | apply_config
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp "$(ip4 pod):8080"
+	DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp --connected "$(ip4 pod):8080"
+	rule net/node '.decided == 2'
+}
+
+@test "... nor to whom it cannot tell where it sends: that one's address is nobody's" {
+	loaded_in_node allow
+	mkdir "$CG/foe" "$CG/anything"
+	host_file allow | sed "/^policies:/i\\  - { name: foe, cgroup: $(path_of foe) }
+		s/, addresses: [^}]*//" | apply_config
+	for option in --one-socket --connected; do
+		allowed anything node --udp "$option" "$(ip4 pod):8080"
+		allowed probes node --udp "$option" "$(ip4 pod):8080"
+		DENIED=ETIMEDOUT denied foe node --timeout-ms 300 --udp "$option" "$(ip4 pod):8080"
+	done
 }
 
 # ---- nobody knows who --------------------------------------------------------------
@@ -368,8 +385,7 @@ unknown_file() {
 }
 
 @test "ways of connecting that go around one hook or another" {
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	in_ns node sysctl -qw net.ipv4.tcp_fastopen=3
 	as server pod_bg node "$TOOLS/echoserver" --name server --greet --fastopen 127.0.0.1:8080 "[::1]:8080"
 	as server pod_bg node "$TOOLS/echoserver" --name server --udp 127.0.0.1:8080
@@ -439,8 +455,7 @@ unknown_file() {
 # One that calls itself is no caller that stays
 @test "a socket that calls itself leaves nothing behind" {
 	require_command python3
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	as friend pod node python3 - <<-'END'
 		import socket
 		s = socket.socket()
@@ -449,7 +464,8 @@ unknown_file() {
 		s.sendall(b"me")
 		assert s.recv(2) == b"me"
 	END
-	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers | jq length)" -eq 0 ]
+	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers |
+		jq '[.[].formatted.value | select(.cookie != 0)] | length')" -eq 0 ]
 }
 
 mptcp() { # WORKLOAD: what connect() says
@@ -468,8 +484,7 @@ mptcp() { # WORKLOAD: what connect() says
 @test "MPTCP is judged and told of as TCP is" {
 	require_command python3
 	[[ $(cat /proc/sys/net/mptcp/enabled) == 1 ]] || skip "no MPTCP here"
-	ns_make node
-	{ workloads friend foe server && server_policy; } | load_config
+	one_node friend foe server < <(server_policy)
 	listen server
 	[ "$(mptcp friend)" = server ]
 	[ "$(mptcp foe)" = EPERM ]

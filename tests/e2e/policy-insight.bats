@@ -7,31 +7,16 @@
 
 load policy
 
-# listen NAME PORT...: on loopback of namespace node
-listen() {
-	local port addresses=()
-
-	for port in "${@:2}"; do
-		addresses+=("127.0.0.1:$port" "[::1]:$port")
-	done
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --greet "${addresses[@]}"
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --udp "${addresses[@]}"
-}
-
 # ---- shadow ------------------------------------------------------------------------
 
 @test "a policy in shadow denies nothing and counts what it would" {
-	ns_make node
-	{
-		workloads friend foe server
-		cat <<-END
-			policies:
-			  - name: trial
-			    mode: shadow
-			    subject: { app: server }
-			    ingress: [ { name: friend, from: [ { labels: { app: friend } } ], ports: [ 8080 ] } ]
-		END
-	} | load_config
+	one_node friend foe server <<-END
+		policies:
+		  - name: trial
+		    mode: shadow
+		    subject: { app: server }
+		    ingress: [ { name: friend, from: [ { labels: { app: friend } } ], ports: [ 8080 ] } ]
+	END
 	listen server 8080
 	allowed friend node --count 3 127.0.0.1:8080
 	allowed foe node --count 5 127.0.0.1:8080
@@ -42,23 +27,19 @@ listen() {
 }
 
 @test "a single rule in shadow beside those that are enforced" {
-	ns_make node
-	{
-		workloads friend foe server
-		cat <<-END
-			policies:
-			  - name: server
-			    subject: { app: server }
-			    ingress:
-			      - { name: friend, from: [ { labels: { app: friend } } ] }
-			      - { name: trial, from: [ { labels: { app: foe } } ], ports: [ 8080 ], mode: shadow }
-			  - name: guard
-			    tier: admin
-			    priority: 1
-			    subject: { app: server }
-			    ingress: [ { name: deny, from: [ { labels: { app: friend } } ], ports: [ 8081 ], action: deny, mode: shadow } ]
-		END
-	} | load_config
+	one_node friend foe server <<-END
+		policies:
+		  - name: server
+		    subject: { app: server }
+		    ingress:
+		      - { name: friend, from: [ { labels: { app: friend } } ] }
+		      - { name: trial, from: [ { labels: { app: foe } } ], ports: [ 8080 ], mode: shadow }
+		  - name: guard
+		    tier: admin
+		    priority: 1
+		    subject: { app: server }
+		    ingress: [ { name: deny, from: [ { labels: { app: friend } } ], ports: [ 8081 ], action: deny, mode: shadow } ]
+	END
 	listen server 8080 8081
 	denied foe node --count 4 127.0.0.1:8080
 	denied foe node --count 2 127.0.0.1:8081
@@ -164,33 +145,29 @@ told_of_near() {
 @test "explain says what really happens, for every pair" {
 	local from to port protocol
 
-	ns_make node
-	{
-		workloads w0 w1 "w2:, ports: { http: 8080, dns: 8081/UDP }" w3
-		cat <<-END
-			node: { policy: { default: deny } }
-			policies:
-			  - name: top
-			    tier: admin
-			    priority: 3
-			    subject: {}
-			    ingress:
-			      - { name: no, from: [ { labels: { app: w3 } } ], ports: [ 8081 ], action: deny }
-			      - { name: pass, from: [ { labels: { app: w0 } } ], ports: [ 8080 ], action: pass }
-			      - { name: yes, from: [ { labels: { app: w0 } } ] }
-			  - name: two
-			    subject: { app: w2 }
-			    ingress: [ { name: named, from: [ { labels: {} } ], ports: [ http, { port: dns, protocol: UDP } ] } ]
-			  - name: out
-			    subject: { app: w1 }
-			    egress: [ { name: two, to: [ { labels: { app: w2 } } ] } ]
-			  - name: base
-			    tier: baseline
-			    subject: {}
-			    ingress: [ { name: tcp, from: [ { namespaces: {} } ], ports: [ 8080 ] } ]
-			    egress: [ { name: all, to: [ { namespaces: {} } ] } ]
-		END
-	} | load_config
+	one_node w0 w1 "w2:, ports: { http: 8080, dns: 8081/UDP }" w3 <<-END
+		node: { policy: { default: deny } }
+		policies:
+		  - name: top
+		    tier: admin
+		    priority: 3
+		    subject: {}
+		    ingress:
+		      - { name: no, from: [ { labels: { app: w3 } } ], ports: [ 8081 ], action: deny }
+		      - { name: pass, from: [ { labels: { app: w0 } } ], ports: [ 8080 ], action: pass }
+		      - { name: yes, from: [ { labels: { app: w0 } } ] }
+		  - name: two
+		    subject: { app: w2 }
+		    ingress: [ { name: named, from: [ { labels: {} } ], ports: [ http, { port: dns, protocol: UDP } ] } ]
+		  - name: out
+		    subject: { app: w1 }
+		    egress: [ { name: two, to: [ { labels: { app: w2 } } ] } ]
+		  - name: base
+		    tier: baseline
+		    subject: {}
+		    ingress: [ { name: tcp, from: [ { namespaces: {} } ], ports: [ 8080 ] } ]
+		    egress: [ { name: all, to: [ { namespaces: {} } ] } ]
+	END
 	# all four on loopback, each with ports of its own: the ports are in the policies
 	for to in w0 w1 w2 w3; do
 		in_address "$to"

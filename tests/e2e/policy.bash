@@ -44,6 +44,24 @@ serve_as() { # NAME NAMESPACE [PORT]
 		"$(ip4 "$2"):${3:-8080}" "[$(ip6 "$2")]:${3:-8080}"
 }
 
+# one_node WORKLOAD...: all in namespace node, what the file says beside them from stdin
+one_node() {
+	ns_make node
+	{ workloads "$@" && cat; } | load_config
+}
+
+# listen NAME [PORT...]: on loopback of namespace node, both families, TCP and UDP
+listen() {
+	local port addresses=()
+
+	(($# > 1)) || set -- "$1" 8080
+	for port in "${@:2}"; do
+		addresses+=("127.0.0.1:$port" "[::1]:$port")
+	done
+	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --greet "${addresses[@]}"
+	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --udp "${addresses[@]}"
+}
+
 # allowed NAME NAMESPACE ARGUMENTS...: of caller; every call must succeed.
 allowed() {
 	as "$1" call "${@:2}"

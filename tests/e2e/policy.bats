@@ -137,23 +137,6 @@ packets_in() { # NAMESPACE PROTOCOL FIELD
 
 # ---- tiers -------------------------------------------------------------------------
 
-# A client and a server in one namespace, what the file says beside them from stdin
-one_node() { # WORKLOAD...
-	ns_make node
-	{ workloads "$@" && cat; } | load_config
-}
-
-# listen NAME PORT...: on loopback, both families
-listen() {
-	local port addresses=()
-
-	for port in "${@:2}"; do
-		addresses+=("127.0.0.1:$port" "[::1]:$port")
-	done
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --greet "${addresses[@]}"
-	as "$1" pod_bg node "$TOOLS/echoserver" --name "$1" --udp "${addresses[@]}"
-}
-
 @test "no policy selects it: the node's default, allow and deny" {
 	one_node client server < <(echo "node: { policy: { default: allow } }")
 	listen server 8080
@@ -252,7 +235,29 @@ listen() {
 }
 
 @test "baseline tier: behind the network tier, before the default" {
-	one_node client other server free <<-END
+	one_node client other server free < <(baseline && cat <<-END
+		  - name: selected
+		    subject: { app: server }
+		    ingress: [ { name: other, from: [ { labels: { app: other } } ] } ]
+	END
+	)
+	listen server 8080
+	listen free 8090
+	denied client node 127.0.0.1:8080 # selected: the baseline has no say
+	allowed other node 127.0.0.1:8080
+	denied client node 127.0.0.1:8090 # port of no rule: the default
+	rule default/ingress '.decided == 1'
+
+	{ workloads client other server free && baseline; } | apply_config
+	allowed client node 127.0.0.1:8080
+	denied other node 127.0.0.1:8080
+	rule base/client '.decided == 1'
+	rule base/nobody '.decided == 1'
+}
+
+# The client may, nobody else
+baseline() {
+	cat <<-END
 		node: { policy: { default: deny } }
 		policies:
 		  - name: base
@@ -262,35 +267,7 @@ listen() {
 		      - { name: client, from: [ { labels: { app: client } } ], ports: [ 8080 ] }
 		      - { name: nobody, from: [ { namespaces: {} } ], ports: [ 8080 ], action: deny }
 		    egress: [ { name: out, to: [ { namespaces: {} } ] } ]
-		  - name: selected
-		    subject: { app: server }
-		    ingress: [ { name: other, from: [ { labels: { app: other } } ] } ]
 	END
-	listen server 8080
-	listen free 8090
-	denied client node 127.0.0.1:8080 # selected: the baseline has no say
-	allowed other node 127.0.0.1:8080
-	denied client node 127.0.0.1:8090 # port of no rule: the default
-	rule default/ingress '.decided == 1'
-
-	{
-		workloads client other server free
-		cat <<-END
-			node: { policy: { default: deny } }
-			policies:
-			  - name: base
-			    tier: baseline
-			    subject: {}
-			    ingress:
-			      - { name: client, from: [ { labels: { app: client } } ], ports: [ 8080 ] }
-			      - { name: nobody, from: [ { namespaces: {} } ], ports: [ 8080 ], action: deny }
-			    egress: [ { name: out, to: [ { namespaces: {} } ] } ]
-		END
-	} | apply_config
-	allowed client node 127.0.0.1:8080
-	denied other node 127.0.0.1:8080
-	rule base/client '.decided == 1'
-	rule base/nobody '.decided == 1'
 }
 
 @test "ports: numbers, ranges, protocols, and by name in both directions" {
@@ -395,7 +372,14 @@ verdicts() {
 	refused 'from' <<-END
 		policies: [ { name: in, subject: {}, ingress: [ { from: [] } ] } ]
 	END
-	rule in/isolated '.decided == 5'
+	refused 'in quotes' <<-END
+		---
+		apiVersion: networking.k8s.io/v1
+		kind: NetworkPolicy
+		metadata: { name: in }
+		spec: { podSelector: {}, ingress: [ { ports: [ { port: "8080" } ] } ] }
+	END
+	rule in/isolated '.decided == 6'
 }
 
 # refused WORD <<FILE: with the file's name and line, the word, and no change
@@ -437,5 +421,35 @@ too_many() {
 				printf "%s{ ports: [ %d ] }", i ? ", " : "", i % 60000 + 1
 			print "] }"
 		}
+	}'
+}
+
+@test "a named port to more addresses than fit is refused before anything changes" {
+	one_node client server <<-END
+		policies: [ { name: in, subject: { app: server }, ingress: [] } ]
+	END
+	listen server 8080
+	too_scattered | config
+	try sidestep apply -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $stderr =~ sidestep.yaml:[0-9]+:[0-9]+:\ the\ networks\ of\ rule\ \'r4194\'\ of\ policy\ \'p\'\ need\ 1000\ .*\'http\',\ there\ is\ room\ for\ 304$ ]] ||
+		fail "$stderr"
+	denied client node 127.0.0.1:8080
+}
+
+# 1,000 workloads with a port of this name, 5,000 networks that hold all of them
+too_scattered() {
+	awk 'BEGIN {
+		print "workloads:"
+		for (i = 0; i < 1000; i++)
+			printf "  - { name: w%d, addresses: [ 10.0.%d.%d ], ports: { http: 80 } }\n",
+				i, i / 100, 2 * (i % 100)
+		print "policies:"
+		print "  - name: p"
+		print "    subject: {}"
+		print "    egress:"
+		for (i = 0; i < 5000; i++)
+			printf "      - { name: r%d, to: [ { network: 10.0.0.0/8, except: [ 10.9.%d.%d ] } ], ports: [ http ] }\n",
+				i, i / 250, i % 250
 	}'
 }

@@ -7,6 +7,7 @@
 #include "export/flowlog.h"
 
 static struct policy_set set;
+static const struct judge judge = { &set, true };
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -41,7 +42,7 @@ static void replay_line(struct flowlog *log, const char *line, unsigned number,
 	assert(r >= 0 || r == -EINVAL);
 	check_told(r < 0 ? r : 0, &problems);
 	if (r > 0)
-		assert(!replay_add(replay, &set, &flow));
+		assert(!replay_add(replay, &judge, &flow));
 	flowlog_flow_release(&flow);
 }
 
@@ -53,8 +54,8 @@ static void check_groups(const struct replay *replay)
 	for (size_t i = 0; i < replay->n_changes; i++) {
 		const struct replay_change *change = &replay->changes[i];
 
-		denied += change->denied ? change->count : 0;
-		opened += change->denied ? 0 : change->count;
+		denied += change->verdict.denied ? change->count : 0;
+		opened += change->verdict.denied ? 0 : change->count;
 	}
 	assert(denied == replay->denied && opened == replay->opened);
 	assert(denied + opened <= replay->flows && replay->unknown <= replay->flows);

@@ -28,6 +28,7 @@ static struct {
 	uint64_t pause_ms;
 	uint64_t stall_s;
 	bool hold;
+	bool vary;
 } opt = { .flows = 100, .rounds = 20, .size = 64, .stall_s = 20 };
 
 enum flow_state {
@@ -45,6 +46,7 @@ struct flow {
 	uint64_t received;
 	uint64_t asked; /* bytes of all requests so far, the one under way included */
 	uint64_t rounds;
+	uint64_t wanted; /* rounds */
 	bool waits_to_send;
 };
 
@@ -139,10 +141,16 @@ static void flow_send(struct flow *flow)
 	watch(flow, flow->sent < flow->asked);
 }
 
+/* Up to n, with --vary as the flow's seed and what it has done so far will have it. */
+static uint64_t some_of(const struct flow *flow, uint64_t n)
+{
+	return opt.vary ? 1 + tool_mix(flow->seed ^ flow->rounds) % n : n;
+}
+
 static void flow_ask(struct flow *flow)
 {
 	set_state(flow, FLOW_ASKING);
-	flow->asked += opt.size;
+	flow->asked += some_of(flow, opt.size);
 	flow_send(flow);
 }
 
@@ -150,7 +158,7 @@ static void flow_answered(struct flow *flow)
 {
 	flow->rounds++;
 	result.rounds++;
-	if (!tool_stop && flow->rounds < opt.rounds)
+	if (!tool_stop && flow->rounds < flow->wanted)
 		flow_ask(flow);
 	else if (!tool_stop && opt.hold)
 		set_state(flow, FLOW_RESTING);
@@ -200,6 +208,7 @@ static void flow_open(struct flow *flow)
 		tool_die("socket");
 	tool_set(flow->fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	flow->seed = tool_mix(crowd.begun_ns + ++crowd.started);
+	flow->wanted = some_of(flow, opt.rounds);
 	set_state(flow, FLOW_CONNECTING);
 	if (epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, flow->fd, &event))
 		tool_die("epoll_ctl");
@@ -309,7 +318,8 @@ static void tell_ready(void)
 	if (crowd.told || !opt.hold || is_opening() || crowd.connecting)
 		return;
 	for (size_t i = 0; i < opt.flows; i++)
-		if (crowd.flows[i].state != FLOW_NONE && crowd.flows[i].rounds < opt.rounds)
+		if (crowd.flows[i].state != FLOW_NONE &&
+		    crowd.flows[i].rounds < crowd.flows[i].wanted)
 			return;
 	crowd.told = true;
 	tool_ready();
@@ -345,6 +355,7 @@ __attribute__((noreturn)) static void usage(int code)
 		"  --flows N      at once (default: 100)\n"
 		"  --rounds N     requests and answers a flow (default: 20)\n"
 		"  --size BYTES   of a request, up to 65536 (default: 64)\n"
+		"  --vary         rounds and sizes are at random, up to those\n"
 		"  --hold         keep flows after their rounds, until SIGTERM; \"ready\" is\n"
 		"                 printed when all have done theirs\n"
 		"  --pause-ms MS  flows that are kept go on with a round in so many ms\n"
@@ -379,6 +390,7 @@ static void parse_options(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 0 },
 		{ "size", required_argument, NULL, 0 },
 		{ "hold", no_argument, NULL, 'H' },
+		{ "vary", no_argument, NULL, 'v' },
 		{ "pause-ms", required_argument, NULL, 0 },
 		{ "seconds", required_argument, NULL, 0 },
 		{ "rate", required_argument, NULL, 0 },
@@ -391,6 +403,8 @@ static void parse_options(int argc, char **argv)
 	while ((c = getopt_long(argc, argv, "h", options, &index)) != -1) {
 		if (c == 'H')
 			opt.hold = true;
+		else if (c == 'v')
+			opt.vary = true;
 		else if (c)
 			usage(c == 'h' ? EXIT_SUCCESS : EXIT_USAGE);
 		else

@@ -249,7 +249,7 @@ static void test_network_policy(void **unused UNUSED)
 			   "        - { protocol: UDP, port: 8000, endPort: 8010 }\n"
 			   "        - { protocol: TCP, port: http-alt }\n"
 			   "        - { protocol: UDP }\n"
-			   "        - { port: \"80\", protocol: null }\n"
+			   "        - { port: 80, protocol: null }\n"
 			   "  egress:\n"
 			   "    - {}\n",
 		    SHOP "policy shop/p network 0 isolates-in isolates-out\n"
@@ -816,6 +816,12 @@ static void test_port_refusals(void **unused UNUSED)
 		  "2:41: found '65536', expected a port from 1 to 65535" },
 		{ RULE("ports: [ { port: 80, endport: 90 } ]"),
 		  "2:45: unknown key 'endport' in a port, did you mean 'endPort'?" },
+		{ RULE("ports: [ { port: \"80\" } ]"),
+		  "2:41: found '80' in quotes, which to Kubernetes is a name and no number, "
+		  "expected it without them" },
+		{ RULE("ports: [ { port: 80, endPort: '90' } ]"),
+		  "2:54: found '90' in quotes, which to Kubernetes is a name and no number, "
+		  "expected it without them" },
 		{ RULE("ports: [ { port: 80, endPort: 79 } ]"),
 		  "2:54: found '79', expected a port that is not below the first one, 80" },
 		{ RULE("ports: [ { port: http, endPort: 80 } ]"),

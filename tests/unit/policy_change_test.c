@@ -25,13 +25,22 @@
 
 /* ---- diff ------------------------------------------------------------------------- */
 
+/* Both sets on nodes that fail open. */
+static struct policy_diff diff_sets(const struct policy_set *before, const struct policy_set *after)
+{
+	struct policy_diff diff = {};
+
+	assert_int_equal(policy_diff(&(struct judge){ before }, &(struct judge){ after }, &diff),
+			 0);
+	return diff;
+}
+
 static struct text diff_text(const char *before, const char *after)
 {
 	_cleanup_policy_set_ struct policy_set a = shop_set(before, NULL), b = shop_set(after, &a);
-	_cleanup_policy_diff_ struct policy_diff diff = {};
+	_cleanup_policy_diff_ struct policy_diff diff = diff_sets(&a, &b);
 	struct text out = {};
 
-	assert_int_equal(policy_diff(&a, &b, &diff), 0);
 	assert_int_equal(show_diff(&diff, &a, &b, &out), 0);
 	return out;
 }
@@ -69,10 +78,9 @@ static void test_ports(void **unused UNUSED)
 static void test_first_and_last(void **unused UNUSED)
 {
 	_cleanup_policy_set_ struct policy_set none = {}, set = shop_set(OPEN_TO_WEB("80"), NULL);
-	_cleanup_policy_diff_ struct policy_diff first = {}, last = {};
+	_cleanup_policy_diff_ struct policy_diff first = diff_sets(&none, &set),
+						 last = diff_sets(&set, &none);
 
-	assert_int_equal(policy_diff(&none, &set, &first), 0);
-	assert_int_equal(policy_diff(&set, &none, &last), 0);
 	assert_true(first.closed > 0);
 	assert_int_equal(first.opened, 0);
 	assert_int_equal(last.opened, first.closed);
@@ -91,10 +99,9 @@ static void test_networks(void **unused UNUSED)
 			  "  - { name: p, subject: {app: db}, ingress:\n"
 			  "      [ { from: [ {network: 192.0.2.0/24} ] } ] }\n";
 	_cleanup_policy_set_ struct policy_set a = shop_set(closed, NULL), b = shop_set(opened, &a);
-	_cleanup_policy_diff_ struct policy_diff diff = {};
+	_cleanup_policy_diff_ struct policy_diff diff = diff_sets(&a, &b);
 	struct sst_addr address = fixture_address("192.0.2.0");
 
-	assert_int_equal(policy_diff(&a, &b, &diff), 0);
 	assert_int_equal(diff.n_rows, 1);
 	assert_int_equal(diff.rows[0].source.id, SST_IDENTITY_WORLD);
 	assert_memory_equal(&diff.rows[0].source.after.address, &address, sizeof(address));
@@ -118,9 +125,7 @@ static void test_diff_json(void **unused UNUSED)
 {
 	_cleanup_policy_set_ struct policy_set a = shop_set(OPEN_TO_WEB("80"), NULL),
 					       b = shop_set(OPEN_TO_WEB("81"), &a);
-	_cleanup_policy_diff_ struct policy_diff diff = {};
-
-	assert_int_equal(policy_diff(&a, &b, &diff), 0);
+	_cleanup_policy_diff_ struct policy_diff diff = diff_sets(&a, &b);
 	_cleanup_json_ json_t *json = show_diff_json(&diff, &a, &b);
 	const json_t *row = json_array_get(json_object_get(json, "changes"), 0);
 	const json_t *ports = json_array_get(json_object_get(row, "ports"), 0);
@@ -132,6 +137,40 @@ static void test_diff_json(void **unused UNUSED)
 	assert_string_equal(
 		json_string_value(json_object_get(json_object_get(row, "before"), "rule")),
 		"default/p/r");
+}
+
+/* The set is the same, and who cannot be told is denied from then on. */
+static void test_fail(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(OPEN_TO_WEB("80"), NULL);
+	const struct judge open = { &set }, closed = { &set, true };
+	_cleanup_policy_diff_ struct policy_diff same = {}, opens = {}, closes = {};
+	_cleanup_text_ struct text out = {};
+
+	assert_int_equal(policy_diff(&closed, &closed, &same), 0);
+	assert_int_equal(policy_diff(&open, &closed, &closes), 0);
+	assert_int_equal(policy_diff(&closed, &open, &opens), 0);
+	assert_int_equal(same.opened + same.closed, 0);
+	assert_int_equal(closes.opened, 0);
+	assert_int_equal(opens.opened, closes.closed);
+	assert_int_equal(show_diff(&closes, &set, &set, &out), 0);
+	assert_non_null(strstr(text_string(&out),
+			       "\nunknown                       default{app=web} at 10.1.0.2  all"
+			       "    allowed  denied  egress: fails closed\n"));
+	assert_non_null(strstr(text_string(&out), "  denied  ingress: fails closed\n"));
+	for (size_t i = 0; i < closes.n_rows; i++)
+		assert_true(closes.rows[i].after.undecided);
+}
+
+/* Without rules nobody is asked, so nothing fails. */
+static void test_fail_without_rules(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(WORKLOADS, NULL);
+	_cleanup_policy_diff_ struct policy_diff diff = {};
+
+	assert_int_equal(policy_diff(&(struct judge){ &set }, &(struct judge){ &set, true }, &diff),
+			 0);
+	assert_int_equal(diff.opened + diff.closed, 0);
 }
 
 /* ---- replay ------------------------------------------------------------------------- */
@@ -167,6 +206,7 @@ static const char *const records[] = {
 
 static void replay_records(struct replay *replay, const struct policy_set *set)
 {
+	const struct judge judge = { set };
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_flowlog_ struct flowlog log = {};
 
@@ -176,7 +216,7 @@ static void replay_records(struct replay *replay, const struct policy_set *set)
 
 		assert_int_equal(r, i != 1);
 		if (r)
-			assert_int_equal(replay_add(replay, set, &flow), 0);
+			assert_int_equal(replay_add(replay, &judge, &flow), 0);
 		flowlog_flow_release(&flow);
 	}
 	replay_group(replay);
@@ -213,6 +253,36 @@ static void test_replay_without_policies(void **unused UNUSED)
 	assert_int_equal(replay.opened, 3);
 }
 
+static void test_replay_of_unknown(void **unused UNUSED)
+{
+	_cleanup_policy_set_ struct policy_set set = shop_set(OPEN_TO_WEB("80"), NULL);
+	const struct judge open = { &set }, closed = { &set, true };
+	const struct replay_flow flow = {
+		.source = { .is_reserved = true, .reserved = SST_IDENTITY_UNKNOWN },
+		.destination = { .address = fixture_address("10.1.0.2"), .has_address = true },
+		.port = 80,
+		.protocol = IPPROTO_TCP,
+	};
+	_cleanup_replay_ struct replay replay = {};
+	_cleanup_text_ struct text out = {};
+
+	assert_int_equal(replay_add(&replay, &open, &flow), 0);
+	assert_int_equal(replay.n_changes, 0);
+	assert_int_equal(replay_add(&replay, &closed, &flow), 0);
+	replay_group(&replay);
+	assert_int_equal(show_replay(&replay, &set, &out), 0);
+	assert_string_equal(text_string(&out),
+			    "WOULD BE  FLOWS  SOURCE   DESTINATION  PORT    BECAUSE OF\n"
+			    "denied        1  unknown  default/web  80/TCP  egress: fails closed\n"
+			    "\n"
+			    "2 flows: 1 would be denied, 0 would be opened\n");
+	_cleanup_json_ json_t *json = show_replay_json(&replay, &set);
+	const json_t *change = json_array_get(json_object_get(json, "changes"), 0);
+
+	assert_true(json_is_true(json_object_get(change, "undecided")));
+	assert_true(json_is_null(json_object_get(change, "rule")));
+}
+
 /* Ingress of who lives elsewhere is decided there: this node let it go. */
 static void test_remote_workloads(void **unused UNUSED)
 {
@@ -231,7 +301,7 @@ static void test_remote_workloads(void **unused UNUSED)
 		.protocol = IPPROTO_TCP,
 	};
 
-	assert_int_equal(replay_add(&replay, &set, &flow), 0);
+	assert_int_equal(replay_add(&replay, &(struct judge){ &set }, &flow), 0);
 	assert_int_equal(replay.n_changes, 0);
 }
 
@@ -261,6 +331,19 @@ static void test_bad_lines(void **unused UNUSED)
 	}
 }
 
+/* What a log could not take was no flow. */
+static void test_gap_in_a_log(void **unused UNUSED)
+{
+	static const char gap[] = "{\"version\":1,\"event\":\"lost\",\"count\":5}";
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_flowlog_ struct flowlog log = {};
+	struct replay_flow flow;
+
+	assert_int_equal(flowlog_read(&log, gap, "log", 1, &problems, &flow), 0);
+	assert_int_equal(flowlog_read(&log, gap, "log", 2, &problems, &flow), 0);
+	assert_int_equal(problems.count, 0);
+}
+
 /* A log may come from anywhere, and what is wrong with it is shown on a terminal. */
 static void test_bad_line_is_told_harmlessly(void **unused UNUSED)
 {
@@ -281,10 +364,14 @@ int main(void)
 		cmocka_unit_test(test_networks),
 		cmocka_unit_test(test_identities_come_and_go),
 		cmocka_unit_test(test_diff_json),
+		cmocka_unit_test(test_fail),
+		cmocka_unit_test(test_fail_without_rules),
 		cmocka_unit_test(test_replay),
 		cmocka_unit_test(test_replay_without_policies),
+		cmocka_unit_test(test_replay_of_unknown),
 		cmocka_unit_test(test_remote_workloads),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_gap_in_a_log),
 		cmocka_unit_test(test_bad_line_is_told_harmlessly),
 	};
 

@@ -901,6 +901,42 @@ static void test_too_many_intervals(void **state)
 		       "1048576");
 }
 
+/* A port's name in egress is asked of each address that lies in a network. */
+static void test_too_many_ranges(void **state)
+{
+	enum { WORKLOADS = 500, NETWORKS = 10000 };
+	_cleanup_model_ struct model *model = make_model();
+	struct policy_set few;
+	struct policy_host host = { 0 };
+	struct model_rule *rule;
+
+	(void)state;
+	for (unsigned i = 0; i < WORKLOADS; i++) {
+		char name[16], labels[16], address[32];
+
+		snprintf(name, sizeof(name), "w%u", i);
+		snprintf(labels, sizeof(labels), "n=%u", i);
+		snprintf(address, sizeof(address), "10.0.%u.%u", i / 100, 2 * (i % 100));
+		add_workload(model, "a", name, labels, address, "http=80/TCP");
+	}
+	rule = add_rule(add_policy(model, SST_TIER_NETWORK, "a", "p", "n=0"), SST_EGRESS,
+			SST_ACTION_ALLOW, "net 192.0.2.0/24", "80");
+	rule->name = strdup("first");
+	rule = add_rule(&model->policies[0], SST_EGRESS, SST_ACTION_ALLOW, "net 0.0.0.0/0", "http");
+	rule->place = (struct place){ 9, 5 };
+	rule->peers = reallocarray(rule->peers, NETWORKS, sizeof(*rule->peers));
+	for (size_t i = 1; i < NETWORKS; i++)
+		rule->peers[i] = rule->peers[0];
+	rule->n_peers = NETWORKS / 2;
+	few = compile(model);
+	policy_set_release(&few);
+	rule->n_peers = NETWORKS;
+	assert_refused(model, &host, -E2BIG,
+		       "test.yaml:9:5: the networks of rule 'egress[1]' of policy 'p' need 5000000 "
+		       "ranges of addresses of workloads with port 'http', there is room for "
+		       "4194303");
+}
+
 static void test_too_many_blocks(void **state)
 {
 	enum { N = 32000 };
@@ -1357,6 +1393,7 @@ int main(void)
 		cmocka_unit_test(test_a_key_of_two_workloads),
 		cmocka_unit_test(test_too_many_rules),
 		cmocka_unit_test(test_too_many_intervals),
+		cmocka_unit_test(test_too_many_ranges),
 		cmocka_unit_test(test_too_many_blocks),
 		cmocka_unit_test(test_many_rules),
 		cmocka_unit_test(test_the_same_again),

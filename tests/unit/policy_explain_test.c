@@ -167,8 +167,14 @@ static void test_self(void **state)
 static void test_services(void **state)
 {
 	static const char *const questions[][2] = {
-		{ "web", "80" },    { "web", "http" },          { "web:http", NULL },
-		{ "web:80", NULL }, { "10.96.0.10", "80/TCP" }, { "web", "80/tcp" },
+		{ "web", "80" },
+		{ "web", "http" },
+		{ "web:http", NULL },
+		{ "10.96.0.10", "http" },
+		{ "web", "http/TCP" },
+		{ "web:80", NULL },
+		{ "10.96.0.10", "80/TCP" },
+		{ "web", "80/tcp" },
 	};
 	struct shop *shop = *state;
 
@@ -195,6 +201,43 @@ static void test_services(void **state)
 	shop->f.endpoints[2].value.state = SST_ENDPOINT_REMOVED;
 	assert_int_equal(ask(shop, "world", "web", "80"), 0);
 	assert_int_equal(shop->explain.n_pairs, 1);
+}
+
+/* By the name that the called gives it: at each number, and nobody else is asked. */
+static void test_named_ports(void **state)
+{
+	static const struct {
+		const char *destination, *port;
+		uint16_t numbers[2];
+		uint8_t protocol;
+	} rows[] = {
+		{ "one", "http", { 80 }, IPPROTO_TCP },
+		{ "app=a", "dns", { 53 }, IPPROTO_TCP },
+		{ "app=a", "dns/UDP", { 54 }, IPPROTO_UDP },
+		{ "10.1.0.2", "dns", { 54 }, IPPROTO_UDP },
+		{ "one@127.0.0.1", "quic", { 443 }, IPPROTO_UDP },
+		{ "app=a", "http", { 80, 8080 }, IPPROTO_TCP },
+		{ "app=a", "metrics", { 9100 }, IPPROTO_TCP },
+	};
+	struct shop *shop = *state;
+
+	policy_set_release(&shop->set);
+	shop->set = shop_set(
+		"workloads:\n"
+		"  - { name: one, labels: {app: a}, addresses: [10.1.0.1],\n"
+		"      ports: {ht: 1, http: 80, http2: 2, dns: 53, quic: 443/UDP} }\n"
+		"  - { name: two, labels: {app: a}, addresses: [10.1.0.2],\n"
+		"      ports: {http: 8080, metrics: 9100, dns: 54/UDP} }\n"
+		"policies: [ { name: p, subject: {app: a}, ingress: [ { ports: [http] } ] } ]\n",
+		NULL);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		assert_int_equal(ask(shop, "world", rows[i].destination, rows[i].port), 0);
+		assert_int_equal(shop->explain.n_pairs, rows[i].numbers[1] ? 2 : 1);
+		assert_int_equal(shop->explain.protocol, rows[i].protocol);
+		for (size_t j = 0; j < shop->explain.n_pairs; j++)
+			assert_int_equal(shop->explain.pairs[j].port, rows[i].numbers[j]);
+		assert_int_equal(shop->explain.denied, !!strcmp(rows[i].port, "http"));
+	}
 }
 
 /* db, on the node's own port 5432/TCP. */
@@ -308,8 +351,12 @@ static void test_bad_questions(void **state)
 		{ "db", "shop/web", "0", "0: expected a port from 1 to 65535" },
 		{ "db", "shop/web", "65536", "65536: expected a port from 1 to 65535" },
 		{ "db", "shop/web", "80/SCTP", "80/SCTP: expected PORT, PORT/TCP or PORT/UDP" },
-		{ "db", "shop/web", "http",
-		  "http: expected a number: only a service's ports have names here" },
+		{ "db", "shop/web", "http", "http: no port of 'shop/web' is called so" },
+		{ "other/web", "db", "pg/UDP", "pg/UDP: no port of 'db' is called so" },
+		{ "other/web", "db", "p", "p: no port of 'db' is called so" },
+		{ "other/web", "127.0.0.1", "pg", "pg: no port of '127.0.0.1' is called so" },
+		{ "other/web", "10.96.0.10", "nohttp",
+		  "nohttp: no port of '10.96.0.10' is called so" },
 		{ "db", "dns", "54", "dns: the service does not have this port" },
 		{ "db", "dns:54", NULL, "dns:54: no service has this port" },
 		{ "db@nowhere", "db", "1", "db@nowhere: expected WORKLOAD@ADDRESS" },
@@ -401,6 +448,7 @@ int main(void)
 		TEST(test_labels_are_all_identities),
 		TEST(test_self),
 		TEST(test_services),
+		TEST(test_named_ports),
 		TEST(test_listeners),
 		TEST(test_fails_open_or_closed),
 		TEST(test_namesakes),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shop_fixture.h"
 
+#include "export/json.h"
+#include "export/show_change.h"
 #include "policy/lint.h"
 #include "policy/reach.h"
 
@@ -199,12 +201,39 @@ static void test_too_much_to_look_at(void **unused UNUSED)
 	}
 }
 
+static void test_json(void **unused UNUSED)
+{
+	_cleanup_problems_ struct problems problems = {};
+	const struct place place = { .line = 3, .column = 7, .file = "b.yaml" };
+
+	problems_warn(&problems, "a.yaml", place, "%s", "beware: of a colon");
+	problems_add(&problems, "a.yaml", (struct place){}, "too many");
+	assert_string_equal(problems.text[0], "b.yaml:3:7: warning: beware: of a colon");
+	for (int i = 0; i < PROBLEMS_MAX; i++)
+		problems_warn(&problems, "a.yaml", (struct place){}, "beware");
+
+	_cleanup_json_ json_t *json = show_check_json(NULL, &problems);
+	const json_t *list = json_object_get(json, "problems");
+	_cleanup_free_ char *first = json_dumps(json_array_get(list, 0), JSON_SORT_KEYS);
+	_cleanup_free_ char *second = json_dumps(json_array_get(list, 1), JSON_SORT_KEYS);
+
+	assert_string_equal(first, "{\"column\": 7, \"file\": \"b.yaml\", \"kind\": \"warning\", "
+				   "\"line\": 3, \"text\": \"beware: of a colon\"}");
+	assert_string_equal(second, "{\"column\": null, \"file\": \"a.yaml\", \"kind\": \"error\", "
+				    "\"line\": null, \"text\": \"too many\"}");
+	assert_int_equal(json_array_size(list), PROBLEMS_MAX);
+	assert_int_equal(json_integer_value(json_object_get(json, "more")), 2);
+	assert_true(json_is_false(json_object_get(json, "valid")));
+	assert_int_equal(problems_errors(&problems), 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_findings),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_too_much_to_look_at),
+		cmocka_unit_test(test_json),
 	};
 
 	return cmocka_run_group_tests_name("policy_lint", tests, NULL, NULL);

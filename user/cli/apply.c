@@ -30,7 +30,7 @@ int cmd_apply(const struct cli_options *options, int argc, char **argv)
 	if (err == -E2BIG)
 		return CLI_REFUSED;
 	if (err) {
-		if (!problems.count)
+		if (!problems_errors(&problems))
 			cli_error("cannot apply: %s", strerror(-err));
 		return CLI_FAILED;
 	}

@@ -12,6 +12,7 @@ static void print_count(const char *before, size_t n, const char *what)
 
 int cmd_check(const struct cli_options *options, int argc, char **argv)
 {
+	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
 	int status = cli_load_model(options, &model);
 
@@ -19,6 +20,8 @@ int cmd_check(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (status)
 		return status;
+	cli_tell_outside(options, model, &problems);
+	cli_print_problems(&problems);
 	print_count("", model->n_services, "service");
 	print_count(", ", model->n_workloads, "workload");
 	printf(", %zu %s", model->n_policies, model->n_policies == 1 ? "policy" : "policies");

@@ -24,8 +24,10 @@ enum {
 	TAKES_CAPTURE = 1 << 6,
 	TAKES_STRICT = 1 << 7,
 	TAKES_FLOWS = 1 << 8, /* and needs it */
-	TAKES_METRICS = 1 << 9,
-	TAKES_COST = 1 << 10,
+	TAKES_TOP = 1 << 9,
+	TAKES_FILTER = 1 << 10,
+	TAKES_METRICS = 1 << 11,
+	TAKES_COST = 1 << 12,
 };
 
 struct command {
@@ -72,9 +74,13 @@ static const struct command commands[] = {
 	  .summary = "list who calls whom, with exact totals",
 	  .run = cmd_edges },
 	{ .name = "flows",
-	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
+	  .takes = TAKES_OUTPUT | TAKES_FOLLOW | TAKES_FILTER,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "top",
+	  .takes = TAKES_OUTPUT | TAKES_TOP,
+	  .summary = "watch services, edges and flows live",
+	  .run = cmd_top },
 	{ .name = "capture",
 	  .argument = "FLOW|SERVICE",
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
@@ -94,7 +100,7 @@ static const struct command commands[] = {
 	  .summary = "tell why policy lets one talk to the other, or does not",
 	  .run = cmd_explain },
 	{ .name = "policy check",
-	  .takes = TAKES_FILE | TAKES_STRICT,
+	  .takes = TAKES_FILE | TAKES_STRICT | TAKES_OUTPUT,
 	  .summary = "check FILE, and warn of what is probably not meant",
 	  .run = cmd_policy_check },
 	{ .name = "policy diff",
@@ -140,6 +146,12 @@ enum {
 	LONG_METRICS,
 	LONG_ISTIO_NAMES,
 	LONG_COST,
+	LONG_ONCE,
+	LONG_VIEW,
+	LONG_SORT,
+	LONG_TEXT,
+	LONG_COLUMNS,
+	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
 struct option_row {
@@ -169,6 +181,37 @@ static const struct option_row option_rows[] = {
 	{ LONG_STRICT, "strict", NULL, "refuse what is warned of", TAKES_STRICT },
 	{ LONG_FLOWS, "flows", "LOG", "lines of 'flows --follow -o json', - for stdin",
 	  TAKES_FLOWS },
+	{ 'd', "interval", "SECONDS", "look so often (1)", TAKES_TOP },
+	{ 'n', "snapshots", "N", "print so many as text, on no terminal", TAKES_TOP },
+	{ LONG_ONCE, "once", NULL, "the same as --snapshots 1", TAKES_TOP },
+	{ LONG_VIEW, "view", "NAME", "services, edges or flows (services)", TAKES_TOP },
+	{ LONG_SORT, "sort", "COLUMN", "what to sort by (bytes)", TAKES_TOP },
+	{ LONG_TEXT, "filter", "TEXT", "only rows with this in a name or address", TAKES_TOP },
+	{ LONG_COLUMNS, "columns", "NAME,...", "which columns to print", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SOURCE, "source", "WHO",
+	  "only of a workload, namespace/, label, address", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_DESTINATION, "destination", "WHO", "only to one, likewise",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_NAMESPACE, "namespace", "NAME", "only with an end in it",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_WORKLOAD, "workload", "NAME", "only with it as an end",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SERVICE, "service", "NAME[/PORT]", "only to the service",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PORT, "port", "N", "only to the service's or endpoint's port",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PROTOCOL, "protocol", "tcp|udp", "only of the protocol",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_VERDICT, "verdict", "VERDICT", "only those allowed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_EVENT, "event", "EVENT", "only open, close, failed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_ERRORS, "errors", NULL, "only what failed or broke",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_MIN_BYTES, "min-bytes", "SIZE", "only with so many bytes (10MiB)",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SLOWER, "slower", "TIME", "only if connect() took longer (20ms)",
+	  TAKES_FILTER },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -352,12 +395,50 @@ int cli_number(const char *name, const char *text, unsigned min, unsigned max, u
 	return 0;
 }
 
+static int set_filter(struct cli_options *options, enum flow_key key, const char *value)
+{
+	int err = flow_filter_add(&options->filter, key, value ?: "true");
+
+	if (err == -EINVAL)
+		cli_error("--%s is '%s', expected %s", flow_key_name(key), value,
+			  flow_key_expected(key));
+	else if (err == -E2BIG)
+		cli_error("a filter has at most %d values", FLOW_TERMS_MAX);
+	else if (err)
+		out_of_memory();
+	return err;
+}
+
+static void complain_of_column(const char *name)
+{
+	_cleanup_text_ struct text known = {};
+
+	for (size_t i = 0; flow_column_name(i); i++)
+		text_add(&known, "%s%s", i ? ", " : "", flow_column_name(i));
+	cli_error("unknown column '%.*s', expected some of: %s", (int)strcspn(name, ","), name,
+		  text_string(&known));
+}
+
+static int set_columns(struct cli_options *options, const char *names)
+{
+	const char *wrong;
+	int err = flow_columns_parse(names, &options->columns, &wrong);
+
+	if (err == -EINVAL)
+		complain_of_column(wrong);
+	else if (err)
+		cli_error("there can be at most %d columns", FLOW_COLUMNS_MAX);
+	return err;
+}
+
 static int set_option(struct cli_options *options, int value, const char *argument)
 {
 	if (argument && !*argument) {
 		cli_error("an option's argument is empty");
 		return -EINVAL;
 	}
+	if (value >= LONG_FILTER)
+		return set_filter(options, value - LONG_FILTER, argument);
 	switch (value) {
 	case 'f':
 		options->files[options->n_files++] = argument;
@@ -412,6 +493,24 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_FLOWS:
 		options->flows = argument;
 		break;
+	case 'd':
+		return cli_number("--interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
+	case 'n':
+		return cli_number("--snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
+	case LONG_ONCE:
+		options->snapshots = 1;
+		break;
+	case LONG_VIEW:
+		options->view = argument;
+		break;
+	case LONG_SORT:
+		options->sort = argument;
+		break;
+	case LONG_TEXT:
+		options->text = argument;
+		break;
+	case LONG_COLUMNS:
+		return set_columns(options, argument);
 	case LONG_SECONDS:
 		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -517,6 +616,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.stats = CLI_DEFAULT_STATS,
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
+		.interval = CLI_DEFAULT_INTERVAL,
 		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r;
@@ -526,11 +626,14 @@ static int run_command(const struct command *command, int argc, char **argv)
 	r = parse_options(command, argc, argv, &options);
 	if (r > 0) {
 		print_command_help(command);
-		return CLI_DONE;
+		r = CLI_DONE;
+	} else if (r < 0 || check_usage(command, &options, argc - optind, argv + optind)) {
+		r = usage_error(command);
+	} else {
+		r = command->run(&options, argc - optind, argv + optind);
 	}
-	if (r < 0 || check_usage(command, &options, argc - optind, argv + optind))
-		return usage_error(command);
-	return command->run(&options, argc - optind, argv + optind);
+	flow_filter_release(&options.filter);
+	return r;
 }
 
 /* Whether the name, of one word or two, is what argv begins with. */

@@ -6,20 +6,39 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "datapath/host.h"
+#include "datapath/outside.h"
 #include "datapath/reconcile.h"
 #include "source/yaml.h"
+
+int cli_read_model(const struct cli_options *options, struct problems *problems, struct model **ret)
+{
+	int err = yaml_load_files(options->files, options->n_files, problems, ret);
+
+	if (!err)
+		return CLI_DONE;
+	if (!problems->count)
+		cli_error("cannot read the configuration: %s", strerror(-err));
+	return CLI_REFUSED;
+}
+
+void cli_tell_outside(const struct cli_options *options, const struct model *model,
+		      struct problems *problems)
+{
+	_cleanup_problems_ struct problems ignored = {};
+	char attached[PATH_MAX];
+
+	if (options->cgroup && !host_cgroup_resolve(options->cgroup, attached, &ignored))
+		outside_tell(model, attached, problems);
+}
 
 int cli_load_model(const struct cli_options *options, struct model **ret)
 {
 	_cleanup_problems_ struct problems problems = {};
-	int err = yaml_load_files(options->files, options->n_files, &problems, ret);
+	int status = cli_read_model(options, &problems, ret);
 
-	if (!err)
-		return CLI_DONE;
 	cli_print_problems(&problems);
-	if (!problems.count)
-		cli_error("cannot read the configuration: %s", strerror(-err));
-	return CLI_REFUSED;
+	return status;
 }
 
 int cli_open(const struct cli_options *options, struct datapath **ret)
@@ -96,7 +115,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 	}
 	cli_print_problems(&problems);
 	if (err) {
-		if (!problems.count)
+		if (!problems_errors(&problems))
 			cli_error("cannot load: %s", strerror(-err));
 		return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
 	}

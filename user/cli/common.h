@@ -10,7 +10,14 @@
 #include "model/model.h"
 #include "plan/plan.h"
 
+/* What is wrong with the files is left in problems, or printed. */
+int cli_read_model(const struct cli_options *options, struct problems *problems,
+		   struct model **ret);
 int cli_load_model(const struct cli_options *options, struct model **ret);
+
+/* Of a file alone nobody knows where the programs will be attached, but for --cgroup. */
+void cli_tell_outside(const struct cli_options *options, const struct model *model,
+		      struct problems *problems);
 
 /* Finds the data plane under --pin. */
 int cli_open(const struct cli_options *options, struct datapath **ret);

@@ -8,6 +8,7 @@
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "datapath/locate.h"
+#include "datapath/outside.h"
 #include "export/flowlog.h"
 #include "export/show_change.h"
 #include "export/show_policy.h"
@@ -15,17 +16,15 @@
 
 /* What the file would be in force, on this host, after what the state holds. */
 static int compile(const struct model *model, const struct policy_host *host,
-		   const struct state *state, struct policy_set *ret)
+		   const struct state *state, struct problems *problems, struct policy_set *ret)
 {
-	_cleanup_problems_ struct problems problems = {};
 	const struct sst_meta *meta = &state->meta;
 	struct policy_ids ids = { meta->next_identity, meta->next_workload, meta->next_rule };
-	int err = policy_compile(model, host, &state->policy, &ids, &problems, ret);
+	int err = policy_compile(model, host, &state->policy, &ids, problems, ret);
 
-	cli_print_problems(&problems);
 	if (!err)
 		return CLI_DONE;
-	if (!problems.count)
+	if (!problems->count)
 		cli_error("cannot compile: %s", strerror(-err));
 	return err == -E2BIG ? CLI_REFUSED : CLI_FAILED;
 }
@@ -35,16 +34,39 @@ static int compile_here(const struct model *model, const struct state *state,
 {
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_located_ struct located located = {};
-	int err = locate(model, &problems, &located);
+	int err = locate(model, &problems, &located), status = CLI_FAILED;
 
+	if (state->meta.abi)
+		outside_tell(model, state->meta.cgroup, &problems);
+	if (err)
+		cli_error("the host cannot be looked at: %s", strerror(-err));
+	else
+		status = compile(model, &located.host, state, &problems, ret);
 	cli_print_problems(&problems);
-	if (!err)
-		return compile(model, &located.host, state, ret);
-	cli_error("the host cannot be looked at: %s", strerror(-err));
-	return CLI_FAILED;
+	return status;
 }
 
 /* ---- check ------------------------------------------------------------------------ */
+
+/* Of the file alone: the same answer on every machine, but for --cgroup. */
+static int check(const struct cli_options *options, struct problems *problems, struct model **ret)
+{
+	static const struct policy_host nowhere;
+	static const struct state nothing;
+	_cleanup_policy_set_ struct policy_set set = {};
+	int status = cli_read_model(options, problems, ret);
+
+	if (!status)
+		status = compile(*ret, &nowhere, &nothing, problems, &set);
+	if (status)
+		return status;
+	cli_tell_outside(options, *ret, problems);
+	if (policy_lint(*ret, &set, problems)) {
+		cli_error("%s", strerror(ENOMEM));
+		return CLI_FAILED;
+	}
+	return CLI_DONE;
+}
 
 static void print_summary(const struct model *model, unsigned warnings)
 {
@@ -53,35 +75,30 @@ static void print_summary(const struct model *model, unsigned warnings)
 	       model->n_policies == 1 ? "policy" : "policies", warnings, warnings == 1 ? "" : "s");
 }
 
-/* Of the file alone: the same answer on every machine. */
 int cmd_policy_check(const struct cli_options *options, int argc, char **argv)
 {
-	static const struct policy_host nowhere;
-	static const struct state nothing;
-	_cleanup_problems_ struct problems warnings = {};
-	_cleanup_policy_set_ struct policy_set set = {};
+	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
-	int status = cli_load_model(options, &model);
+	int refused = check(options, &problems, &model), status;
 
 	(void)argc;
 	(void)argv;
-	if (!status)
-		status = compile(model, &nowhere, &nothing, &set);
-	if (status)
-		return status;
-	if (policy_lint(model, &set, &warnings)) {
-		cli_error("%s", strerror(ENOMEM));
-		return CLI_FAILED;
+	if (options->json) {
+		status = cli_print_json(show_check_json(refused ? NULL : model, &problems));
+		if (status)
+			return status;
+	} else {
+		cli_print_problems(&problems);
+		if (!refused)
+			print_summary(model, problems.count + problems.more);
 	}
-	cli_print_problems(&warnings);
-	print_summary(model, warnings.count + warnings.more);
-	return options->strict && warnings.count ? CLI_REFUSED : CLI_DONE;
+	return refused ?: options->strict && problems.count ? CLI_REFUSED : CLI_DONE;
 }
 
 /* ---- diff -------------------------------------------------------------------------- */
 
-static int compare(const struct cli_options *options, const struct policy_set *before,
-		   const struct policy_set *after)
+static int compare(const struct cli_options *options, const struct judge *before,
+		   const struct judge *after)
 {
 	_cleanup_policy_diff_ struct policy_diff diff = {};
 	_cleanup_text_ struct text out = {};
@@ -94,9 +111,9 @@ static int compare(const struct cli_options *options, const struct policy_set *b
 		return CLI_FAILED;
 	}
 	if (options->json) {
-		status = cli_print_json(show_diff_json(&diff, before, after));
+		status = cli_print_json(show_diff_json(&diff, before->set, after->set));
 	} else {
-		show_diff(&diff, before, after, &out);
+		show_diff(&diff, before->set, after->set, &out);
 		status = cli_print(&out);
 	}
 	return status ?: diff.opened || diff.closed ? CLI_DIFFERS : CLI_DONE;
@@ -115,13 +132,16 @@ int cmd_policy_diff(const struct cli_options *options, int argc, char **argv)
 		status = cli_dump(options, DUMP_POLICY, &state);
 	if (!status)
 		status = compile_here(model, &state, &set);
-	return status ?: compare(options, &state.policy, &set);
+	if (status)
+		return status;
+	return compare(options, &(struct judge){ &state.policy, state.config.fail_closed },
+		       &(struct judge){ &set, model->node.fail_closed });
 }
 
 /* ---- replay ------------------------------------------------------------------------- */
 
 /* Lines that are no records are told, and the others judged all the same. */
-static int replay_lines(FILE *file, const char *name, const struct policy_set *set,
+static int replay_lines(FILE *file, const char *name, const struct judge *judge,
 			struct problems *problems, struct replay *replay)
 {
 	_cleanup_flowlog_ struct flowlog log = {};
@@ -134,7 +154,7 @@ static int replay_lines(FILE *file, const char *name, const struct policy_set *s
 
 		err = flowlog_read(&log, line, name, n, problems, &flow);
 		if (err > 0)
-			err = replay_add(replay, set, &flow);
+			err = replay_add(replay, judge, &flow);
 		flowlog_flow_release(&flow);
 	}
 	if (ferror(file))
@@ -142,13 +162,13 @@ static int replay_lines(FILE *file, const char *name, const struct policy_set *s
 	return err == -ENOMEM ? err : 0;
 }
 
-static int replay_log(const char *path, const struct policy_set *set, struct problems *problems,
+static int replay_log(const char *path, const struct judge *judge, struct problems *problems,
 		      struct replay *replay)
 {
 	bool is_stdin = !strcmp(path, "-");
 	_cleanup_fclose_ FILE *file = is_stdin ? stdin : fopen(path, "re");
 
-	return file ? replay_lines(file, path, set, problems, replay) : -errno;
+	return file ? replay_lines(file, path, judge, problems, replay) : -errno;
 }
 
 static int print_replay(const struct cli_options *options, const struct replay *replay,
@@ -162,11 +182,11 @@ static int print_replay(const struct cli_options *options, const struct replay *
 	return cli_print(&out);
 }
 
-static int replay(const struct cli_options *options, const struct policy_set *set)
+static int replay(const struct cli_options *options, const struct judge *judge)
 {
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_replay_ struct replay replay = {};
-	int err = replay_log(options->flows, set, &problems, &replay);
+	int err = replay_log(options->flows, judge, &problems, &replay);
 	int status;
 
 	cli_print_problems(&problems);
@@ -175,7 +195,7 @@ static int replay(const struct cli_options *options, const struct policy_set *se
 		return CLI_FAILED;
 	}
 	replay_group(&replay);
-	status = print_replay(options, &replay, set);
+	status = print_replay(options, &replay, judge->set);
 	if (!status && problems.count)
 		return CLI_FAILED;
 	if (!status && !replay.flows) {
@@ -196,7 +216,9 @@ int cmd_policy_replay(const struct cli_options *options, int argc, char **argv)
 	(void)argv;
 	if (!status)
 		status = compile_here(model, &nothing, &set);
-	return status ?: replay(options, &set);
+	if (status)
+		return status;
+	return replay(options, &(struct judge){ &set, model->node.fail_closed });
 }
 
 /* ---- stats -------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/text.h"
 
 /* A message may quote what was read: that does not rule the terminal. */
 static void make_harmless(char *text)
@@ -16,38 +17,74 @@ static void make_harmless(char *text)
 			*text = '?';
 }
 
-void problems_add(struct problems *problems, const char *source, struct place place,
-		  const char *format, ...)
+/* Whole, and what it is made of. */
+static void compose(const char *source, struct place place, const char *message, struct text *text,
+		    struct problem_parts *parts)
 {
+	text_add(text, "%s", place.file ?: source);
+	parts->source = text->length;
+	parts->line = place.line;
+	parts->column = place.column;
+	if (place.line)
+		text_add(text, ":%u:%u", place.line, place.column);
+	text_add(text, ": %s", parts->is_warning ? "warning: " : "");
+	parts->message = text->length;
+	text_add(text, "%s", message);
+}
+
+static void add(struct problems *problems, bool is_warning, const char *source, struct place place,
+		const char *format, va_list ap)
+{
+	struct problem_parts parts = { .is_warning = is_warning };
 	_cleanup_free_ char *message = NULL;
-	char *text = NULL;
-	va_list ap;
-	int n;
+	_cleanup_text_ struct text text = {};
 
 	if (problems->count == PROBLEMS_MAX) {
 		problems->more++;
 		return;
 	}
-	va_start(ap, format);
-	n = vasprintf(&message, format, ap);
-	va_end(ap);
-	if (n < 0) {
+	if (vasprintf(&message, format, ap) < 0) {
 		message = NULL;
 		problems->more++;
 		return;
 	}
-	if (place.file)
-		source = place.file;
-	if (place.line)
-		n = asprintf(&text, "%s:%u:%u: %s", source, place.line, place.column, message);
-	else
-		n = asprintf(&text, "%s: %s", source, message);
-	if (n < 0) {
+	compose(source, place, message, &text, &parts);
+	if (text.error) {
 		problems->more++;
 		return;
 	}
-	make_harmless(text);
-	problems->text[problems->count++] = text;
+	make_harmless(text.data);
+	problems->parts[problems->count] = parts;
+	problems->text[problems->count++] = TAKE_PTR(text.data);
+}
+
+void problems_add(struct problems *problems, const char *source, struct place place,
+		  const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add(problems, false, source, place, format, ap);
+	va_end(ap);
+}
+
+void problems_warn(struct problems *problems, const char *source, struct place place,
+		   const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	add(problems, true, source, place, format, ap);
+	va_end(ap);
+}
+
+unsigned problems_errors(const struct problems *problems)
+{
+	unsigned n = problems->more;
+
+	for (unsigned i = 0; i < problems->count; i++)
+		n += !problems->parts[i].is_warning;
+	return n;
 }
 
 void problems_release(struct problems *problems)

@@ -6,6 +6,7 @@
 #ifndef SIDESTEP_CORE_PROBLEMS_H
 #define SIDESTEP_CORE_PROBLEMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define PROBLEMS_MAX 20
@@ -20,9 +21,19 @@ struct place {
 	const char *file;
 };
 
+/* What a text is made of, for programs. */
+struct problem_parts {
+	size_t source;  /* it begins with so many bytes: the source's name */
+	size_t message; /* where in it that begins */
+	unsigned line;  /* as in struct place */
+	unsigned column;
+	bool is_warning;
+};
+
 struct problems {
 	char *text[PROBLEMS_MAX];
-	unsigned count; /* of text[] */
+	struct problem_parts parts[PROBLEMS_MAX];
+	unsigned count; /* of text[] and parts[] */
 	unsigned more;  /* found beyond PROBLEMS_MAX */
 };
 
@@ -30,6 +41,13 @@ struct problems {
  * stands for the source where it has one. Control characters become question marks. */
 void problems_add(struct problems *problems, const char *source, struct place place,
 		  const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* The same for what is valid and probably not meant: "source:line:column: warning: message". */
+void problems_warn(struct problems *problems, const char *source, struct place place,
+		   const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+/* How many are no warnings. */
+unsigned problems_errors(const struct problems *problems);
 
 /* Frees the texts; the struct itself is the caller's. Usable as a cleanup. */
 void problems_release(struct problems *problems);

@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "datapath/host.h"
+#include "datapath/outside.h"
 #include "datapath/selftest.h"
 
 #define CGROUP_PREFIX "sidestep.doctor."
@@ -210,6 +211,16 @@ static void examine(struct examination *it)
 		load_and_take_out(it);
 }
 
+/* Of what may serve beside: its workloads. */
+static void look_at_loaded(const struct datapath_options *options, struct problems *problems)
+{
+	_cleanup_datapath_ struct datapath *loaded = NULL;
+	_cleanup_state_ struct state state = {};
+
+	if (!datapath_open(options->pin, &loaded) && !datapath_dump(loaded, DUMP_POLICY, &state))
+		outside_tell_loaded(&state.policy, state.meta.cgroup, problems);
+}
+
 void datapath_examine(const struct datapath_options *options, struct survey *ret)
 {
 	struct examination it = { .options = options, .survey = ret, .parent_fd = -1 };
@@ -221,5 +232,6 @@ void datapath_examine(const struct datapath_options *options, struct survey *ret
 	cleanup_close(&it.parent_fd);
 	checks_explain(&ret->checks, problems->count ? problems->text[0] : NULL);
 	checks_judge(&ret->checks, true, ret->features);
+	look_at_loaded(options, &ret->problems);
 	ret->took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
 }

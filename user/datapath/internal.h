@@ -38,6 +38,7 @@
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
+	X(event_rates)    \
 	X(errands)        \
 	X(capture)        \
 	X(captured)       \
@@ -46,12 +47,14 @@
 	X(rule_stats)     \
 	X(callers)        \
 	X(datagrams)      \
+	X(senders)        \
 	X(answers)        \
 	X(cgroups)        \
 	X(edge_ids)       \
 	X(edges)          \
 	X(edge_info)      \
 	X(edge_state)     \
+	X(udp_flows)      \
 	X(edges_expired)
 
 #define X(name) MAP_##name,
@@ -87,8 +90,11 @@ enum hook_index {
 	HOOK_GETPEERNAME6,
 	HOOK_SOCKOPS,
 	HOOK_INGRESS,
+	HOOK_EGRESS,
 	HOOK_SOCKET,
 	HOOK_LOOKUP,
+	HOOK_UDP_OUT,
+	HOOK_UDP_IN,
 	HOOK_SKMSG,
 	HOOK_LIST,
 	HOOK_LEAVERS,

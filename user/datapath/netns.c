@@ -19,7 +19,8 @@
 #include "core/array.h"
 #include "core/cleanup.h"
 
-#define OURS    "/proc/self/ns/net"
+/* of this thread: another one may be elsewhere just now */
+#define OURS    "/proc/thread-self/ns/net"
 #define MOUNTED "/run/netns"
 
 /* ---- opening ----------------------------------------------------------------------- */
@@ -154,6 +155,54 @@ int netns_walk(netns_fn fn, void *arg)
 		r = visit_all(&walk, "/proc", "/ns/net", true);
 	free(walk.seen);
 	return r;
+}
+
+/* ---- opening many --------------------------------------------------------------------- */
+
+struct sighting {
+	ino_t inode;
+	char *path;
+};
+
+static int note(const char *path, ino_t inode, void *arg)
+{
+	struct netns_map *map = arg;
+	char *copy;
+
+	if (array_reserve((void **)&map->seen, &map->room, map->n, sizeof(*map->seen)))
+		return -ENOMEM;
+	copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	map->seen[map->n++] = (struct sighting){ inode, copy };
+	return 0;
+}
+
+static int open_noted(const struct netns_map *map, ino_t inode)
+{
+	for (size_t i = 0; i < map->n; i++)
+		if (map->seen[i].inode == inode)
+			return netns_open_path(map->seen[i].path, inode);
+	return -ENOENT;
+}
+
+void netns_map_release(struct netns_map *map)
+{
+	for (size_t i = 0; i < map->n; i++)
+		free(map->seen[i].path);
+	free(map->seen);
+	*map = (struct netns_map){ 0 };
+}
+
+int netns_map_open(struct netns_map *map, ino_t inode)
+{
+	int fd = open_noted(map, inode);
+
+	if (fd >= 0)
+		return fd;
+	netns_map_release(map);
+	netns_walk(note, map);
+	return open_noted(map, inode);
 }
 
 /* ---- inside --------------------------------------------------------------------------- */

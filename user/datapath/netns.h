@@ -6,6 +6,7 @@
 #ifndef SIDESTEP_DATAPATH_NETNS_H
 #define SIDESTEP_DATAPATH_NETNS_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -19,6 +20,14 @@ int netns_walk(netns_fn fn, void *arg);
 
 /* An fd; -ENOENT: nothing names it any more. */
 int netns_open(ino_t inode);
+
+/* Where each was when it was last looked for: many are opened for one look around. */
+struct netns_map {
+	struct sighting *seen;
+	size_t n, room;
+};
+int netns_map_open(struct netns_map *map, ino_t inode); /* as netns_open() */
+void netns_map_release(struct netns_map *map);
 
 /* An fd. A name in /run/netns, or an absolute path. -EINVAL: it is something else. */
 int netns_open_name(const char *name, ino_t *inode);

@@ -11,6 +11,7 @@
 
 static const enum hook_index hook_of[] = {
 	[STATE_HOOK_INGRESS] = HOOK_INGRESS,
+	[STATE_HOOK_EGRESS] = HOOK_EGRESS,
 	[STATE_HOOK_SOCKET] = HOOK_SOCKET,
 	[STATE_HOOK_LOOKUP] = HOOK_LOOKUP,
 };

@@ -275,7 +275,7 @@ static void judge_leavers(struct selftest *test, const struct sst_record *udp)
 		check_pass(&test->checks, CHECK_LEAVERS);
 	else
 		check_fail(&test->checks, CHECK_LEAVERS, "the socket is not found");
-	destroy_sockets(test->datapath, udp, 1);
+	destroy_socket(test->datapath, udp);
 }
 
 static void judge_hooks(struct selftest *test)

@@ -235,7 +235,7 @@ json_t *edge_to_json(const struct state *state, const struct state_edge *edge)
 	json_set(&object, "connect_us", times_to_json(&edge->time[SST_TIME_CONNECT]));
 	json_set(&object, "rtt_us", times_to_json(&edge->time[SST_TIME_RTT]));
 	json_set(&object, "duration_ms", times_to_json(&edge->time[SST_TIME_DURATION]));
-	json_set(&object, "idle_s", json_integer(idle / 1000000000));
+	json_set(&object, "idle_s", edge->used_ns ? json_integer(idle / 1000000000) : json_null());
 	return object;
 }
 

@@ -174,22 +174,23 @@ static void add_export(struct metrics_text *text, const struct metrics_view *vie
 /* ---- counters by reason ------------------------------------------------------ */
 
 /* A group that abi.h has and this list lacks does not compile. */
-#define COUNTER_GROUPS(X)                                                             \
-	X(connect, "Destinations of connect() and sendmsg(), by what was decided")    \
-	X(affinity, "Remembered endpoints of clients, by what became of them")        \
-	X(udp, "Replies to unconnected UDP sockets")                                  \
-	X(policy, "Decisions of policy, once per flow and direction, by tier")        \
-	X(policy_undecided, "What policy could not decide, by what was missing")      \
-	X(policy_flow, "What became of flows and datagrams that policy is about")     \
-	X(policy_socket, "Sockets refused since they would get around policy")        \
-	X(edge, "Flows whose edge could not be told apart")                           \
-	X(flow, "Flows that could not be counted where they belong")                  \
-	X(pair, "Attempts to find both ends of a connection on this node")            \
-	X(event, "Records of flows sent to userspace")                                \
-	X(event_withheld, "Records of flows that were not made since nobody follows") \
-	X(event_lost, "Records of flows that userspace missed")                       \
-	X(splice_flow, "Steps of flows on their way into the splice and out of it")   \
-	X(splice_refused, "Ends that were not spliced")                               \
+#define COUNTER_GROUPS(X)                                                                 \
+	X(connect, "Destinations of connect() and sendmsg(), by what was decided")        \
+	X(affinity, "Remembered endpoints of clients, by what became of them")            \
+	X(udp, "Replies to unconnected UDP sockets")                                      \
+	X(policy, "Decisions of policy, once per flow and direction, by tier")            \
+	X(policy_undecided, "What policy could not decide, by what was missing")          \
+	X(policy_flow, "What became of flows and datagrams that policy is about")         \
+	X(policy_socket, "Sockets refused since they would get around policy")            \
+	X(edge, "Flows whose edge could not be told apart")                               \
+	X(flow, "Flows that could not be counted where they belong")                      \
+	X(pair, "Attempts to find both ends of a connection on this node")                \
+	X(event, "Records of flows sent to userspace")                                    \
+	X(event_withheld, "Records of flows that were not made since nobody follows")     \
+	X(event_limited, "Records of flows that were not made since there were too many") \
+	X(event_lost, "Records of flows that userspace missed")                           \
+	X(splice_flow, "Steps of flows on their way into the splice and out of it")       \
+	X(splice_refused, "Ends that were not spliced")                                   \
 	X(splice_message, "Messages of spliced flows, by the way they took")
 
 #define X(group, help) GROUP_##group,
@@ -324,19 +325,29 @@ static void add_configuration(struct metrics_text *text, const struct metrics_da
 		    "How long that took at most since the daemon started", daemon->apply_max_ns);
 }
 
+static void add_total(struct metrics_text *text, const char *name, const char *help, uint64_t total)
+{
+	metrics_family(text, name, "counter", help);
+	metrics_sample(text, name, "", "", total);
+}
+
 static void add_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
 {
 	add_configuration(text, daemon);
+	add_total(text, "sidestep_flow_log_lines_total", "Lines written to the flow log",
+		  daemon->log_lines);
+	add_total(text, "sidestep_flow_log_lost_total", "Lines that the flow log could not take",
+		  daemon->log_lost);
+	add_total(text, "sidestep_follow_lost_total", "Events that followers read too slowly for",
+		  daemon->follow_lost);
 	metrics_timestamp(text, "sidestep_state_read_timestamp_seconds",
 			  "When the kernel's maps were last read", daemon->read_ns);
 	add_seconds(text, "sidestep_state_read_seconds", "gauge", "How long that took",
 		    daemon->read_took_ns);
-	metrics_family(text, "sidestep_state_read_failures_total", "counter",
-		       "Times that the kernel's maps could not be read");
-	metrics_sample(text, "sidestep_state_read_failures_total", "", "", daemon->reads_failed);
-	metrics_family(text, "sidestep_stats_file_failures_total", "counter",
-		       "Times that the stats file could not be written");
-	metrics_sample(text, "sidestep_stats_file_failures_total", "", "", daemon->stats_failed);
+	add_total(text, "sidestep_state_read_failures_total",
+		  "Times that the kernel's maps could not be read", daemon->reads_failed);
+	add_total(text, "sidestep_stats_file_failures_total",
+		  "Times that the stats file could not be written", daemon->stats_failed);
 	metrics_family(text, "sidestep_scrapes_total", "counter", "Answers of /metrics");
 	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"new\"", daemon->scrapes);
 	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"again\"", daemon->scrapes_again);

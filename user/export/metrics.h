@@ -74,7 +74,10 @@ struct metrics_daemon {
 	uint64_t scrapes_again; /* answered with the text of another one, a moment ago */
 	uint64_t memory_bytes;  /* resident */
 	uint64_t cpu_ns;
-	uint64_t maps_bytes; /* of the kernel's maps */
+	uint64_t maps_bytes;  /* of the kernel's maps */
+	uint64_t log_lines;   /* of the flow log, that were written .. */
+	uint64_t log_lost;    /* .. and that could not be */
+	uint64_t follow_lost; /* events that followers read too slowly for */
 };
 
 struct metrics_view {

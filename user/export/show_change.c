@@ -13,15 +13,55 @@
 /* Ranges of ports that a table tells; JSON has all. */
 #define RANGES_MAX 6
 
-/* "ingress: shop/db-ingress/isolated", "ingress: no rule" */
-static void add_rule(const struct policy_set *set, uint8_t direction, uint32_t rule,
-		     struct text *out)
+/* "ingress: shop/db-ingress/isolated", "ingress: no rule", "egress: fails closed" */
+static void add_rule(const struct policy_set *set, const struct judged *verdict, struct text *out)
 {
-	text_add(out, "%s: ", direction_name(direction));
-	if (rule)
-		policy_label_rule(set, rule, out);
+	text_add(out, "%s: ", direction_name(verdict->direction));
+	if (verdict->undecided)
+		text_add(out, "fails %s", verdict->denied ? "closed" : "open");
+	else if (verdict->rule)
+		policy_label_rule(set, verdict->rule, out);
 	else
 		text_add(out, "no rule");
+}
+
+static json_t *verdict_json(const struct policy_set *set, const struct judged *verdict)
+{
+	json_t *object = json_object();
+
+	json_set(&object, "verdict", json_string(ruling_name(verdict->denied)));
+	json_set(&object, "undecided", json_boolean(verdict->undecided));
+	json_set(&object, "direction", json_string(direction_name(verdict->direction)));
+	json_set(&object, "rule", rule_json(set, verdict->rule));
+	return object;
+}
+
+/* ---- check -------------------------------------------------------------------------- */
+
+static json_t *problem_json(const char *text, const struct problem_parts *parts)
+{
+	json_t *object = json_object();
+
+	json_set(&object, "kind", json_string(parts->is_warning ? "warning" : "error"));
+	json_set(&object, "file", json_stringn(text, parts->source));
+	json_set(&object, "line", parts->line ? json_integer(parts->line) : json_null());
+	json_set(&object, "column", parts->line ? json_integer(parts->column) : json_null());
+	json_set(&object, "text", json_string(text + parts->message));
+	return object;
+}
+
+json_t *show_check_json(const struct model *model, const struct problems *problems)
+{
+	json_t *object = json_object(), *array = json_array();
+
+	for (unsigned i = 0; i < problems->count; i++)
+		json_add(&array, problem_json(problems->text[i], &problems->parts[i]));
+	json_set(&object, "valid", json_boolean(model));
+	json_set(&object, "workloads", model ? json_integer(model->n_workloads) : json_null());
+	json_set(&object, "policies", model ? json_integer(model->n_policies) : json_null());
+	json_set(&object, "problems", array);
+	json_set(&object, "more", json_integer(problems->more));
+	return object;
 }
 
 /* ---- diff --------------------------------------------------------------------------- */
@@ -93,10 +133,10 @@ static void add_reason(struct table *table, const struct diff_row *row,
 	struct text text = {};
 
 	if (row->after.denied) {
-		add_rule(after, row->after.direction, row->after.rule, &text);
+		add_rule(after, &row->after, &text);
 	} else {
 		text_add(&text, "no longer ");
-		add_rule(before, row->before.direction, row->before.rule, &text);
+		add_rule(before, &row->before, &text);
 	}
 	table_add_text(table, &text);
 }
@@ -174,16 +214,6 @@ static json_t *ports_json(const struct policy_diff *diff, const struct diff_row 
 	return array;
 }
 
-static json_t *verdict_json(const struct policy_set *set, const struct judged *verdict)
-{
-	json_t *object = json_object();
-
-	json_set(&object, "verdict", json_string(ruling_name(verdict->denied)));
-	json_set(&object, "direction", json_string(direction_name(verdict->direction)));
-	json_set(&object, "rule", rule_json(set, verdict->rule));
-	return object;
-}
-
 json_t *show_diff_json(const struct policy_diff *diff, const struct policy_set *before,
 		       const struct policy_set *after)
 {
@@ -219,12 +249,12 @@ static void add_change_row(const struct replay_change *change, const struct poli
 
 	whois_text(set, change->source, change->source_workload, &source);
 	whois_text(set, change->destination, change->destination_workload, &destination);
-	table_add(table, "%s", change->denied ? "denied" : "opened");
+	table_add(table, "%s", change->verdict.denied ? "denied" : "opened");
 	table_add(table, "%" PRIu64, change->count);
 	table_add_text(table, &source);
 	table_add_text(table, &destination);
 	table_add(table, "%u/%s", change->port, protocol_name(change->protocol));
-	add_rule(set, change->direction, change->rule, &rule);
+	add_rule(set, &change->verdict, &rule);
 	table_add_text(table, &rule);
 }
 
@@ -258,17 +288,14 @@ int show_replay(const struct replay *replay, const struct policy_set *set, struc
 
 static json_t *change_json(const struct replay_change *change, const struct policy_set *set)
 {
-	json_t *object = json_object();
+	json_t *object = verdict_json(set, &change->verdict);
 
-	json_set(&object, "verdict", json_string(ruling_name(change->denied)));
 	json_set(&object, "flows", json_integer(change->count));
 	json_set(&object, "source", whois_json(set, change->source, change->source_workload));
 	json_set(&object, "destination",
 		 whois_json(set, change->destination, change->destination_workload));
 	json_set(&object, "port", json_integer(change->port));
 	json_set(&object, "protocol", json_string(protocol_name(change->protocol)));
-	json_set(&object, "direction", json_string(direction_name(change->direction)));
-	json_set(&object, "rule", rule_json(set, change->rule));
 	return object;
 }
 

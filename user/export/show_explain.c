@@ -361,7 +361,7 @@ json_t *show_explain_json(const struct explain *explain, const struct policy_set
 	for (size_t i = 0; i < explain->n_pairs; i++)
 		json_add(&pairs, pair_json(&view, &explain->pairs[i]));
 	json_set(&object, "service", json_text(service ? service->info.name : NULL));
-	json_set(&object, "port", json_integer(explain->port));
+	json_set(&object, "port", explain->port ? json_integer(explain->port) : json_null());
 	json_set(&object, "protocol", json_string(protocol_name(explain->protocol)));
 	json_set(&object, "verdict", json_string(ruling_name(explain->denied)));
 	json_set(&object, "pairs", pairs);

@@ -12,6 +12,10 @@
 
 /* Larger sets are refused. */
 #define POLICY_SET_BLOCKS_MAX (512U << 10) /* 256 MiB */
+/* Of addresses, that the networks of all rules come to: one for each, but with a named port of
+ * egress one for each address in it of a workload that carries the port. A compilation with so
+ * many takes some 400 MB. */
+#define POLICY_RANGES_MAX     (4U << 20)
 
 /* A workload that lives in a network namespace. */
 struct policy_netns {

@@ -19,6 +19,7 @@ struct sides {
 };
 
 struct comparison {
+	const struct judge *judges[2]; /* of before and after */
 	const struct policy_set *before;
 	const struct policy_set *after;
 	struct sides sides;
@@ -375,16 +376,17 @@ static void find_apart(struct comparison *c, const struct diff_party *source,
 
 /* ---- comparing ---------------------------------------------------------------------------- */
 
-static struct judged judge(const struct policy_set *set, const struct party *source,
+static struct judged judge(const struct judge *judge, const struct party *source,
 			   const struct party *destination, uint32_t port)
 {
-	return policy_judge(set, source, destination, port % PORTS,
+	return policy_judge(judge, source, destination, port % PORTS,
 			    port < PORTS ? IPPROTO_TCP : IPPROTO_UDP, false);
 }
 
 static bool is_same(const struct judged *a, const struct judged *b)
 {
-	return a->denied == b->denied && a->direction == b->direction && a->rule == b->rule;
+	return a->denied == b->denied && a->undecided == b->undecided &&
+	       a->direction == b->direction && a->rule == b->rule;
 }
 
 /* The row of this pair, of those since first, that has the same verdicts; a new one, else.
@@ -448,8 +450,8 @@ static bool is_alone(const struct comparison *c, const struct diff_party *source
 static void judge_both(const struct comparison *c, const struct diff_party *source,
 		       const struct diff_party *destination, uint32_t port, struct judged ret[2])
 {
-	ret[0] = judge(c->before, &source->before, &destination->before, port);
-	ret[1] = judge(c->after, &source->after, &destination->after, port);
+	ret[0] = judge(c->judges[0], &source->before, &destination->before, port);
+	ret[1] = judge(c->judges[1], &source->after, &destination->after, port);
 }
 
 /* Ports that no rule of the two tells apart are judged once. */
@@ -500,13 +502,14 @@ static void release_work(struct comparison *c)
 	free(c->apart);
 }
 
-int policy_diff(const struct policy_set *before, const struct policy_set *after,
-		struct policy_diff *ret)
+int policy_diff(const struct judge *before, const struct judge *after, struct policy_diff *ret)
 {
-	struct comparison c = { .before = before, .after = after };
+	struct comparison c = { .judges = { before, after },
+				.before = before->set,
+				.after = after->set };
 	int err = 0;
 
-	if (!policy_set_is_empty(before) || !policy_set_is_empty(after)) {
+	if (!policy_set_is_empty(c.before) || !policy_set_is_empty(c.after)) {
 		err = find_ports(&c);
 		if (!err)
 			err = find_all_kinds(&c);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Whose verdicts change from one policy set to the next: for each two identities that both
- * sets know (by id; their reserved ones, too), at all of their addresses, on all ports.
+ * Whose verdicts change from one policy set to the next, with the `fail` of each: for each two
+ * identities that both sets know (by id; their reserved ones, too), at all of their addresses,
+ * on all ports.
  * Exact, and pure. An address that changes hands is not looked at.
  */
 #ifndef SIDESTEP_POLICY_DIFF_H
@@ -40,8 +41,7 @@ struct policy_diff {
 };
 
 /* -E2BIG: more than DIFF_PAIRS_MAX pairs are to be looked at; -ENOMEM. */
-int policy_diff(const struct policy_set *before, const struct policy_set *after,
-		struct policy_diff *ret);
+int policy_diff(const struct judge *before, const struct judge *after, struct policy_diff *ret);
 
 /* Ports of one protocol that follow each other. */
 struct diff_range {

@@ -10,6 +10,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
+#include "policy/judge.h"
 #include "policy/match.h"
 
 /* ---- one direction ---------------------------------------------------------------- */
@@ -78,13 +79,6 @@ static int list_matches(const struct policy_set *set, struct explain_direction *
 	return err;
 }
 
-/* As the kernel half does: who cannot be told has no rules, once there are some. */
-static bool is_undecided(const struct policy_set *set, const struct party *subject)
-{
-	return subject->identity == SST_IDENTITY_UNKNOWN &&
-	       policy_head(set)->flags & SST_POLICY_RULES;
-}
-
 static int explain_direction(const struct policy_set *set, const struct explain *explain,
 			     const struct explain_pair *pair, enum sst_direction direction,
 			     struct explain_direction *ret)
@@ -99,7 +93,7 @@ static int explain_direction(const struct policy_set *set, const struct explain 
 						.port = pair->port,
 						.protocol = explain->protocol,
 						.direction = direction };
-	ret->undecided = is_undecided(set, subject);
+	ret->undecided = policy_is_undecided(set, subject);
 	if (ret->undecided) {
 		ret->decision.denied = ret->decision.shadow_denied = explain->fail_closed;
 		return 0;
@@ -174,6 +168,46 @@ static int parse_port(const char *text, struct problems *problems, struct port *
 	return 0;
 }
 
+/* The next number that is called so in "http=80/TCP,dns=53/UDP", at *rest; 0: none. */
+static uint16_t next_number(const char **rest, const char *name, uint8_t protocol)
+{
+	const char *told = protocol_name(protocol);
+	size_t n = strlen(name);
+
+	while (**rest) {
+		const char *at = *rest;
+		unsigned long number;
+		char *end;
+
+		*rest += strcspn(at, ",");
+		*rest += **rest == ',';
+		if (strncmp(at, name, n) || at[n] != '=')
+			continue;
+		number = strtoul(at + n + 1, &end, 10);
+		if (*end == '/' && !strncmp(end + 1, told, strlen(told)))
+			return number;
+	}
+	return 0;
+}
+
+static const char *ports_of(const struct policy_set *set, const struct party *party)
+{
+	return policy_text(set, policy_identity(set, party->identity)->ports);
+}
+
+/* Of a name: the one that is told, or TCP where somebody calls a port of it so. */
+static uint8_t protocol_of(const struct policy_set *set, const struct parties *parties,
+			   const struct port *port)
+{
+	for (size_t i = 0; port->name[0] && !port->protocol && i < parties->n; i++) {
+		const char *rest = ports_of(set, &parties->items[i]);
+
+		if (next_number(&rest, port->name, IPPROTO_TCP))
+			return IPPROTO_TCP;
+	}
+	return port->protocol ?: port->name[0] ? IPPROTO_UDP : IPPROTO_TCP;
+}
+
 /* ---- services ----------------------------------------------------------------------- */
 
 static bool is_port_of(const struct port *port, const struct sst_service_info *info)
@@ -203,10 +237,15 @@ find_frontend(const struct state *state, const struct sst_addr *address, const s
 {
 	for (size_t i = 0; i < state->n_frontends; i++) {
 		const struct sst_frontend_key *key = &state->frontends[i].key;
+		const struct state_service *service =
+			state_service(state, state->frontends[i].service);
 
-		if (!address_compare(&key->address, address) && key->port == htons(port->number) &&
-		    key->protocol == (port->protocol ?: IPPROTO_TCP))
-			return state_service(state, state->frontends[i].service);
+		if (address_compare(&key->address, address))
+			continue;
+		if (port->name[0] ? service && is_port_of(port, &service->info)
+				  : key->port == htons(port->number) &&
+					    key->protocol == (port->protocol ?: IPPROTO_TCP))
+			return service;
 	}
 	return NULL;
 }
@@ -320,6 +359,8 @@ static int find_destination(const struct policy_set *set, const struct state *st
 		ret->one_family = true;
 		if (ret->service)
 			return 0;
+		if (ret->port.name[0]) /* who listens cannot be found by that */
+			return parties_add_address(set, &address, &ret->parties);
 		return add_called(set, question, &address, ret->port.number,
 				  ret->port.protocol ?: IPPROTO_TCP, problems, &ret->parties);
 	}
@@ -395,17 +436,33 @@ static int explain_service(const struct policy_set *set, const struct state *sta
 	return err;
 }
 
+/* At the number, or at each that the called gives the name. */
+static int add_parties(const struct policy_set *set, const struct party *source,
+		       const struct party *destination, const struct port *port,
+		       struct explain *explain)
+{
+	const char *rest = ports_of(set, destination);
+	uint16_t number;
+	int err = 0;
+
+	if (!port->name[0])
+		return add_pair(set, source, destination, 0, port->number, explain);
+	while (!err && (number = next_number(&rest, port->name, explain->protocol)))
+		err = add_pair(set, source, destination, 0, number, explain);
+	return err;
+}
+
 static int explain_parties(const struct policy_set *set, const struct parties *sources,
 			   const struct destinations *to, struct explain *explain)
 {
 	int err = 0;
 
 	explain->port = to->port.number;
-	explain->protocol = to->port.protocol ?: IPPROTO_TCP;
+	explain->protocol = protocol_of(set, &to->parties, &to->port);
 	for (size_t i = 0; i < sources->n; i++)
 		for (size_t j = 0; j < to->parties.n && !err; j++)
-			err = add_pair(set, &sources->items[i], &to->parties.items[j], 0,
-				       to->port.number, explain);
+			err = add_parties(set, &sources->items[i], &to->parties.items[j], &to->port,
+					  explain);
 	return err;
 }
 
@@ -414,21 +471,19 @@ static int explain_all(const struct policy_set *set, const struct state *state,
 		       const struct destinations *to, struct problems *problems,
 		       struct explain *explain)
 {
-	int err;
-
-	if (!to->service && to->port.name[0]) {
-		problems_add(problems, question->port, (struct place){},
-			     "expected a number: only a service's ports have names here");
-		return -EINVAL;
-	}
-	err = to->service ? explain_service(set, state, question, sources, to, problems, explain)
+	int err = to->service
+			  ? explain_service(set, state, question, sources, to, problems, explain)
 			  : explain_parties(set, sources, to, explain);
 	if (err == -E2BIG)
 		problems_add(problems, question->destination, (struct place){},
 			     "more than %d pairs, expected fewer", EXPLAIN_PAIRS_MAX);
 	if (!err && !explain->n_pairs) {
-		problems_add(problems, question->destination, (struct place){},
-			     "the service has no endpoint");
+		if (to->service)
+			problems_add(problems, question->destination, (struct place){},
+				     "the service has no endpoint");
+		else
+			problems_add(problems, question->port, (struct place){},
+				     "no port of '%s' is called so", question->destination);
 		return -ENOENT;
 	}
 	return err;

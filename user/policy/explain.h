@@ -16,12 +16,13 @@
 
 /*
  * Ends are named as party.h says. A destination may also be a service: "web:80", "web:http",
- * or "web", or one of its addresses, with the port beside it.
+ * or "web", or one of its addresses, with the port beside it. A port's name is the service's,
+ * or what those who are called give it: each of them that does is asked, at its own number.
  */
 struct explain_question {
 	const char *source;
 	const char *destination;
-	const char *port; /* "80", "53/UDP", a service's "http"; NULL: destination tells */
+	const char *port; /* "80", "53/UDP", "http"; NULL: destination tells */
 	/* Whose socket is called at one of the node's own addresses: a workload's index, 0:
 	 * nobody's. The kernel half looks; no table tells. NULL: nobody can be asked. */
 	uint32_t (*listener)(const struct policy_set *set, const struct sst_addr *address,
@@ -61,7 +62,7 @@ struct explain_pair {
 
 struct explain {
 	uint32_t service; /* id, 0: none */
-	uint16_t port;    /* host order, as asked for */
+	uint16_t port;    /* host order, as asked for; 0: by a name that workloads give */
 	uint8_t protocol;
 	bool fail_closed; /* what cannot be decided is denied */
 	bool denied;      /* one of the pairs, at least */

@@ -165,6 +165,8 @@ struct compile {
 
 	struct sets groups;
 	struct sets networks;
+	size_t n_ranges;      /* of all networks */
+	size_t ranges_needed; /* by the network that there is no room for */
 	struct sets ports;
 	struct sst_policy_info *infos;
 	size_t n_infos;
@@ -249,7 +251,8 @@ wide policy_number(const struct sst_addr *address);
 struct range policy_cidr_range(const struct model_cidr *cidr);
 
 /* The addresses of the NETWORK ones among the peers, where there are givers those of their
- * workloads only. *ret is NULL when there are none. */
+ * workloads only. *ret is NULL when there are none. -E2BIG, without a sentence: these are more
+ * ranges than there is room for. */
 int policy_network(struct compile *compile, const struct model_peer *peers, size_t n,
 		   struct port_givers givers, struct set **ret);
 

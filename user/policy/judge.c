@@ -7,7 +7,13 @@ static bool is_elsewhere(const struct policy_set *set, const struct party *subje
 	       !(policy_workload(set, subject->workload)->flags & SST_WORKLOAD_LOCAL);
 }
 
-static struct judged judge_direction(const struct policy_set *set, enum sst_direction direction,
+bool policy_is_undecided(const struct policy_set *set, const struct party *subject)
+{
+	return subject->identity == SST_IDENTITY_UNKNOWN &&
+	       policy_head(set)->flags & SST_POLICY_RULES;
+}
+
+static struct judged judge_direction(const struct judge *judge, enum sst_direction direction,
 				     const struct party *subject, const struct party *peer,
 				     uint16_t port, uint8_t protocol)
 {
@@ -17,15 +23,26 @@ static struct judged judge_direction(const struct policy_set *set, enum sst_dire
 						.port = port,
 						.protocol = protocol,
 						.direction = direction };
-	struct sst_policy_decision decision = policy_decide(set, &query);
+	struct judged verdict = { .direction = direction };
+	struct sst_policy_decision decision;
 
-	return (struct judged){ decision.denied, direction, decision.tier, decision.rule };
+	if (policy_is_undecided(judge->set, subject)) {
+		verdict.undecided = true;
+		verdict.denied = judge->fail_closed;
+		return verdict;
+	}
+	decision = policy_decide(judge->set, &query);
+	verdict.denied = decision.denied;
+	verdict.tier = decision.tier;
+	verdict.rule = decision.rule;
+	return verdict;
 }
 
-struct judged policy_judge(const struct policy_set *set, const struct party *source,
+struct judged policy_judge(const struct judge *judge, const struct party *source,
 			   const struct party *destination, uint16_t port, uint8_t protocol,
 			   bool local_only)
 {
+	const struct policy_set *set = judge->set;
 	struct judged verdict = { .direction = SST_INGRESS };
 
 	if (policy_set_is_empty(set))
@@ -35,8 +52,8 @@ struct judged policy_judge(const struct policy_set *set, const struct party *sou
 		return verdict;
 	}
 	if (!local_only || !is_elsewhere(set, source))
-		verdict = judge_direction(set, SST_EGRESS, source, destination, port, protocol);
+		verdict = judge_direction(judge, SST_EGRESS, source, destination, port, protocol);
 	if (verdict.denied || (local_only && is_elsewhere(set, destination)))
 		return verdict;
-	return judge_direction(set, SST_INGRESS, destination, source, port, protocol);
+	return judge_direction(judge, SST_INGRESS, destination, source, port, protocol);
 }

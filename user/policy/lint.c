@@ -19,9 +19,8 @@ struct lint {
 	struct problems *warnings;
 };
 
-#define WARN(lint, place, format, ...)                                                   \
-	problems_add((lint)->warnings, (lint)->model->source, place, "warning: " format, \
-		     ##__VA_ARGS__)
+#define WARN(lint, place, ...) \
+	problems_warn((lint)->warnings, (lint)->model->source, place, __VA_ARGS__)
 
 /* ---- selectors ------------------------------------------------------------------ */
 

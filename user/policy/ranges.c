@@ -114,8 +114,17 @@ struct range policy_cidr_range(const struct model_cidr *cidr)
 	return (struct range){ first, first | below };
 }
 
+/* For networks: what there is no room for is counted, so that it can be told. */
+static int add_bounded(struct compile *compile, struct set *set, wide first, wide last)
+{
+	compile->ranges_needed++;
+	if (compile->n_ranges + compile->ranges_needed > POLICY_RANGES_MAX)
+		return 0;
+	return add_range(set, first, last);
+}
+
 /* Adds the addresses from first to last that these identities have. Owners are without gaps. */
-static int add_owned(const struct compile *compile, struct set *set, struct range range,
+static int add_owned(struct compile *compile, struct set *set, struct range range,
 		     const uint64_t *identities)
 {
 	size_t low = 0, high = compile->n_owners;
@@ -137,21 +146,21 @@ static int add_owned(const struct compile *compile, struct set *set, struct rang
 		if (first > range.last)
 			break;
 		if (identities[owner->identity / 64] >> owner->identity % 64 & 1)
-			r = add_range(set, first, last);
+			r = add_bounded(compile, set, first, last);
 	}
 	return r;
 }
 
-static int add_addresses(const struct compile *compile, struct set *set, wide first, wide last,
+static int add_addresses(struct compile *compile, struct set *set, wide first, wide last,
 			 const uint64_t *identities)
 {
 	if (identities)
 		return add_owned(compile, set, (struct range){ first, last }, identities);
-	return add_range(set, first, last);
+	return add_bounded(compile, set, first, last);
 }
 
 /* What is in the network and in none of the holes, which are sorted. */
-static int add_network(const struct compile *compile, struct set *set, struct range network,
+static int add_network(struct compile *compile, struct set *set, struct range network,
 		       const struct set *holes, const uint64_t *identities)
 {
 	wide first = network.first;
@@ -172,7 +181,7 @@ static int add_network(const struct compile *compile, struct set *set, struct ra
 }
 
 /* A network of IPv6 holds no address of IPv4, though these are written as such. */
-static int add_peer(const struct compile *compile, struct set *set, const struct model_peer *peer,
+static int add_peer(struct compile *compile, struct set *set, const struct model_peer *peer,
 		    const uint64_t *identities)
 {
 	struct range network = policy_cidr_range(&peer->network);
@@ -214,11 +223,17 @@ static int make_network(struct compile *compile, const struct model_peer *peers,
 	struct set *group = NULL;
 	int r = givers.n ? policy_group(compile, "", NULL, 0, givers, &group) : 0;
 
+	compile->ranges_needed = 0;
 	for (size_t i = 0; !r && i < n; i++)
 		if (peers[i].kind == MODEL_PEER_NETWORK)
 			r = add_peer(compile, set, &peers[i], group ? group->bits : NULL);
+	if (r)
+		return r;
+	if (compile->n_ranges + compile->ranges_needed > POLICY_RANGES_MAX)
+		return -E2BIG;
 	join_ranges(set);
-	return r;
+	compile->n_ranges += set->n_ranges;
+	return 0;
 }
 
 int policy_network(struct compile *compile, const struct model_peer *peers, size_t n,

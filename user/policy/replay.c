@@ -56,11 +56,11 @@ static uint32_t workload_id(const struct policy_set *set, const struct party *pa
 	return party->workload ? policy_workload(set, party->workload)->id : 0;
 }
 
-int replay_add(struct replay *replay, const struct policy_set *set, const struct replay_flow *flow)
+int replay_add(struct replay *replay, const struct judge *judge, const struct replay_flow *flow)
 {
+	const struct policy_set *set = judge->set;
 	struct party source = {}, destination = {};
 	struct replay_change change = { .port = flow->port, .protocol = flow->protocol };
-	struct judged verdict;
 	bool unknown = false;
 
 	if (!policy_set_is_empty(set)) {
@@ -71,16 +71,14 @@ int replay_add(struct replay *replay, const struct policy_set *set, const struct
 		change.destination = policy_identity(set, destination.identity)->id;
 		change.destination_workload = workload_id(set, &destination);
 	}
-	verdict = policy_judge(set, &source, &destination, flow->port, flow->protocol, true);
+	change.verdict =
+		policy_judge(judge, &source, &destination, flow->port, flow->protocol, true);
 	replay->flows++;
 	replay->unknown += unknown;
-	if (verdict.denied == flow->denied)
+	if (change.verdict.denied == flow->denied)
 		return 0;
-	replay->denied += verdict.denied;
-	replay->opened += !verdict.denied;
-	change.rule = verdict.rule;
-	change.direction = verdict.direction;
-	change.denied = verdict.denied;
+	replay->denied += change.verdict.denied;
+	replay->opened += !change.verdict.denied;
 	change.count = 1;
 	return add_change(replay, &change);
 }
@@ -88,15 +86,15 @@ int replay_add(struct replay *replay, const struct policy_set *set, const struct
 /* All but the count; what is before it has no holes. */
 static int compare_changes(const void *a, const void *b)
 {
-	return memcmp(a, b, offsetof(struct replay_change, denied) + sizeof(bool));
+	return memcmp(a, b, offsetof(struct replay_change, protocol) + sizeof(uint8_t));
 }
 
 static int compare_counts(const void *a, const void *b)
 {
 	const struct replay_change *x = a, *y = b;
 
-	if (x->denied != y->denied)
-		return y->denied - x->denied;
+	if (x->verdict.denied != y->verdict.denied)
+		return y->verdict.denied - x->verdict.denied;
 	if (x->count != y->count)
 		return x->count < y->count ? 1 : -1;
 	return compare_changes(a, b);

@@ -28,11 +28,9 @@ struct replay_change {
 	uint32_t source_workload;
 	uint32_t destination;
 	uint32_t destination_workload;
-	uint32_t rule; /* that decides now, 0: none */
+	struct judged verdict; /* now */
 	uint16_t port;
 	uint8_t protocol;
-	uint8_t direction;
-	bool denied; /* now */
 	uint64_t count;
 };
 
@@ -48,7 +46,7 @@ struct replay {
 };
 
 /* Judges one flow. 0 or -ENOMEM. */
-int replay_add(struct replay *replay, const struct policy_set *set, const struct replay_flow *flow);
+int replay_add(struct replay *replay, const struct judge *judge, const struct replay_flow *flow);
 
 /* Puts like changes together, most frequent ones first. To be called once, at the end. */
 void replay_group(struct replay *replay);

@@ -172,6 +172,22 @@ static int set_subject(struct compile *compile, const struct model_policy *polic
 			    &bit->about[SST_FIELD_SUBJECT]);
 }
 
+static int refuse_networks(struct compile *compile, const struct draft *draft,
+			   struct port_givers givers)
+{
+	_cleanup_text_ struct text rule = { 0 }, port = { 0 };
+
+	add_rule_name(draft, &rule);
+	if (givers.n)
+		text_add(&port, " of workloads with port '%s'", givers.first->name);
+	problems_add(compile->problems, compile->model->source, draft->rule->place,
+		     "the networks of rule '%s' of policy '%s' need %zu ranges of addresses%s, "
+		     "there is room for %zu",
+		     text_string(&rule), draft->policy->name, compile->ranges_needed,
+		     text_string(&port), POLICY_RANGES_MAX - compile->n_ranges);
+	return -E2BIG;
+}
+
 static int set_peers(struct compile *compile, const struct draft *draft, struct port_givers givers,
 		     struct bit *bit)
 {
@@ -186,9 +202,10 @@ static int set_peers(struct compile *compile, const struct draft *draft, struct 
 		return 0;
 	r = policy_group(compile, name_space, rule->peers, rule->n_peers, givers,
 			 &bit->about[SST_FIELD_PEER]);
-	return r
-		       ?: policy_network(compile, rule->peers, rule->n_peers, givers,
-					 &bit->about[SST_FIELD_NETWORK]);
+	if (!r)
+		r = policy_network(compile, rule->peers, rule->n_peers, givers,
+				   &bit->about[SST_FIELD_NETWORK]);
+	return r == -E2BIG ? refuse_networks(compile, draft, givers) : r;
 }
 
 /* Who is called gives the port its name: of egress the peers, of ingress the subject. */

@@ -44,29 +44,25 @@ size_t manifest_count(struct tree *tree, const yaml_node_t *list, const char *wh
 	return tree_list(tree, list, what) ? tree_count(list) : 0;
 }
 
+uint16_t manifest_read_port(struct tree *tree, const yaml_node_t *node, uint16_t fallback)
+{
+	char quote[TREE_QUOTE_MAX];
+
+	if (!node || node->type != YAML_SCALAR_NODE ||
+	    node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE)
+		return yaml_read_port(tree, node, fallback);
+	tree_complain(tree, node,
+		      "found %s in quotes, which to Kubernetes is a name and no number, "
+		      "expected it without them",
+		      tree_quote(node, quote));
+	return fallback;
+}
+
 static char *read_name(struct tree *tree, const yaml_node_t *metadata)
 {
 	return tree_name(tree, manifest_need(tree, metadata, "metadata", "name"), "a name", 1,
 			 NAME_LENGTH_MAX);
 }
-
-/* Room for one more in a list of the model, or of the scraps; false without memory. */
-#define RESERVE(reader, list)                                                                    \
-	({                                                                                       \
-		struct model *_owners[] = { (reader)->model, (reader)->scraps };                 \
-		for (size_t _i = 0; _i < ARRAY_SIZE(_owners); _i++)                              \
-			_owners[_i]->list =                                                      \
-				yaml_grow((reader)->tree, _owners[_i]->list,                     \
-					  _owners[_i]->n_##list, 1, sizeof(*_owners[_i]->list)); \
-		!(reader)->tree->no_memory;                                                      \
-	})
-
-/* Where RESERVE() has made room. */
-#define KEEP(reader, list, item, sound)                                              \
-	({                                                                           \
-		struct model *_owner = (sound) ? (reader)->model : (reader)->scraps; \
-		_owner->list[_owner->n_##list++] = (item);                           \
-	})
 
 /* ---- namespaces and pods --------------------------------------------------------- */
 
@@ -77,12 +73,12 @@ static void read_namespace(struct reader *reader, const struct kind *kind, yaml_
 	struct model_namespace namespace = { .place = tree_place(tree, object) };
 	unsigned before = tree_problems(tree);
 
-	if (!metadata || !RESERVE(reader, namespaces))
+	if (!metadata || !YAML_RESERVE(reader, namespaces, 1))
 		return;
 	namespace.name =
 		yaml_read_namespace(tree, manifest_need(tree, metadata, "metadata", "name"));
 	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &namespace.labels);
-	KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
+	YAML_KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
 }
 
 /* Pods that have ended, that have no address yet, or that are the host to everybody. */
@@ -143,7 +139,7 @@ static void read_pod_port(struct tree *tree, const yaml_node_t *node,
 	if (!name || (protocol && !strcmp(tree_text(tree, protocol, "a protocol") ?: "", "SCTP")))
 		return;
 	port.protocol = yaml_read_protocol(tree, protocol);
-	port.port = yaml_read_port(
+	port.port = manifest_read_port(
 		tree, manifest_need(tree, node, "a container's port", "containerPort"), 0);
 	port.name = yaml_read_port_name(tree, name);
 	if (port.name && !has_port(workload, port.name, port.protocol))
@@ -177,14 +173,14 @@ static void read_pod(struct reader *reader, const struct kind *kind, yaml_node_t
 	struct model_workload workload = { .place = tree_place(tree, object) };
 	unsigned before = tree_problems(tree);
 
-	if (!metadata || !is_workload(tree, object) || !RESERVE(reader, workloads))
+	if (!metadata || !is_workload(tree, object) || !YAML_RESERVE(reader, workloads, 1))
 		return;
 	workload.name = read_name(tree, metadata);
 	workload.name_space = yaml_read_namespace(tree, manifest_get(tree, metadata, "namespace"));
 	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &workload.labels);
 	read_pod_addresses(tree, manifest_get(tree, object, "status"), &workload);
 	read_pod_ports(tree, manifest_get(tree, object, "spec"), &workload);
-	KEEP(reader, workloads, workload, tree_problems(tree) == before);
+	YAML_KEEP(reader, workloads, workload, tree_problems(tree) == before);
 }
 
 /* ---- policies -------------------------------------------------------------------- */
@@ -228,7 +224,7 @@ static void read_policy(struct reader *reader, const struct kind *kind, yaml_nod
 	unsigned before = tree_problems(tree);
 	const yaml_node_t *metadata;
 
-	if (!RESERVE(reader, policies) || !tree_mapping(tree, object, kind->name, keys))
+	if (!YAML_RESERVE(reader, policies, 1) || !tree_mapping(tree, object, kind->name, keys))
 		return;
 	metadata = manifest_need(tree, object, kind->name, "metadata");
 	if (metadata) {
@@ -236,7 +232,7 @@ static void read_policy(struct reader *reader, const struct kind *kind, yaml_nod
 		read_annotations(tree, manifest_get(tree, metadata, "annotations"), &policy);
 	}
 	kind->policy(tree, object, &policy);
-	KEEP(reader, policies, policy, tree_problems(tree) == before);
+	YAML_KEEP(reader, policies, policy, tree_problems(tree) == before);
 }
 
 /* ---- kinds ----------------------------------------------------------------------- */

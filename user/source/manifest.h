@@ -36,6 +36,9 @@ struct model_peer *manifest_add_peer(struct tree *tree, const yaml_node_t *node,
 struct model_port_match *manifest_add_port(struct tree *tree, const yaml_node_t *node,
 					   struct model_rule *rule, uint8_t protocol);
 
+/* A port's number: in quotes it would be a name to Kubernetes, and names have a letter. */
+uint16_t manifest_read_port(struct tree *tree, const yaml_node_t *node, uint16_t fallback);
+
 /* By number, up to another one unless that is NULL. */
 void manifest_read_ports(struct tree *tree, const yaml_node_t *first, const yaml_node_t *last,
 			 struct model_port_match *port);

@@ -290,14 +290,34 @@ static void read_items(struct tree *tree, yaml_node_t *list, const char *what, i
 		read(tree, tree_item(tree, list, i), rule);
 }
 
+/* What a rule is made of. */
+struct grammar {
+	struct tree_key keys[SST_DIRECTIONS][5];
+	const char *ports; /* the key of what it says of ports */
+	item_fn read_port; /* an entry of it */
+};
+
+static const struct grammar cluster_grammar = {
+	.keys = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "protocols" } },
+		  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "protocols" } } },
+	.ports = "protocols",
+	.read_port = read_protocol,
+};
+
+/* Of both forerunners. */
+static const struct grammar admin_grammar = {
+	.keys = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "ports" } },
+		  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "ports" } } },
+	.ports = "ports",
+	.read_port = read_port,
+};
+
 /* What the kinds call things. */
 struct dialect {
 	const char *what;
 	const struct tree_key *spec;
-	struct tree_key rule[SST_DIRECTIONS][5];
+	const struct grammar *rule;
 	const struct tree_word *actions;
-	const char *ports; /* the key of what a rule says of ports */
-	item_fn read_port; /* an entry of it */
 };
 
 static void read_rule(struct tree *tree, const yaml_node_t *node, const void *arg,
@@ -307,15 +327,15 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, const void *ar
 	bool egress = rule->direction == SST_EGRESS;
 	const char *what = egress ? "an egress rule" : "an ingress rule";
 
-	if (!tree_mapping(tree, node, what, dialect->rule[rule->direction]))
+	if (!tree_mapping(tree, node, what, dialect->rule->keys[rule->direction]))
 		return;
 	rule->name = read_rule_name(tree, manifest_get(tree, node, "name"));
 	rule->action = tree_word(tree, manifest_need(tree, node, what, "action"), dialect->actions,
 				 SST_ACTION_DENY);
 	read_items(tree, manifest_need(tree, node, what, egress ? "to" : "from"), "peers",
 		   read_peer, rule);
-	read_items(tree, manifest_get(tree, node, dialect->ports), dialect->ports,
-		   dialect->read_port, rule);
+	read_items(tree, manifest_get(tree, node, dialect->rule->ports), dialect->rule->ports,
+		   dialect->rule->read_port, rule);
 	if (egress)
 		check_named_ports(tree, node, rule);
 }
@@ -364,11 +384,8 @@ void manifest_cluster_policy(struct tree *tree, const yaml_node_t *object,
 	struct dialect dialect = {
 		.what = "the spec of a ClusterNetworkPolicy",
 		.spec = spec_keys,
-		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "protocols" } },
-			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "protocols" } } },
+		.rule = &cluster_grammar,
 		.actions = accepts,
-		.ports = "protocols",
-		.read_port = read_protocol,
 	};
 	const yaml_node_t *spec = manifest_need(tree, object, "a ClusterNetworkPolicy", "spec");
 
@@ -397,11 +414,8 @@ void manifest_admin_policy(struct tree *tree, const yaml_node_t *object,
 	static const struct dialect dialect = {
 		.what = "the spec of an AdminNetworkPolicy",
 		.spec = spec_keys,
-		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "ports" } },
-			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "ports" } } },
+		.rule = &admin_grammar,
 		.actions = allows,
-		.ports = "ports",
-		.read_port = read_port,
 	};
 	const yaml_node_t *spec = manifest_need(tree, object, "an AdminNetworkPolicy", "spec");
 
@@ -437,11 +451,8 @@ void manifest_baseline_policy(struct tree *tree, const yaml_node_t *object,
 	static const struct dialect dialect = {
 		.what = "the spec of a BaselineAdminNetworkPolicy",
 		.spec = spec_keys,
-		.rule = { [SST_INGRESS] = { { "name" }, { "action" }, { "from" }, { "ports" } },
-			  [SST_EGRESS] = { { "name" }, { "action" }, { "to" }, { "ports" } } },
+		.rule = &admin_grammar,
 		.actions = allows,
-		.ports = "ports",
-		.read_port = read_port,
 	};
 	const yaml_node_t *spec =
 		manifest_need(tree, object, "a BaselineAdminNetworkPolicy", "spec");

@@ -62,8 +62,8 @@ struct model_port_match *manifest_add_port(struct tree *tree, const yaml_node_t 
 void manifest_read_ports(struct tree *tree, const yaml_node_t *first, const yaml_node_t *last,
 			 struct model_port_match *port)
 {
-	port->first = yaml_read_port(tree, first, 0);
-	port->last = yaml_read_port(tree, last, port->first);
+	port->first = manifest_read_port(tree, first, 0);
+	port->last = manifest_read_port(tree, last, port->first);
 	if (port->last < port->first)
 		tree_expected(tree, last, "a port that is not below the first one, %u",
 			      port->first);

@@ -468,22 +468,16 @@ static void read_policy(struct tree *tree, const yaml_node_t *node, struct model
 
 void yaml_read_policies(struct reader *reader, yaml_node_t *list)
 {
-	struct model *model = reader->model, *scraps = reader->scraps;
 	struct tree *tree = reader->tree;
 	size_t n = tree_list(tree, list, "policies") ? tree_count(list) : 0;
 
-	model->policies =
-		yaml_grow(tree, model->policies, model->n_policies, n, sizeof(*model->policies));
-	scraps->policies =
-		yaml_grow(tree, scraps->policies, scraps->n_policies, n, sizeof(*scraps->policies));
+	if (!YAML_RESERVE(reader, policies, n))
+		return;
 	for (size_t i = 0; !tree->no_memory && i < n; i++) {
 		unsigned before = tree_problems(tree);
 		struct model_policy policy = { 0 };
 
 		read_policy(tree, tree_item(tree, list, i), &policy);
-		if (tree_problems(tree) == before)
-			model->policies[model->n_policies++] = policy;
-		else
-			scraps->policies[scraps->n_policies++] = policy;
+		YAML_KEEP(reader, policies, policy, tree_problems(tree) == before);
 	}
 }

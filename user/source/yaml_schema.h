@@ -3,6 +3,7 @@
 #ifndef SIDESTEP_SOURCE_YAML_SCHEMA_H
 #define SIDESTEP_SOURCE_YAML_SCHEMA_H
 
+#include "core/cleanup.h"
 #include "model/model.h"
 #include "source/yaml_tree.h"
 
@@ -26,6 +27,24 @@ struct reader {
  * Returns the array, which may have moved; without memory the old one, with no_memory set.
  */
 void *yaml_grow(struct tree *tree, void *array, size_t used, size_t more, size_t size);
+
+/* Room for so many more in a list of the model, or of the scraps; false without memory. */
+#define YAML_RESERVE(reader, list, more)                                                 \
+	({                                                                               \
+		struct model *_owners[] = { (reader)->model, (reader)->scraps };         \
+		for (size_t _i = 0; _i < ARRAY_SIZE(_owners); _i++)                      \
+			_owners[_i]->list = yaml_grow((reader)->tree, _owners[_i]->list, \
+						      _owners[_i]->n_##list, more,       \
+						      sizeof(*_owners[_i]->list));       \
+		!(reader)->tree->no_memory;                                              \
+	})
+
+/* Where YAML_RESERVE() has made room. */
+#define YAML_KEEP(reader, list, item, sound)                                         \
+	({                                                                           \
+		struct model *_owner = (sound) ? (reader)->model : (reader)->scraps; \
+		_owner->list[_owner->n_##list++] = (item);                           \
+	})
 
 /* How many items to read of a list that has to have some, but not more than max. */
 size_t yaml_count(struct tree *tree, const yaml_node_t *node, const char *what, size_t max);
@@ -75,6 +94,7 @@ void yaml_read_expressions(struct tree *tree, yaml_node_t *list, struct model_se
 /* ---- parts of a file --------------------------------------------------------------- */
 
 void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret);
+void yaml_read_flow_log(struct tree *tree, const yaml_node_t *node, struct model_flow_log *ret);
 void yaml_read_services(struct reader *reader, yaml_node_t *list);
 void yaml_read_namespaces(struct reader *reader, yaml_node_t *list);
 void yaml_read_workloads(struct reader *reader, yaml_node_t *list);

@@ -327,20 +327,16 @@ static void read_service(struct reader *reader, const yaml_node_t *node,
 
 void yaml_read_services(struct reader *reader, yaml_node_t *list)
 {
-	struct model *model = reader->model, *scraps = reader->scraps;
 	struct tree *tree = reader->tree;
 	size_t n = tree_list(tree, list, "services") ? tree_count(list) : 0;
 
-	model->services = tree_array(tree, n, sizeof(*model->services));
-	scraps->services = tree_array(tree, n, sizeof(*scraps->services));
+	if (!YAML_RESERVE(reader, services, n))
+		return;
 	for (size_t i = 0; !tree->no_memory && i < n; i++) {
 		unsigned before = tree_problems(tree);
 		struct model_service service = { 0 };
 
 		read_service(reader, tree_item(tree, list, i), &service);
-		if (tree_problems(tree) == before)
-			model->services[model->n_services++] = service;
-		else
-			scraps->services[scraps->n_services++] = service;
+		YAML_KEEP(reader, services, service, tree_problems(tree) == before);
 	}
 }

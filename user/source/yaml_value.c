@@ -193,33 +193,33 @@ char *yaml_read_netns(struct tree *tree, const yaml_node_t *node)
 
 /* ---- names and ports --------------------------------------------------------------- */
 
-char *yaml_read_namespace(struct tree *tree, const yaml_node_t *node)
+/* A copy of what is valid. what is "a label's key", rule tells what one is. */
+static char *read_valid(struct tree *tree, const yaml_node_t *node, bool (*is_valid)(const char *),
+			const char *what, const char *rule)
 {
-	const char *text = tree_text(tree, node, "a namespace");
+	const char *text = tree_text(tree, node, what);
 
-	if (!node)
-		return tree_copy(tree, MODEL_DEFAULT_NAMESPACE);
 	if (!text)
 		return NULL;
-	if (name_is_namespace(text))
+	if (is_valid(text))
 		return tree_copy(tree, text);
-	tree_expected(tree, node,
-		      "a namespace (1 to 63 characters of a-z 0-9 -, no hyphen at its ends)");
+	tree_expected(tree, node, "%s (%s)", what, rule);
 	return NULL;
+}
+
+char *yaml_read_namespace(struct tree *tree, const yaml_node_t *node)
+{
+	if (!node)
+		return tree_copy(tree, MODEL_DEFAULT_NAMESPACE);
+	return read_valid(tree, node, name_is_namespace, "a namespace",
+			  "1 to 63 characters of a-z 0-9 -, no hyphen at its ends");
 }
 
 char *yaml_read_port_name(struct tree *tree, const yaml_node_t *node)
 {
-	const char *text = tree_text(tree, node, "a port's name");
-
-	if (!text)
-		return NULL;
-	if (name_is_port(text))
-		return tree_copy(tree, text);
-	tree_expected(tree, node,
-		      "a port's name (1 to 15 characters of a-z 0-9 -, with a letter, "
-		      "no hyphen at its ends or beside another)");
-	return NULL;
+	return read_valid(tree, node, name_is_port, "a port's name",
+			  "1 to 15 characters of a-z 0-9 -, with a letter, "
+			  "no hyphen at its ends or beside another");
 }
 
 uint16_t yaml_read_port(struct tree *tree, const yaml_node_t *node, uint16_t fallback)
@@ -269,30 +269,16 @@ uint8_t yaml_read_protocol(struct tree *tree, const yaml_node_t *node)
 
 static char *read_key(struct tree *tree, const yaml_node_t *node)
 {
-	const char *text = tree_text(tree, node, "a label's key");
-
-	if (!text)
-		return NULL;
-	if (name_is_label_key(text))
-		return tree_copy(tree, text);
-	tree_expected(tree, node,
-		      "a label's key (1 to 63 characters of A-Z a-z 0-9 - _ . between letters or "
-		      "digits, perhaps behind a DNS name and a slash)");
-	return NULL;
+	return read_valid(tree, node, name_is_label_key, "a label's key",
+			  "1 to 63 characters of A-Z a-z 0-9 - _ . between letters or "
+			  "digits, perhaps behind a DNS name and a slash");
 }
 
 static char *read_value(struct tree *tree, const yaml_node_t *node)
 {
-	const char *text = tree_text(tree, node, "a label's value");
-
-	if (!text)
-		return NULL;
-	if (name_is_label_value(text))
-		return tree_copy(tree, text);
-	tree_expected(tree, node,
-		      "a label's value (0 to 63 characters of A-Z a-z 0-9 - _ . "
-		      "between letters or digits)");
-	return NULL;
+	return read_valid(tree, node, name_is_label_value, "a label's value",
+			  "0 to 63 characters of A-Z a-z 0-9 - _ . "
+			  "between letters or digits");
 }
 
 /* How many labels there are. */

@@ -29,23 +29,17 @@ static void read_namespace(struct tree *tree, const yaml_node_t *node,
 
 void yaml_read_namespaces(struct reader *reader, yaml_node_t *list)
 {
-	struct model *model = reader->model, *scraps = reader->scraps;
 	struct tree *tree = reader->tree;
 	size_t n = tree_list(tree, list, "namespaces") ? tree_count(list) : 0;
 
-	model->namespaces = yaml_grow(tree, model->namespaces, model->n_namespaces, n,
-				      sizeof(*model->namespaces));
-	scraps->namespaces = yaml_grow(tree, scraps->namespaces, scraps->n_namespaces, n,
-				       sizeof(*scraps->namespaces));
+	if (!YAML_RESERVE(reader, namespaces, n))
+		return;
 	for (size_t i = 0; !tree->no_memory && i < n; i++) {
 		unsigned before = tree_problems(tree);
 		struct model_namespace namespace = { 0 };
 
 		read_namespace(tree, tree_item(tree, list, i), &namespace);
-		if (tree_problems(tree) == before)
-			model->namespaces[model->n_namespaces++] = namespace;
-		else
-			scraps->namespaces[scraps->n_namespaces++] = namespace;
+		YAML_KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
 	}
 }
 
@@ -132,22 +126,16 @@ static void read_workload(struct tree *tree, const yaml_node_t *node,
 
 void yaml_read_workloads(struct reader *reader, yaml_node_t *list)
 {
-	struct model *model = reader->model, *scraps = reader->scraps;
 	struct tree *tree = reader->tree;
 	size_t n = tree_list(tree, list, "workloads") ? tree_count(list) : 0;
 
-	model->workloads =
-		yaml_grow(tree, model->workloads, model->n_workloads, n, sizeof(*model->workloads));
-	scraps->workloads = yaml_grow(tree, scraps->workloads, scraps->n_workloads, n,
-				      sizeof(*scraps->workloads));
+	if (!YAML_RESERVE(reader, workloads, n))
+		return;
 	for (size_t i = 0; !tree->no_memory && i < n; i++) {
 		unsigned before = tree_problems(tree);
 		struct model_workload workload = { 0 };
 
 		read_workload(tree, tree_item(tree, list, i), &workload);
-		if (tree_problems(tree) == before)
-			model->workloads[model->n_workloads++] = workload;
-		else
-			scraps->workloads[scraps->n_workloads++] = workload;
+		YAML_KEEP(reader, workloads, workload, tree_problems(tree) == before);
 	}
 }

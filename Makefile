@@ -249,6 +249,7 @@ install: all
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' deploy/sidestep.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sidestep.service
 	install -D -m 0644 deploy/sidestep.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/sidestep.yaml
 	install -D -m 0644 deploy/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/policy.yaml
+	install -D -m 0644 deploy/grafana/sidestep.json $(DESTDIR)$(PREFIX)/share/doc/sidestep/grafana/sidestep.json
 
 clean:
 	rm -rf $(BUILD)

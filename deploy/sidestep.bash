@@ -65,13 +65,13 @@ _sidestep() {
 	load | check) options+=" --file" ;;
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
-	run) options+=" --file --unload-on-exit --web --web-token" ;;
-	status | services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
+	run) options+=" --file --unload-on-exit --metrics --istio-names --web --web-token" ;;
+	status) options+=" --output --cost" ;;
+	services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;
-	flows) options+=" --output --follow" ;;
 	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
 	flows) options+=" --output --follow --columns --source --destination --namespace \
 		--workload --service --port --protocol --verdict --event --errors --min-bytes \

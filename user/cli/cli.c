@@ -28,6 +28,8 @@ enum {
 	TAKES_FILTER = 1 << 10,
 	TAKES_DRAWING = 1 << 11,
 	TAKES_WEB = 1 << 12,
+	TAKES_METRICS = 1 << 13,
+	TAKES_COST = 1 << 14,
 };
 
 struct command {
@@ -52,11 +54,12 @@ static const struct command commands[] = {
 	  .summary = "print how FILE differs from what is in force, and apply it",
 	  .run = cmd_apply },
 	{ .name = "run",
-	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_WEB,
+	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_METRICS | TAKES_WEB,
 	  .summary = "load, then follow FILE and write the stats file",
 	  .run = cmd_run },
 	{ .name = "status",
-	  .takes = TAKES_OUTPUT,
+	  .argument = "[SECONDS]",
+	  .takes = TAKES_OUTPUT | TAKES_COST,
 	  .summary = "show whether and how the data plane is loaded",
 	  .run = cmd_status },
 	{ .name = "services",
@@ -146,6 +149,9 @@ enum {
 	LONG_PAYLOAD,
 	LONG_STRICT,
 	LONG_FLOWS,
+	LONG_METRICS,
+	LONG_ISTIO_NAMES,
+	LONG_COST,
 	LONG_ONCE,
 	LONG_VIEW,
 	LONG_SORT,
@@ -175,6 +181,10 @@ static const struct option_row option_rows[] = {
 	{ LONG_DRY_RUN, "dry-run", NULL, "print the difference, change nothing", TAKES_DRY_RUN },
 	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
 	{ LONG_UNLOAD, "unload-on-exit", NULL, "remove the data plane at the end", TAKES_UNLOAD },
+	{ LONG_METRICS, "metrics", "ADDRESS", "serve /metrics at this address and port, too",
+	  TAKES_METRICS },
+	{ LONG_ISTIO_NAMES, "istio-names", NULL, "metrics by Istio's names, too", TAKES_METRICS },
+	{ LONG_COST, "cost", NULL, "measure for SECONDS (1) what the programs cost", TAKES_COST },
 	{ LONG_FORCE, "force", NULL, "lose spliced bytes that nobody reads", TAKES_FORCE },
 	{ 'w', "write", "FILE", "write a pcap file, - for stdout", TAKES_CAPTURE },
 	{ LONG_SECONDS, "seconds", "N", "end after so long (60)", TAKES_CAPTURE },
@@ -393,7 +403,7 @@ static int set_drawing(struct cli_options *options, const char *format)
 	return 0;
 }
 
-static int set_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
+int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
 {
 	unsigned long number;
 	char *end;
@@ -402,7 +412,7 @@ static int set_number(const char *name, const char *text, unsigned min, unsigned
 	number = strtoul(text, &end, 10);
 	/* strtoul() takes signs and blanks, too */
 	if (*text < '0' || *text > '9' || *end || errno || number < min || number > max) {
-		cli_error("--%s is '%s', expected a number from %u to %u", name, text, min, max);
+		cli_error("%s is '%s', expected a number from %u to %u", name, text, min, max);
 		return -EINVAL;
 	}
 	*ret = number;
@@ -488,6 +498,15 @@ static int set_option(const struct command *command, struct cli_options *options
 	case LONG_UNLOAD:
 		options->unload_on_exit = true;
 		break;
+	case LONG_METRICS:
+		options->metrics = argument;
+		break;
+	case LONG_ISTIO_NAMES:
+		options->istio_names = true;
+		break;
+	case LONG_COST:
+		options->cost = true;
+		break;
 	case LONG_FORCE:
 		options->force = true;
 		break;
@@ -501,9 +520,9 @@ static int set_option(const struct command *command, struct cli_options *options
 		options->flows = argument;
 		break;
 	case 'd':
-		return set_number("interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
+		return cli_number("--interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
 	case 'n':
-		return set_number("snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
+		return cli_number("--snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
 	case LONG_ONCE:
 		options->snapshots = 1;
 		break;
@@ -525,11 +544,11 @@ static int set_option(const struct command *command, struct cli_options *options
 		options->web_token = argument;
 		break;
 	case LONG_SECONDS:
-		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
+		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
-		return set_number("count", argument, 1, CLI_MAX_COUNT, &options->count);
+		return cli_number("--count", argument, 1, CLI_MAX_COUNT, &options->count);
 	case LONG_PAYLOAD:
-		return set_number("payload", argument, 0, SST_PAYLOAD_MAX, &options->payload);
+		return cli_number("--payload", argument, 0, SST_PAYLOAD_MAX, &options->payload);
 	}
 	return 0;
 }

@@ -53,6 +53,9 @@ struct cli_options {
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	bool istio_names;    /* run */
+	const char *metrics; /* run: where to serve them; NULL: nowhere */
+	bool cost;           /* status */
 	const char *web;     /* run: where the page is; NULL: nowhere */
 	const char *web_token;
 	bool force;        /* unload */
@@ -103,6 +106,9 @@ int cli_main(int argc, char **argv);
 
 /* Prints "sidestep: message" and a newline to stderr. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The number that an option or argument of that name is. -EINVAL when it is none, which is told. */
+int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret);
 
 /* Prints one problem a line to stderr, as compilers do, so that editors can follow. */
 void cli_print_problems(const struct problems *problems);

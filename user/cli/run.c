@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
+#include "daemon/http.h"
 
 /* Who reads the events; taken after a first load, before an upgrade. */
 static int claim_events(const struct cli_options *options, int *claim)
@@ -56,14 +57,34 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 	return status;
 }
 
+/* A port in use is told before anything is loaded. */
+static int listen_for_metrics(const struct cli_options *options, struct exporter_options *exporter)
+{
+	_cleanup_problems_ struct problems problems = {};
+
+	exporter->http = -1;
+	if (!options->metrics)
+		return CLI_DONE;
+	if (http_address_parse(options->metrics, "--metrics", &problems, &exporter->address)) {
+		cli_print_problems(&problems);
+		return CLI_USAGE;
+	}
+	exporter->http = http_listen(&exporter->address);
+	if (exporter->http >= 0)
+		return CLI_DONE;
+	cli_error("--metrics %s: %s", options->metrics, strerror(-exporter->http));
+	return CLI_FAILED;
+}
+
 int cmd_run(const struct cli_options *options, int argc, char **argv)
 {
-	const struct daemon_options how = { .files = options->files,
-					    .n_files = options->n_files,
-					    .socket = options->socket,
-					    .stats = options->stats,
-					    .web = options->web,
-					    .web_token = options->web_token };
+	struct daemon_options how = { .files = options->files,
+				      .n_files = options->n_files,
+				      .socket = options->socket,
+				      .exporter = { .stats = options->stats,
+						    .istio = options->istio_names },
+				      .web = options->web,
+				      .web_token = options->web_token };
 	struct daemon_web web = { .fd = -1 };
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;
@@ -71,8 +92,11 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 
 	(void)argc;
 	(void)argv;
+	if (!status)
+		status = listen_for_metrics(options, &how.exporter);
 	if (status)
 		return status;
+	how.series = model->node.telemetry.series;
 	claim = daemon_prepare(&how, &web);
 	if (claim < 0)
 		return CLI_FAILED;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -13,10 +14,10 @@
 #include <uv.h>
 
 #include "core/address.h"
-#include "core/atomic_file.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "daemon/control.h"
+#include "daemon/exporter.h"
 #include "daemon/flow_log.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
@@ -24,9 +25,9 @@
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
-#include "export/metrics.h"
 #include "source/yaml.h"
 
+#define LARGE           (256 << 10)
 #define STATS_MS        5000
 #define EVENTS_MS       100  /* events that were not worth a wake-up are read this often */
 #define EVENTS_BATCH    4096 /* read at once, some milliseconds' worth: the loop has more to do */
@@ -70,10 +71,11 @@ struct daemon {
 	bool wants_events;             /* he does, or the flow log */
 	uint64_t renamed_ns;           /* when new names were looked for */
 	struct state state; /* for names and the stats file; read anew every few seconds */
-	struct metrics_daemon self;
-	bool stats_failed; /* told once, not every few seconds */
-	bool too_large;    /* the model did not fit beside what is still there */
-	bool must_adopt;   /* errands that have come in */
+	struct exporter_calls exporter_calls;
+	struct exporter *exporter;
+	struct metrics_daemon *self; /* the exporter's */
+	bool too_large;              /* the model did not fit beside what is still there */
+	bool must_adopt;             /* errands that have come in */
 	bool must_end;
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */
@@ -86,26 +88,39 @@ struct daemon {
 /* ---- configuration ------------------------------------------------------------ */
 
 /* A policy set may be large, and is read anew only when something was applied. */
-static int refresh_state(struct daemon *daemon)
+static int read_state(struct daemon *daemon, struct state *ret)
 {
-	struct state state;
 	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
-				&state);
+				ret);
 
 	if (err)
 		return err;
-	if (state.meta.generation == daemon->state.meta.generation) {
-		state.policy = daemon->state.policy;
-		daemon->state.policy = (struct policy_set){};
+	if (ret->meta.generation != daemon->state.meta.generation) {
+		err = datapath_policy(daemon->datapath, &ret->policy);
 	} else {
-		err = datapath_policy(daemon->datapath, &state.policy);
+		ret->policy = daemon->state.policy;
+		daemon->state.policy = (struct policy_set){};
 	}
+	if (err)
+		state_release(ret);
+	return err;
+}
+
+static int refresh_state(struct daemon *daemon)
+{
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	struct state state;
+	int err = read_state(daemon, &state);
+
 	if (err) {
-		state_release(&state);
+		daemon->self->reads_failed++;
 		return err;
 	}
 	state_release(&daemon->state);
 	daemon->state = state;
+	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->read_took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
 	return 0;
 }
 
@@ -130,11 +145,15 @@ static int apply_model(struct daemon *daemon, const struct model *model,
 		       const struct located *located, struct problems *problems)
 {
 	int err = datapath_lock(daemon->datapath, 0);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 
 	if (err)
 		return err;
 	err = apply_locked(daemon, model, located, problems);
 	datapath_unlock(daemon->datapath);
+	daemon->self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	if (daemon->self->apply_max_ns < daemon->self->apply_ns)
+		daemon->self->apply_max_ns = daemon->self->apply_ns;
 	return err;
 }
 
@@ -186,9 +205,11 @@ static bool reload(void *arg)
 		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
 		return false;
 	}
-	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self.reload_succeeded = !err;
-	daemon->self.problems = problems_errors(&problems);
+	daemon->self->reloaded_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = !err;
+	daemon->self->problems = problems_errors(&problems);
+	if (!err)
+		daemon->self->accepted_ns = daemon->self->reloaded_ns;
 	log_problems(&problems);
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
@@ -320,6 +341,7 @@ static void on_event(const void *data, size_t size, void *arg)
 		return;
 	if (record->service && !state_service(&daemon->state, record->service))
 		look_for_names(daemon);
+	exporter_event(daemon->exporter, record, daemon->context.realtime_offset_ns);
 	control_event(daemon->control, record, &daemon->context);
 	flow_log_event(&daemon->flow_log, record, &daemon->context);
 }
@@ -475,24 +497,28 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- statistics ----------------------------------------------------------------- */
 
-static void write_stats(struct daemon *daemon)
+/* The bytes of live flows included. */
+static int read_figures(struct daemon *daemon)
 {
-	_cleanup_text_ struct text text = {};
-	int err;
+	daemon->self->log_lines = flow_log_written(&daemon->flow_log);
+	daemon->self->log_lost = flow_log_lost(&daemon->flow_log);
+	daemon->self->follow_lost = control_lost(daemon->control);
+	datapath_sweep(daemon->datapath);
+	return refresh_state(daemon);
+}
 
-	daemon->self.log_lines = flow_log_written(&daemon->flow_log);
-	daemon->self.log_lost = flow_log_lost(&daemon->flow_log);
-	daemon->self.follow_lost = control_lost(daemon->control);
-	err = metrics_write(&daemon->state, &daemon->self, &text);
+static const struct state *on_figures_wanted(void *arg)
+{
+	struct daemon *daemon = arg;
 
-	if (!err)
-		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,
-					0644);
-	if (err && !daemon->stats_failed)
-		log_line("%s cannot be written: %s", daemon->options->stats, strerror(-err));
-	if (!err && daemon->stats_failed)
-		log_line("%s is written again", daemon->options->stats);
-	daemon->stats_failed = err;
+	return read_figures(daemon) ? NULL : &daemon->state;
+}
+
+static uint32_t series_budget(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return daemon->model ? daemon->model->node.telemetry.series : daemon->options->series;
 }
 
 /* Endpoints that waited for their last flow. */
@@ -526,10 +552,9 @@ static void expire_edges(struct daemon *daemon)
 /* The kernel's figures, read and written. */
 static void account(struct daemon *daemon)
 {
-	datapath_sweep(daemon->datapath);
-	expire_edges(daemon);
-	refresh_state(daemon);
-	write_stats(daemon);
+	read_figures(daemon);
+	exporter_write(daemon->exporter, &daemon->state);
+	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	collect_garbage(daemon);
 }
 
@@ -671,8 +696,8 @@ int daemon_prepare(const struct daemon_options *options, struct daemon_web *web)
 		log_line("%s: a socket's path has at most %zu bytes", options->socket, longest);
 		return -ENAMETOOLONG;
 	}
-	err = make_parent(options->socket) ?: make_parent(options->stats) ?:
-	      try_writing(options->stats) ?: listen_for_page(options, web);
+	err = make_parent(options->socket) ?: make_parent(options->exporter.stats) ?:
+	      try_writing(options->exporter.stats) ?: listen_for_page(options, web);
 	return err ?: claim(options->socket);
 }
 
@@ -799,6 +824,18 @@ static int start(struct daemon *daemon, struct daemon_web *web)
 	const struct daemon_options *options = daemon->options;
 	int err;
 
+	daemon->exporter_calls =
+		(struct exporter_calls){ on_figures_wanted, series_budget, daemon };
+	err = exporter_open(&daemon->loop, &options->exporter, &daemon->exporter_calls,
+			    &daemon->exporter);
+	if (err) {
+		log_line("the metrics cannot be served: %s", strerror(-err));
+		return err;
+	}
+	daemon->self = exporter_self(daemon->exporter);
+	daemon->self->started_ns = daemon->self->reloaded_ns = daemon->self->accepted_ns =
+		clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = true;
 	datapath_want_events(daemon->datapath, false); /* a daemon that was killed had followers */
 	err = control_open(&daemon->loop, options->socket, &calls, &daemon->control);
 	if (err) {
@@ -823,6 +860,7 @@ static void end(struct daemon *daemon)
 {
 	control_close(daemon->control);
 	web_close(daemon->web);
+	exporter_close(daemon->exporter);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
@@ -842,8 +880,7 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
-	daemon.self.started_ns = daemon.self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon.self.reload_succeeded = true;
+	mallopt(M_MMAP_THRESHOLD, LARGE); /* what a reading takes is given back after it */
 	uv_loop_init(&daemon.loop);
 	err = start(&daemon, web);
 	if (!err) {

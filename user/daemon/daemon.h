@@ -8,13 +8,15 @@
 #define SIDESTEP_DAEMON_DAEMON_H
 
 #include "core/http_rules.h"
+#include "daemon/exporter.h"
 #include "datapath/datapath.h"
 
 struct daemon_options {
 	const char *const *files;
 	size_t n_files;
 	const char *socket;
-	const char *stats;
+	struct exporter_options exporter;
+	uint32_t series;       /* the metrics' budget, of the model that was loaded */
 	const char *web;       /* where the page is; NULL: nowhere */
 	const char *web_token; /* a file; NULL: none is asked for */
 };

@@ -100,6 +100,9 @@ $(SKEL): $(BUILD)/sidestep.bpf.o
 # before the first build no .d file knows that the loader includes it
 $(filter $(BUILD)/user/datapath/%,$(USER_OBJ)): | $(SKEL)
 
+# the page's parts become part of it
+$(BUILD)/user/daemon/web.o: $(wildcard user/web/page.*)
+
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
 	@mkdir -p $(@D)

@@ -9,7 +9,7 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints edges flows top capture identities workloads explain policy doctor \
+			endpoints edges map flows top capture identities workloads explain policy doctor \
 			check version --help --version" -- "$word")
 		return
 	fi
@@ -25,7 +25,7 @@ _sidestep() {
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $previous in
-	-f | --file | -w | --write | --flows | --socket | --stats | --cache)
+	-f | --file | -w | --write | --flows | --web-token | --socket | --stats | --cache)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
@@ -52,7 +52,9 @@ _sidestep() {
 		return
 		;;
 	-o | --output)
-		mapfile -t COMPREPLY < <(compgen -W "table json" -- "$word")
+		local formats="table json"
+		[[ ${COMP_WORDS[1]} != map ]] || formats="svg dot json"
+		mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$word")
 		return
 		;;
 	esac
@@ -63,9 +65,9 @@ _sidestep() {
 	load | check) options+=" --file" ;;
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
-	run) options+=" --file --unload-on-exit --metrics --istio-names" ;;
+	run) options+=" --file --unload-on-exit --metrics --istio-names --web --web-token" ;;
 	status) options+=" --output --cost" ;;
-	services | endpoints | edges | identities | workloads | explain | doctor) options+=" --output" ;;
+	services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;

@@ -201,6 +201,7 @@ two_live() {
 @test "a daemon hangs up on who asks for what it does not know" {
 	shop
 	daemon_start
+	require_command python3
 	run -0 timeout 5 python3 - "$BATS_TEST_TMPDIR/socket" <<-'END'
 		import socket, sys
 		for ask in (b'{"command":"follow","filter":{"colour":["red"]}}\n', b'{}\n', b'x\n'):

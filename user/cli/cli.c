@@ -26,8 +26,10 @@ enum {
 	TAKES_FLOWS = 1 << 8, /* and needs it */
 	TAKES_TOP = 1 << 9,
 	TAKES_FILTER = 1 << 10,
-	TAKES_METRICS = 1 << 11,
-	TAKES_COST = 1 << 12,
+	TAKES_DRAWING = 1 << 11,
+	TAKES_WEB = 1 << 12,
+	TAKES_METRICS = 1 << 13,
+	TAKES_COST = 1 << 14,
 };
 
 struct command {
@@ -52,7 +54,7 @@ static const struct command commands[] = {
 	  .summary = "print how FILE differs from what is in force, and apply it",
 	  .run = cmd_apply },
 	{ .name = "run",
-	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_METRICS,
+	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_WEB | TAKES_METRICS,
 	  .summary = "load, then follow FILE and write the stats file",
 	  .run = cmd_run },
 	{ .name = "status",
@@ -73,6 +75,10 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT,
 	  .summary = "list who calls whom, with exact totals",
 	  .run = cmd_edges },
+	{ .name = "map",
+	  .takes = TAKES_DRAWING,
+	  .summary = "draw the map of services, for documents",
+	  .run = cmd_map },
 	{ .name = "flows",
 	  .takes = TAKES_OUTPUT | TAKES_FOLLOW | TAKES_FILTER,
 	  .summary = "list live flows, or print flows as they come and go",
@@ -151,6 +157,8 @@ enum {
 	LONG_SORT,
 	LONG_TEXT,
 	LONG_COLUMNS,
+	LONG_WEB,
+	LONG_WEB_TOKEN,
 	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
@@ -165,6 +173,11 @@ struct option_row {
 static const struct option_row option_rows[] = {
 	{ 'f', "file", "FILE", "the configuration; may be given several times", TAKES_FILE },
 	{ 'o', "output", "table|json", "how to print it (table)", TAKES_OUTPUT },
+	{ 'o', "output", "svg|dot|json", "how to draw it (svg)", TAKES_DRAWING },
+	{ LONG_WEB, "web", "ADDRESS", "serve a page of what happens there, 127.0.0.1:9470 say",
+	  TAKES_WEB },
+	{ LONG_WEB_TOKEN, "web-token", "FILE", "what the page asks for; others' addresses need it",
+	  TAKES_WEB },
 	{ LONG_DRY_RUN, "dry-run", NULL, "print the difference, change nothing", TAKES_DRY_RUN },
 	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
 	{ LONG_UNLOAD, "unload-on-exit", NULL, "remove the data plane at the end", TAKES_UNLOAD },
@@ -196,8 +209,8 @@ static const struct option_row option_rows[] = {
 	  TAKES_FILTER },
 	{ LONG_FILTER + FLOW_KEY_WORKLOAD, "workload", "NAME", "only with it as an end",
 	  TAKES_FILTER },
-	{ LONG_FILTER + FLOW_KEY_SERVICE, "service", "NAME[/PORT]", "only to the service",
-	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SERVICE, "service", "NAME",
+	  "only to the service, or with NAME/PORT to its port", TAKES_FILTER },
 	{ LONG_FILTER + FLOW_KEY_PORT, "port", "N", "only to the service's or endpoint's port",
 	  TAKES_FILTER },
 	{ LONG_FILTER + FLOW_KEY_PROTOCOL, "protocol", "tcp|udp", "only of the protocol",
@@ -379,6 +392,17 @@ static int set_output(struct cli_options *options, const char *format)
 	return 0;
 }
 
+static int set_drawing(struct cli_options *options, const char *format)
+{
+	if (strcmp(format, "svg") && strcmp(format, "dot") && strcmp(format, "json")) {
+		cli_error("unknown output '%s', expected svg, dot or json", format);
+		return -EINVAL;
+	}
+	options->json = !strcmp(format, "json");
+	options->dot = !strcmp(format, "dot");
+	return 0;
+}
+
 int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
 {
 	unsigned long number;
@@ -431,7 +455,8 @@ static int set_columns(struct cli_options *options, const char *names)
 	return err;
 }
 
-static int set_option(struct cli_options *options, int value, const char *argument)
+static int set_option(const struct command *command, struct cli_options *options, int value,
+		      const char *argument)
 {
 	if (argument && !*argument) {
 		cli_error("an option's argument is empty");
@@ -444,7 +469,8 @@ static int set_option(struct cli_options *options, int value, const char *argume
 		options->files[options->n_files++] = argument;
 		break;
 	case 'o':
-		return set_output(options, argument);
+		return command->takes & TAKES_DRAWING ? set_drawing(options, argument)
+						      : set_output(options, argument);
 	case 'v':
 		options->verbose = true;
 		break;
@@ -511,6 +537,12 @@ static int set_option(struct cli_options *options, int value, const char *argume
 		break;
 	case LONG_COLUMNS:
 		return set_columns(options, argument);
+	case LONG_WEB:
+		options->web = argument;
+		break;
+	case LONG_WEB_TOKEN:
+		options->web_token = argument;
+		break;
 	case LONG_SECONDS:
 		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -560,7 +592,7 @@ static int parse_options(const struct command *command, int argc, char **argv,
 			complain_of_option(command, value, argv);
 			return -EINVAL;
 		}
-		if (set_option(options, value, optarg))
+		if (set_option(command, options, value, optarg))
 			return -EINVAL;
 	}
 	return 0;
@@ -595,6 +627,10 @@ static int check_usage(const struct command *command, const struct cli_options *
 	}
 	if (command->takes & TAKES_FILE && !options->n_files) {
 		cli_error("%s needs -f FILE", command->name);
+		return -EINVAL;
+	}
+	if (options->web_token && !options->web) {
+		cli_error("--web-token needs --web");
 		return -EINVAL;
 	}
 	if (command->takes & TAKES_FLOWS && !options->flows) {

@@ -48,10 +48,13 @@ struct cli_options {
 	const char **files; /* of -f; at least one for every command that takes it */
 	size_t n_files;
 	bool json;
+	bool dot; /* map; neither of the two: SVG */
 	bool verbose;
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	const char *web;     /* run: where the page is; NULL: nowhere */
+	const char *web_token;
 	bool istio_names;    /* run */
 	const char *metrics; /* run: where to serve them; NULL: nowhere */
 	bool cost;           /* status */
@@ -85,6 +88,7 @@ int cmd_explain(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);
 int cmd_identities(const struct cli_options *options, int argc, char **argv);
 int cmd_load(const struct cli_options *options, int argc, char **argv);
+int cmd_map(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_check(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_diff(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_replay(const struct cli_options *options, int argc, char **argv);

@@ -70,6 +70,37 @@ void text_add_string(struct text *text, const char *string)
 	text_add_bytes(text, string, strlen(string));
 }
 
+/* By RFC 3629: not longer than needed, no surrogates, nothing beyond U+10FFFF. */
+size_t text_character(const char *string)
+{
+	const unsigned char *s = (const unsigned char *)string;
+	size_t n = *s < 0x80   ? 1
+		   : *s < 0xc2 ? 0
+		   : *s < 0xe0 ? 2
+		   : *s < 0xf0 ? 3
+		   : *s < 0xf5 ? 4
+			       : 0;
+
+	for (size_t i = 1; i < n; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return n;
+}
+
+void text_add_clean(struct text *text, const char *string)
+{
+	while (*string) {
+		size_t n = text_character(string);
+		bool bad = !n || (unsigned char)*string < ' ' || *string == 0x7f;
+
+		text_add_bytes(text, bad ? "?" : string, bad ? 1 : n);
+		string += n ?: 1;
+	}
+}
+
 void text_add_repeated(struct text *text, char c, size_t n)
 {
 	if (!n || !text_reserve(text, n))

@@ -27,6 +27,12 @@ bool text_reserve(struct text *text, size_t n);
 /* n times the same character, for padding. */
 void text_add_repeated(struct text *text, char c, size_t n);
 
+/* A string as UTF-8 without control characters: what is not becomes question marks. */
+void text_add_clean(struct text *text, const char *string);
+
+/* How many bytes the character has that a string begins with; 0: it is no UTF-8. */
+size_t text_character(const char *string);
+
 /* Never NULL. */
 static inline const char *text_string(const struct text *text)
 {

@@ -13,12 +13,15 @@
 #include <sys/un.h>
 #include <uv.h>
 
+#include "core/address.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "daemon/control.h"
 #include "daemon/exporter.h"
 #include "daemon/flow_log.h"
+#include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/web.h"
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
@@ -61,6 +64,7 @@ struct daemon {
 	struct located located; /* where its workloads were then */
 	struct control *control;
 	struct flow_log flow_log;
+	struct web *web; /* NULL: there is no page */
 	struct ring *events, *errands;
 	struct record_context context; /* of this batch's events */
 	bool is_followed;              /* by somebody on the control socket */
@@ -648,7 +652,42 @@ static int claim(const char *socket)
 	}
 }
 
-int daemon_prepare(const struct daemon_options *options)
+static int check_web(const struct daemon_options *options, struct problems *problems,
+		     struct daemon_web *web)
+{
+	int err = http_address_parse(options->web, "--web", problems, &web->address);
+
+	if (!err && options->web_token)
+		err = http_token_read(options->web_token, problems, &web->token);
+	if (!err && !web->address.loopback && !options->web_token) {
+		problems_add(problems, "--web", (struct place){ 0 },
+			     "others than this machine reach %s: that needs --web-token FILE",
+			     options->web);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int listen_for_page(const struct daemon_options *options, struct daemon_web *ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct daemon_web web = { .fd = -1 };
+	int err = options->web ? check_web(options, &problems, &web) : 0;
+
+	log_problems(&problems);
+	if (!err && options->web) {
+		web.fd = http_listen(&web.address);
+		if (web.fd < 0) {
+			err = web.fd;
+			log_line("--web %s: %s", options->web, strerror(-err));
+		}
+	}
+	if (!err)
+		*ret = web;
+	return err;
+}
+
+int daemon_prepare(const struct daemon_options *options, struct daemon_web *web)
 {
 	size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	int err;
@@ -658,7 +697,7 @@ int daemon_prepare(const struct daemon_options *options)
 		return -ENAMETOOLONG;
 	}
 	err = make_parent(options->socket) ?: make_parent(options->exporter.stats) ?:
-	      try_writing(options->exporter.stats);
+	      try_writing(options->exporter.stats) ?: listen_for_page(options, web);
 	return err ?: claim(options->socket);
 }
 
@@ -749,7 +788,37 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_start(&daemon->stats_timer, on_stats_due, 0, STATS_MS);
 }
 
-static int start(struct daemon *daemon)
+static int refresh_for_page(void *arg)
+{
+	struct daemon *daemon = arg;
+	int err = datapath_sweep(daemon->datapath);
+
+	return err ?: refresh_state(daemon);
+}
+
+static int start_web(struct daemon *daemon, struct daemon_web *web)
+{
+	const struct web_options options = { .fd = web->fd,
+					     .address = web->address,
+					     .token = web->token,
+					     .datapath = daemon->datapath,
+					     .state = &daemon->state,
+					     .refresh = refresh_for_page,
+					     .arg = daemon };
+	char address[ADDRESS_TEXT_MAX];
+	int err = web->fd < 0 ? 0 : web_open(&daemon->loop, &options, &daemon->web);
+
+	if (err) {
+		log_line("the page: %s", strerror(-err));
+		return err;
+	}
+	if (web->fd >= 0)
+		log_line("the page is at http://%s/", http_address_format(&web->address, address));
+	web->fd = -1;
+	return 0;
+}
+
+static int start(struct daemon *daemon, struct daemon_web *web)
 {
 	const struct control_calls calls = { reload, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
@@ -777,7 +846,7 @@ static int start(struct daemon *daemon)
 	err = follow_files(daemon);
 	if (!err)
 		err = open_rings(daemon);
-	return err;
+	return err ?: start_web(daemon, web);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -791,6 +860,7 @@ static void end(struct daemon *daemon)
 {
 	control_close(daemon->control);
 	exporter_close(daemon->exporter);
+	web_close(daemon->web);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
@@ -803,7 +873,8 @@ static void end(struct daemon *daemon)
 	located_release(&daemon->located);
 }
 
-int daemon_run(struct datapath *datapath, const struct daemon_options *options)
+int daemon_run(struct datapath *datapath, const struct daemon_options *options,
+	       struct daemon_web *web)
 {
 	struct daemon daemon = { .datapath = datapath, .options = options };
 	int err;
@@ -811,7 +882,7 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options)
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, LARGE); /* what a reading takes is given back after it */
 	uv_loop_init(&daemon.loop);
-	err = start(&daemon);
+	err = start(&daemon, web);
 	if (!err) {
 		refresh_state(&daemon);
 		for (size_t i = 0; i < options->n_files; i++)

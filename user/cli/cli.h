@@ -53,13 +53,13 @@ struct cli_options {
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	const char *web;     /* run: where the page is; NULL: nowhere */
+	const char *web_token;
 	bool istio_names;    /* run */
 	const char *metrics; /* run: where to serve them; NULL: nowhere */
 	bool cost;           /* status */
-	const char *web;     /* run: where the page is; NULL: nowhere */
-	const char *web_token;
-	bool force;        /* unload */
-	const char *write; /* capture: the pcap file, "-" for stdout; NULL: print lines */
+	bool force;          /* unload */
+	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
 	unsigned payload;            /* bytes of each message */

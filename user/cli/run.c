@@ -81,10 +81,10 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 	struct daemon_options how = { .files = options->files,
 				      .n_files = options->n_files,
 				      .socket = options->socket,
-				      .exporter = { .stats = options->stats,
-						    .istio = options->istio_names },
 				      .web = options->web,
-				      .web_token = options->web_token };
+				      .web_token = options->web_token,
+				      .exporter = { .stats = options->stats,
+						    .istio = options->istio_names } };
 	struct daemon_web web = { .fd = -1 };
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;

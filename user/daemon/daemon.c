@@ -859,8 +859,8 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void end(struct daemon *daemon)
 {
 	control_close(daemon->control);
-	web_close(daemon->web);
 	exporter_close(daemon->exporter);
+	web_close(daemon->web);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);

@@ -7,8 +7,8 @@
 #ifndef SIDESTEP_DAEMON_DAEMON_H
 #define SIDESTEP_DAEMON_DAEMON_H
 
-#include "core/http_rules.h"
 #include "daemon/exporter.h"
+#include "core/http_rules.h"
 #include "datapath/datapath.h"
 
 struct daemon_options {

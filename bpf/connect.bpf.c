@@ -243,22 +243,25 @@ static __always_inline void forget(struct bpf_sock_addr *ctx, __u8 protocol)
 		flow_start(sk, bpf_get_socket_cookie(ctx), protocol, SST_ROLE_CLIENT);
 }
 
-/* Writes down what was chosen and what was judged. */
-static __always_inline void remember(struct bpf_sock_addr *ctx, const struct sst_frontend_key *to,
-				     const struct choice *choice, const struct policy_case *c)
+/* Writes down what was chosen and what was judged; NULL: nowhere. */
+static __always_inline struct sst_flow *remember(struct bpf_sock_addr *ctx,
+						 const struct sst_frontend_key *to,
+						 const struct choice *choice,
+						 const struct policy_case *c)
 {
 	struct bpf_sock *sk = ctx->sk;
 	struct sst_flow *flow;
 
 	if (!sk)
-		return;
+		return 0;
 	flow = flow_start(sk, bpf_get_socket_cookie(ctx), to->protocol, SST_ROLE_CLIENT);
 	if (!flow)
-		return;
+		return 0;
 	flow_chose(flow, to, choice);
 	flow->judgement = c->judgement;
 	flow->generation = c->generation;
 	flow->peer_told = !!c->end[SST_ROLE_SERVER].sk;
+	return flow;
 }
 
 /* With whom a socket has exchanged datagrams it may go on, as long as the set is the same. */
@@ -274,6 +277,7 @@ static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
 						   struct choice *choice, struct policy_case *c)
 {
 	enum sst_counter reason;
+	struct sst_flow *flow;
 	struct books books;
 	int wanted;
 
@@ -289,11 +293,15 @@ static __always_inline enum sst_counter do_connect(struct bpf_sock_addr *ctx,
 		goto forget;
 	if (wanted)
 		judge_call(ctx, choice, to->protocol, c);
-	remember(ctx, to, choice, c);
+	flow = remember(ctx, to, choice, c);
 	if (to->protocol != IPPROTO_UDP || c->denied)
 		return reason;
 	/* a v6 socket connected to a mapped address passes sendmsg4 with each datagram */
 	allow_datagrams(ctx, choice, c);
+	if (flow) {
+		c->end[SST_ROLE_CLIENT].sk = (unsigned long)ctx->sk;
+		sst_flow_connected(flow, c);
+	}
 	if (choice->service) {
 		books_begin(&books, choice->service, choice->endpoint);
 		books_add(&books, udp_connected, 1);

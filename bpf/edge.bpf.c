@@ -285,11 +285,67 @@ int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing
 	return 0;
 }
 
-/* ---- what policy denied ------------------------------------------------------------------ */
+/* ---- datagrams, and what policy denied ----------------------------------------------------- */
 
 static __always_inline __u64 cgroup_at(__u64 sk)
 {
 	return sk ? BPF_CORE_READ((struct sock *)sk, sk_cgrp_data.cgroup, kn, id) : 0;
+}
+
+int sst_flow_connected(struct sst_flow *flow, const struct policy_case *c)
+{
+	struct sst_edge_info *info;
+	struct sst_edge *total;
+	__u32 id;
+
+	if (!flow || !c)
+		return 0;
+	id = flow->edge = edge_of_flow(flow, cgroup_at(c->end[SST_ROLE_CLIENT].sk),
+				       bpf_ntohs(flow->chosen_port));
+	total = bpf_map_lookup_elem(&edges, &id);
+	info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!total || !info)
+		return 0;
+	__sync_fetch_and_add(&total->udp_connected, 1);
+	use(info);
+	return 0;
+}
+
+static __always_inline void key_of_case(struct sst_edge_key *key, const struct policy_case *c)
+{
+	key->port = c->port;
+	key->protocol = c->protocol;
+	key_of_judgement(key, &c->judgement, c->own);
+	if (!c->judgement.workload)
+		key->cgroup = cgroup_at(c->end[c->own & 1].sk);
+}
+
+__u32 sst_edge_of_case(const struct policy_case *c, __u32 service)
+{
+	struct sst_edge_key key = { .service = service };
+
+	if (!c)
+		return 0;
+	key_of_case(&key, c);
+	return edge_find(&key);
+}
+
+int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes)
+{
+	struct sst_edge_info *info = bpf_map_lookup_elem(&edge_info, &edge);
+	struct sst_edge *total = bpf_map_lookup_elem(&edges, &edge);
+
+	if (!total || !info)
+		return 0;
+	if (is_sent) {
+		__sync_fetch_and_add(&total->udp_sent_datagrams, datagrams);
+		__sync_fetch_and_add(&total->udp_sent_bytes, bytes);
+	} else {
+		__sync_fetch_and_add(&total->udp_received_datagrams, datagrams);
+		__sync_fetch_and_add(&total->udp_received_bytes, bytes);
+	}
+	use(info);
+	return 0;
 }
 
 int sst_call_denied(const struct policy_case *c, __u32 service)
@@ -301,11 +357,7 @@ int sst_call_denied(const struct policy_case *c, __u32 service)
 
 	if (!c)
 		return 0;
-	key.port = c->port;
-	key.protocol = c->protocol;
-	key_of_judgement(&key, &c->judgement, c->own);
-	if (!c->judgement.workload)
-		key.cgroup = cgroup_at(c->end[c->own & 1].sk);
+	key_of_case(&key, c);
 	key.rule = c->judgement.denied[SST_EGRESS] ? c->judgement.rule[SST_EGRESS]
 						   : c->judgement.rule[SST_INGRESS];
 	id = edge_find(&key);

@@ -14,14 +14,6 @@ enum { DROP = 0, PASS = 1 };
 /* ---- what is told of senders ------------------------------------------------------------- */
 
 /* Those below are global, as in policy.bpf.c; inlined, their keys would be on one stack. */
-static __always_inline void sender_key(const struct packet *packet, struct sst_sender_key *key)
-{
-	key->source = packet->source;
-	key->target = packet->target;
-	key->source_port = packet->source_port;
-	key->target_port = packet->target_port;
-}
-
 static __always_inline int is_under_way(const struct sst_sender *sender)
 {
 	return bpf_ktime_get_boot_ns() - sender->used_ns < SST_SENDER_NS;
@@ -29,12 +21,12 @@ static __always_inline int is_under_way(const struct sst_sender *sender)
 
 int sst_sender_is(const struct packet *packet, __u32 identity, __u32 workload)
 {
-	struct sst_sender_key key;
+	struct sst_tuple key;
 	struct sst_sender *sender;
 
 	if (!packet)
 		return 0;
-	sender_key(packet, &key);
+	tuple_of(packet, &key);
 	sender = bpf_map_lookup_elem(&senders, &key);
 	if (sender && is_under_way(sender))
 		return sender->identity == identity && sender->workload == workload;
@@ -44,12 +36,12 @@ int sst_sender_is(const struct packet *packet, __u32 identity, __u32 workload)
 
 int sst_sender_recall(const struct packet *packet, struct policy_case *c)
 {
-	struct sst_sender_key key;
+	struct sst_tuple key;
 	struct sst_sender sender;
 
 	if (!packet || !c)
 		return 0;
-	sender_key(packet, &key);
+	tuple_of(packet, &key);
 	if (!map_copy(&senders, &key, &sender) || !is_under_way(&sender))
 		return 0;
 	c->judged = sender.judged;
@@ -63,12 +55,12 @@ int sst_sender_recall(const struct packet *packet, struct policy_case *c)
 /* 1: it is told of as this socket's by this set; its time begins anew. */
 __noinline int sst_sender_goes_on(const struct packet *packet, __u64 cookie, __u64 generation)
 {
-	struct sst_sender_key key;
+	struct sst_tuple key;
 	struct sst_sender *sender;
 
 	if (!packet)
 		return 0;
-	sender_key(packet, &key);
+	tuple_of(packet, &key);
 	sender = bpf_map_lookup_elem(&senders, &key);
 	if (!sender || sender->cookie != cookie || sender->generation != generation)
 		return 0;
@@ -81,11 +73,11 @@ __noinline int sst_sender_tell(const struct packet *packet, __u64 cookie,
 			       const struct policy_case *c)
 {
 	struct sst_sender sender = { .cookie = cookie, .used_ns = bpf_ktime_get_boot_ns() };
-	struct sst_sender_key key;
+	struct sst_tuple key;
 
 	if (!packet || !c)
 		return -1;
-	sender_key(packet, &key);
+	tuple_of(packet, &key);
 	sender.generation = c->generation;
 	sender.identity = c->judgement.identity;
 	sender.workload = c->judgement.workload;

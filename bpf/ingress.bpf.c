@@ -95,19 +95,35 @@ static __always_inline __u32 read_v6(struct __sk_buff *skb, struct packet *packe
 	return next == packet->protocol ? offset : 0;
 }
 
-/* What UDP has of it, ports, stands at the same place. 0, or -1: unreadable. */
-static __always_inline int read_ports(struct __sk_buff *skb, __u32 offset, struct packet *packet)
-{
-	struct tcp_header header = {};
+struct udp_header {
+	__be16 source;
+	__be16 target;
+	__be16 length; /* of header and payload */
+	__be16 checksum;
+};
 
-	if (packet->protocol == IPPROTO_TCP
-		    ? load(skb, offset, &header)
-		    : bpf_skb_load_bytes_relative(skb, offset, &header, 4, BPF_HDR_START_NET))
+static __always_inline int read_tcp(struct __sk_buff *skb, __u32 offset, struct packet *packet)
+{
+	struct tcp_header header;
+
+	if (load(skb, offset, &header))
 		return -1;
 	packet->source_port = header.source;
 	packet->target_port = header.target;
 	packet->sequence = header.sequence;
 	packet->flags = header.flags;
+	return 0;
+}
+
+static __always_inline int read_udp(struct __sk_buff *skb, __u32 offset, struct packet *packet)
+{
+	struct udp_header header;
+
+	if (load(skb, offset, &header))
+		return -1;
+	packet->source_port = header.source;
+	packet->target_port = header.target;
+	packet->payload = bpf_ntohs(header.length) - sizeof(header);
 	return 0;
 }
 
@@ -122,7 +138,10 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 		offset = read_v4(skb, packet);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
 		offset = read_v6(skb, packet);
-	return offset ? read_ports(skb, offset, packet) : -1;
+	if (!offset)
+		return -1;
+	return packet->protocol == IPPROTO_TCP ? read_tcp(skb, offset, packet)
+					       : read_udp(skb, offset, packet);
 }
 
 /* ---- who sends ------------------------------------------------------------------------- */

@@ -158,6 +158,14 @@ SST_MAP struct edge_info_map {
 	__type(value, struct sst_edge_info);
 } edge_info SEC(".maps");
 
+/* UDP's flows. K only; the least recently used goes first when full. */
+SST_MAP struct udp_flows_map {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct sst_tuple);
+	__type(value, struct sst_udp_flow);
+} udp_flows SEC(".maps");
+
 /* How many there are. K and U write, U through a mapping. */
 SST_MAP struct edge_state_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -257,11 +265,21 @@ SST_MAP struct doomed_map {
 	__type(value, __u8);
 } doomed SEC(".maps");
 
-/* struct sst_record: opened, closed, failed. K writes, the daemon reads. */
+/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. The loader
+ * makes it as large as the machine's memory suggests, see ring_bytes(). */
 SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
+
+/* Until when (CLOCK_BOOTTIME) a class of events has booked the rate it may have, by enum
+ * sst_record_type. K only. */
+SST_MAP struct event_rates_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SST_RECORD_TYPES);
+	__type(key, __u32);
+	__type(value, __u64);
+} event_rates SEC(".maps");
 
 /* struct sst_errand; apart from `events`, since this one wakes at once. */
 SST_MAP struct errands_map {
@@ -346,7 +364,7 @@ SST_MAP struct datagrams_map {
 SST_MAP struct senders_map {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 65536);
-	__type(key, struct sst_sender_key);
+	__type(key, struct sst_tuple);
 	__type(value, struct sst_sender);
 } senders SEC(".maps");
 

@@ -9,8 +9,8 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints edges map flows capture identities workloads explain policy doctor check \
-			version --help --version" -- "$word")
+			endpoints edges map flows top capture identities workloads explain policy doctor \
+			check version --help --version" -- "$word")
 		return
 	fi
 	if ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == policy ]]; then
@@ -30,9 +30,25 @@ _sidestep() {
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
+	--view)
+		mapfile -t COMPREPLY < <(compgen -W "services edges flows" -- "$word")
+		return
+		;;
 	--cgroup | --pin)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
+		return
+		;;
+	--protocol)
+		mapfile -t COMPREPLY < <(compgen -W "tcp udp" -- "$word")
+		return
+		;;
+	--verdict)
+		mapfile -t COMPREPLY < <(compgen -W "allowed denied" -- "$word")
+		return
+		;;
+	--event)
+		mapfile -t COMPREPLY < <(compgen -W "open close failed denied" -- "$word")
 		return
 		;;
 	-o | --output)
@@ -56,6 +72,10 @@ _sidestep() {
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;
 	flows) options+=" --output --follow" ;;
+	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
+	flows) options+=" --output --follow --columns --source --destination --namespace \
+		--workload --service --port --protocol --verdict --event --errors --min-bytes \
+		--slower" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac
 	if [[ $word == -* ]]; then

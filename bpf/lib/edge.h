@@ -32,6 +32,15 @@ int sst_flow_failed(struct sst_flow *flow, __u64 cgroup, __u32 port);
 /* Brings what moved since the last time into them; closing: its end, too. */
 int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing);
 
+/* A UDP socket was connected; the case has where it lies. */
+int sst_flow_connected(struct sst_flow *flow, const struct policy_case *c);
+
+/* The edge of a case whose ends are known; 0: none. */
+__u32 sst_edge_of_case(const struct policy_case *c, __u32 service);
+
+/* Datagrams on their way to the server, or back. */
+int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes);
+
 /* A call that policy denied. */
 int sst_call_denied(const struct policy_case *c, __u32 service);
 

@@ -4,16 +4,37 @@
 #define SIDESTEP_BPF_PACKET_H
 
 #include "lib/address.h"
+#include "sidestep/abi.h"
 
 struct packet {
 	struct sst_addr source;
 	struct sst_addr target;
 	__be16 source_port;
 	__be16 target_port;
-	__be32 sequence; /* TCP's */
-	__u8 protocol;   /* as the socket has it; the rest is read */
-	__u8 flags;      /* TCP's */
+	union {
+		__be32 sequence; /* TCP's */
+		__u32 payload;   /* UDP's, bytes; of several datagrams that go as one, all */
+	};
+	__u8 protocol; /* as the socket has it; the rest is read */
+	__u8 flags;    /* TCP's */
 };
+
+static __always_inline void tuple_of(const struct packet *packet, struct sst_tuple *tuple)
+{
+	tuple->source = packet->source;
+	tuple->target = packet->target;
+	tuple->source_port = packet->source_port;
+	tuple->target_port = packet->target_port;
+}
+
+/* The way back. */
+static __always_inline void tuple_back(const struct packet *packet, struct sst_tuple *tuple)
+{
+	tuple->source = packet->target;
+	tuple->target = packet->source;
+	tuple->source_port = packet->target_port;
+	tuple->target_port = packet->source_port;
+}
 
 /* In ingress.bpf.c. 0, or -1: unreadable. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet);

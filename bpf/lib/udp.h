@@ -115,6 +115,26 @@ static __always_inline void udp_keep(struct bpf_sock_addr *ctx,
 		udp_remember(peers, &given);
 }
 
+/* The endpoint that this socket knows by the address; 0: none. */
+static __always_inline __u32 udp_endpoint(struct bpf_sock *sk, const struct sst_addr *address,
+					  __be16 port)
+{
+	struct udp_peers *peers = udp_peers_of(sk, 0);
+	__u32 found = 0;
+
+	if (!peers)
+		return 0;
+	bpf_spin_lock(&peers->lock);
+	for (int i = 0; i < SST_UDP_PEERS && !found; i++) {
+		struct sst_udp_peer *peer = &peers->peer[i];
+
+		if (peer->chosen_port == port && address_equal(&peer->chosen, address))
+			found = peer->endpoint;
+	}
+	bpf_spin_unlock(&peers->lock);
+	return found;
+}
+
 /* Turns an endpoint's address into the service's; 0 if this socket knows of none. */
 static __always_inline int udp_reverse(struct bpf_sock *sk, struct sst_frontend_key *from)
 {

@@ -284,7 +284,7 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
-	/* events: sent + withheld + lost = what the statistics say; by enum sst_record_type */    \
+	/* events: sent + withheld + limited + lost = all there were; by enum sst_record_type */   \
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
@@ -293,6 +293,10 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(EVENT_CLOSE_WITHHELD, event_withheld, "close", "nobody follows")                         \
 	X(EVENT_FAILED_WITHHELD, event_withheld, "failed", "nobody follows")                       \
 	X(EVENT_DENIED_WITHHELD, event_withheld, "denied", "nobody follows")                       \
+	X(EVENT_OPEN_LIMITED, event_limited, "open", "more a second than the node's events")       \
+	X(EVENT_CLOSE_LIMITED, event_limited, "close", "more a second than the node's events")     \
+	X(EVENT_FAILED_LIMITED, event_limited, "failed", "more a second than the node's events")   \
+	X(EVENT_DENIED_LIMITED, event_limited, "denied", "more a second than the node's events")   \
 	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
 	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
@@ -378,6 +382,7 @@ enum sst_record_type {
 	SST_RECORD_CLOSE = 2,
 	SST_RECORD_FAILED = 3,
 	SST_RECORD_DENIED = 4, /* by policy: there was no connection */
+	SST_RECORD_TYPES,
 };
 
 /* Who decided, in the order in which they are asked. */
@@ -589,6 +594,29 @@ struct sst_errand {
 };
 static_assert(sizeof(struct sst_errand) == 4, "sst_errand");
 
+/* A datagram as it is on the wire. */
+struct sst_tuple {
+	struct sst_addr source;
+	struct sst_addr target;
+	__be16 source_port;
+	__be16 target_port;
+};
+static_assert(sizeof(struct sst_tuple) == 36, "sst_tuple");
+
+/* Map `udp_flows`, by a flow's first datagram: which end tells of it, and on which edge. */
+#define SST_UDP_FLOW_NS (120ULL * 1000000000) /* without datagrams the other end may */
+
+struct sst_udp_flow {
+	__u64 cookie;     /* of the socket that tells */
+	__u64 generation; /* of the policy set by which they are who they are, 0: none */
+	__u64 used_ns;    /* CLOCK_BOOTTIME */
+	__u32 edge;       /* id */
+	__u32 edges;      /* sst_edge_state.generation then */
+	__u32 role;       /* enum sst_role of the socket that tells */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_udp_flow) == 40, "sst_udp_flow");
+
 /* ---- policy ------------------------------------------------------------------- */
 
 /* Map `rule_stats`, per CPU, by the id of a rule; see policy.h. */
@@ -642,18 +670,10 @@ struct sst_datagram {
 static_assert(sizeof(struct sst_datagram) == 32, "sst_datagram");
 
 /*
- * Map `senders`: a datagram of this node that is under way, as it is on the wire. Each one is
+ * Map `senders`: a datagram of this node that is under way. Each one is
  * told of when it leaves its sender's network namespace, so that what is found when it
  * arrives is no older than the way takes; what another node sends is never told of.
  */
-struct sst_sender_key {
-	struct sst_addr source;
-	struct sst_addr target;
-	__be16 source_port;
-	__be16 target_port;
-};
-static_assert(sizeof(struct sst_sender_key) == 36, "sst_sender_key");
-
 #define SST_SENDER_NS (1ULL * 1000000000) /* none is under way for so long */
 
 struct sst_sender {

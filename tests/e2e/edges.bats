@@ -142,6 +142,66 @@ reconciles() { # FILTER
 	check '.active == 1 and .sent_bytes == 1000 and .received_bytes == 1000 and .rtt_us.count >= 1'
 }
 
+@test "datagrams and their bytes, both ways, connected and not, to a service and not" {
+	local address
+
+	ns_bridge client server
+	mkdir -p "$CG/alice" "$CG/bob" "$CG/carol" "$CG/server"
+	as server pod_bg server "$TOOLS/echoserver" --udp --name server "$(ip4 server):8080" "[$(ip6 server)]:8080"
+	config <<-END
+		services:
+		  - { name: dns, address: [10.96.0.10, "fd96::10"], port: 53, target: 8080, protocol: UDP,
+		      endpoints: [ { address: $(ip4 server) }, { address: "$(ip6 server)" } ] }
+	END
+	daemon_start
+	# "server datagram" comes back; what is asked is told by the server's own count
+	for address in 10.96.0.10:53 "[fd96::10]:53"; do
+		as alice call client --udp --one-socket --count 6 "$address"
+		check '.ok == 6'
+		as alice call client --udp --connected --count 2 "$address"
+		check '.ok == 2'
+	done
+	as bob call client --udp --count 5 "$(ip4 server):8080"
+	check '.ok == 5'
+	# of each family one
+	show edges
+	check '[.[] | select(.source.name | endswith("/alice"))] | length == 2 and all(.[];
+		.protocol == "UDP" and .port == 8080 and .service.name == "dns"
+		and .udp_sent_datagrams == 8 and .udp_received_datagrams == 8
+		and .udp_connected == 2 and .udp_sent_bytes > 0 and .udp_received_bytes > 0
+		and .opened == 0 and .reporter == "source")'
+	check '[.[] | select(.source.name | endswith("/bob"))] | length == 1 and
+		(.[0] | .service == null and .udp_sent_datagrams == 5 and .udp_received_datagrams == 5)'
+	# by one end only
+	check '[.[].udp_sent_datagrams] | add == 21'
+
+	# from another node, as which the bridge may stand: by the called end
+	try in_ns client "$TOOLS/caller" --udp --count 3 "$(ip4 server):8080"
+	check '.ok == 3'
+	show edges
+	check '[.[] | select(.reporter == "destination")] | length == 1 and
+		(.[0] | .port == 8080 and (.destination.name | endswith("/server"))
+		and .udp_sent_datagrams == 3 and .udp_received_datagrams == 3)'
+}
+
+@test "bytes of datagrams are those of their payload" {
+	ns_bridge client server
+	mkdir -p "$CG/alice" "$CG/server"
+	as server pod_bg server "$TOOLS/echoserver" --udp --name me "$(ip4 server):8080"
+	config <<<"services: []"
+	sidestep load -f "$CONF"
+	as alice pod client bash -c "
+		exec 5<>/dev/udp/$(ip4 server)/8080
+		for size in 1 100 1400; do
+			head -c \$size /dev/zero | dd bs=9000 iflag=fullblock status=none >&5
+		done
+		sleep 0.5"
+	edge '.source.name | endswith("/alice")'
+	# "me " stands before what comes back
+	check '.udp_sent_bytes == 1501 and .udp_sent_datagrams == 3
+		and .udp_received_bytes == 1510 and .udp_received_datagrams == 3'
+}
+
 @test "no more edges than the budget, and nothing is lost beyond it" {
 	local name
 

@@ -53,7 +53,8 @@ ssize_t give(struct end *from, size_t size, int flags)
 	fill_pattern(from, buf, size);
 	n = negated(send(from->fd, buf, size, flags | MSG_NOSIGNAL));
 	from->sent -= size - (n > 0 ? (size_t)n : 0);
-	free(buf);
+	if (!(flags & MSG_ZEROCOPY)) /* else the kernel sends from it later; the process is short */
+		free(buf);
 	return n;
 }
 

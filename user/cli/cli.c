@@ -24,8 +24,10 @@ enum {
 	TAKES_CAPTURE = 1 << 6,
 	TAKES_STRICT = 1 << 7,
 	TAKES_FLOWS = 1 << 8, /* and needs it */
-	TAKES_DRAWING = 1 << 9,
-	TAKES_WEB = 1 << 10,
+	TAKES_TOP = 1 << 9,
+	TAKES_FILTER = 1 << 10,
+	TAKES_DRAWING = 1 << 11,
+	TAKES_WEB = 1 << 12,
 };
 
 struct command {
@@ -75,9 +77,13 @@ static const struct command commands[] = {
 	  .summary = "draw the map of services, for documents",
 	  .run = cmd_map },
 	{ .name = "flows",
-	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
+	  .takes = TAKES_OUTPUT | TAKES_FOLLOW | TAKES_FILTER,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "top",
+	  .takes = TAKES_OUTPUT | TAKES_TOP,
+	  .summary = "watch services, edges and flows live",
+	  .run = cmd_top },
 	{ .name = "capture",
 	  .argument = "FLOW|SERVICE",
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
@@ -142,6 +148,12 @@ enum {
 	LONG_FLOWS,
 	LONG_WEB,
 	LONG_WEB_TOKEN,
+	LONG_ONCE,
+	LONG_VIEW,
+	LONG_SORT,
+	LONG_TEXT,
+	LONG_COLUMNS,
+	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
 struct option_row {
@@ -172,6 +184,37 @@ static const struct option_row option_rows[] = {
 	{ LONG_STRICT, "strict", NULL, "refuse what is warned of", TAKES_STRICT },
 	{ LONG_FLOWS, "flows", "LOG", "lines of 'flows --follow -o json', - for stdin",
 	  TAKES_FLOWS },
+	{ 'd', "interval", "SECONDS", "look so often (1)", TAKES_TOP },
+	{ 'n', "snapshots", "N", "print so many as text, on no terminal", TAKES_TOP },
+	{ LONG_ONCE, "once", NULL, "the same as --snapshots 1", TAKES_TOP },
+	{ LONG_VIEW, "view", "NAME", "services, edges or flows (services)", TAKES_TOP },
+	{ LONG_SORT, "sort", "COLUMN", "what to sort by (bytes)", TAKES_TOP },
+	{ LONG_TEXT, "filter", "TEXT", "only rows with this in a name or address", TAKES_TOP },
+	{ LONG_COLUMNS, "columns", "NAME,...", "which columns to print", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SOURCE, "source", "WHO",
+	  "only of a workload, namespace/, label, address", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_DESTINATION, "destination", "WHO", "only to one, likewise",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_NAMESPACE, "namespace", "NAME", "only with an end in it",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_WORKLOAD, "workload", "NAME", "only with it as an end",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SERVICE, "service", "NAME",
+	  "only to the service, or with NAME/PORT to its port", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PORT, "port", "N", "only to the service's or endpoint's port",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PROTOCOL, "protocol", "tcp|udp", "only of the protocol",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_VERDICT, "verdict", "VERDICT", "only those allowed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_EVENT, "event", "EVENT", "only open, close, failed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_ERRORS, "errors", NULL, "only what failed or broke",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_MIN_BYTES, "min-bytes", "SIZE", "only with so many bytes (10MiB)",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SLOWER, "slower", "TIME", "only if connect() took longer (20ms)",
+	  TAKES_FILTER },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -366,6 +409,42 @@ static int set_number(const char *name, const char *text, unsigned min, unsigned
 	return 0;
 }
 
+static int set_filter(struct cli_options *options, enum flow_key key, const char *value)
+{
+	int err = flow_filter_add(&options->filter, key, value ?: "true");
+
+	if (err == -EINVAL)
+		cli_error("--%s is '%s', expected %s", flow_key_name(key), value,
+			  flow_key_expected(key));
+	else if (err == -E2BIG)
+		cli_error("a filter has at most %d values", FLOW_TERMS_MAX);
+	else if (err)
+		out_of_memory();
+	return err;
+}
+
+static void complain_of_column(const char *name)
+{
+	_cleanup_text_ struct text known = {};
+
+	for (size_t i = 0; flow_column_name(i); i++)
+		text_add(&known, "%s%s", i ? ", " : "", flow_column_name(i));
+	cli_error("unknown column '%.*s', expected some of: %s", (int)strcspn(name, ","), name,
+		  text_string(&known));
+}
+
+static int set_columns(struct cli_options *options, const char *names)
+{
+	const char *wrong;
+	int err = flow_columns_parse(names, &options->columns, &wrong);
+
+	if (err == -EINVAL)
+		complain_of_column(wrong);
+	else if (err)
+		cli_error("there can be at most %d columns", FLOW_COLUMNS_MAX);
+	return err;
+}
+
 static int set_option(const struct command *command, struct cli_options *options, int value,
 		      const char *argument)
 {
@@ -373,6 +452,8 @@ static int set_option(const struct command *command, struct cli_options *options
 		cli_error("an option's argument is empty");
 		return -EINVAL;
 	}
+	if (value >= LONG_FILTER)
+		return set_filter(options, value - LONG_FILTER, argument);
 	switch (value) {
 	case 'f':
 		options->files[options->n_files++] = argument;
@@ -425,6 +506,24 @@ static int set_option(const struct command *command, struct cli_options *options
 	case LONG_WEB_TOKEN:
 		options->web_token = argument;
 		break;
+	case 'd':
+		return set_number("interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
+	case 'n':
+		return set_number("snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
+	case LONG_ONCE:
+		options->snapshots = 1;
+		break;
+	case LONG_VIEW:
+		options->view = argument;
+		break;
+	case LONG_SORT:
+		options->sort = argument;
+		break;
+	case LONG_TEXT:
+		options->text = argument;
+		break;
+	case LONG_COLUMNS:
+		return set_columns(options, argument);
 	case LONG_SECONDS:
 		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -534,6 +633,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.stats = CLI_DEFAULT_STATS,
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
+		.interval = CLI_DEFAULT_INTERVAL,
 		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r;
@@ -543,11 +643,14 @@ static int run_command(const struct command *command, int argc, char **argv)
 	r = parse_options(command, argc, argv, &options);
 	if (r > 0) {
 		print_command_help(command);
-		return CLI_DONE;
+		r = CLI_DONE;
+	} else if (r < 0 || check_usage(command, &options, argc - optind, argv + optind)) {
+		r = usage_error(command);
+	} else {
+		r = command->run(&options, argc - optind, argv + optind);
 	}
-	if (r < 0 || check_usage(command, &options, argc - optind, argv + optind))
-		return usage_error(command);
-	return command->run(&options, argc - optind, argv + optind);
+	flow_filter_release(&options.filter);
+	return r;
 }
 
 /* Whether the name, of one word or two, is what argv begins with. */

@@ -11,6 +11,8 @@
 
 #include "core/problems.h"
 #include "core/text.h"
+#include "export/flow_table.h"
+#include "model/flow_filter.h"
 
 /* Documented in sidestep(8). */
 enum cli_exit {
@@ -34,6 +36,9 @@ enum cli_exit {
 #define CLI_DEFAULT_COUNT   10000
 #define CLI_MAX_COUNT       10000000
 
+/* Of top, in seconds. */
+#define CLI_DEFAULT_INTERVAL 1
+
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
@@ -54,9 +59,16 @@ struct cli_options {
 	const char *write; /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
-	unsigned payload;  /* bytes of each message */
-	bool strict;       /* policy check */
-	const char *flows; /* policy replay: the log, "-" for stdin */
+	unsigned payload;            /* bytes of each message */
+	bool strict;                 /* policy check */
+	const char *flows;           /* policy replay: the log, "-" for stdin */
+	struct flow_filter filter;   /* flows */
+	struct flow_columns columns; /* flows; none: the usual ones */
+	unsigned interval;           /* top, in seconds */
+	unsigned snapshots;
+	const char *view;
+	const char *sort;
+	const char *text; /* NULL: none, as of the two above */
 };
 
 /*
@@ -81,6 +93,7 @@ int cmd_policy_stats(const struct cli_options *options, int argc, char **argv);
 int cmd_run(const struct cli_options *options, int argc, char **argv);
 int cmd_services(const struct cli_options *options, int argc, char **argv);
 int cmd_status(const struct cli_options *options, int argc, char **argv);
+int cmd_top(const struct cli_options *options, int argc, char **argv);
 int cmd_unload(const struct cli_options *options, int argc, char **argv);
 int cmd_version(const struct cli_options *options, int argc, char **argv);
 int cmd_workloads(const struct cli_options *options, int argc, char **argv);

@@ -7,6 +7,7 @@
 #ifndef SIDESTEP_CORE_TEXT_H
 #define SIDESTEP_CORE_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct text {
@@ -18,6 +19,10 @@ struct text {
 
 void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void text_add_bytes(struct text *text, const void *bytes, size_t n);
+void text_add_string(struct text *text, const char *string);
+
+/* Makes room for n more bytes and the NUL; false: there is none, and `error` says so. */
+bool text_reserve(struct text *text, size_t n);
 
 /* n times the same character, for padding. */
 void text_add_repeated(struct text *text, char c, size_t n);

@@ -18,6 +18,7 @@
 #include "core/clock.h"
 #include "daemon/control.h"
 #include "daemon/http.h"
+#include "daemon/flow_log.h"
 #include "daemon/log.h"
 #include "daemon/web.h"
 #include "datapath/edges.h"
@@ -27,8 +28,10 @@
 #include "source/yaml.h"
 
 #define STATS_MS        5000
-#define EVENTS_MS       100 /* events that were not worth a wake-up are read this often */
-#define SETTLE_MS       50  /* after a change of a file: editors write in several steps */
+#define EVENTS_MS       100  /* events that were not worth a wake-up are read this often */
+#define EVENTS_BATCH    4096 /* read at once, some milliseconds' worth: the loop has more to do */
+#define NAMES_NS        1000000000 /* new names are looked for this often at most */
+#define SETTLE_MS       50         /* after a change of a file: editors write in several steps */
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
 #define RETRY_MS        1000
 /* After a pair was stopped its sockets are tried to be taken out, less and less often. */
@@ -52,6 +55,7 @@ struct daemon {
 	uv_loop_t loop;
 	uv_timer_t stats_timer, events_timer, settle_timer, release_timer, host_timer;
 	uv_poll_t events_poll, errands_poll;
+	uv_idle_t events_idle; /* while there are more than a batch */
 	uv_signal_t hup, term, interrupt;
 	struct followed *followed; /* one for each file of the options */
 	uv_fs_event_t netns_watch;
@@ -59,7 +63,12 @@ struct daemon {
 	struct located located; /* where its workloads were then */
 	struct control *control;
 	struct web *web; /* NULL: there is no page */
+	struct flow_log flow_log;
 	struct ring *events, *errands;
+	struct record_context context; /* of this batch's events */
+	bool is_followed;              /* by somebody on the control socket */
+	bool wants_events;             /* he does, or the flow log */
+	uint64_t renamed_ns;           /* when new names were looked for */
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	struct metrics_daemon self;
 	bool stats_failed; /* told once, not every few seconds */
@@ -136,6 +145,8 @@ static void remember_located(struct daemon *daemon, struct located *located)
 	*located = (struct located){};
 }
 
+static void want_events(struct daemon *daemon);
+
 static int reload_files(struct daemon *daemon, struct problems *problems)
 {
 	const struct daemon_options *options = daemon->options;
@@ -154,8 +165,10 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 		err = apply_model(daemon, model, &located, problems);
 	if (err)
 		return err;
+	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
 	model_free(daemon->model);
 	daemon->model = TAKE_PTR(model);
+	want_events(daemon);
 	remember_located(daemon, &located);
 	return 0;
 }
@@ -287,34 +300,102 @@ static void watch_netns(struct daemon *daemon)
 
 /* ---- news ---------------------------------------------------------------------- */
 
+/* Somebody else has applied a new service. One that has gone is not looked for each time. */
+static void look_for_names(struct daemon *daemon)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now - daemon->renamed_ns < NAMES_NS)
+		return;
+	daemon->renamed_ns = now;
+	refresh_state(daemon);
+}
+
 static void on_event(const void *data, size_t size, void *arg)
 {
 	const struct sst_record *record = data;
 	struct daemon *daemon = arg;
-	struct record_context context = { .state = &daemon->state,
-					  .realtime_offset_ns = clock_realtime_offset_ns() };
 
 	if (size < sizeof(*record))
 		return;
 	if (record->service && !state_service(&daemon->state, record->service))
-		refresh_state(daemon); /* somebody else applied a new one */
-	control_event(daemon->control, record, &context);
+		look_for_names(daemon);
+	control_event(daemon->control, record, &daemon->context);
+	flow_log_event(&daemon->flow_log, record, &daemon->context);
 }
 
-static void on_events_due(uv_timer_t *timer);
+/* At most a batch; true: there may be more. */
+static bool read_batch(struct daemon *daemon)
+{
+	int n;
+
+	daemon->context.state = &daemon->state;
+	daemon->context.realtime_offset_ns = clock_realtime_offset_ns();
+	n = ring_consume_some(daemon->events, EVENTS_BATCH);
+	control_flush(daemon->control);
+	flow_log_flush(&daemon->flow_log);
+	return n >= EVENTS_BATCH;
+}
+
+static void on_events_left(uv_idle_t *idle);
+
+/* What a batch leaves is read when the loop has looked at all else. */
+static void read_events(struct daemon *daemon)
+{
+	if (read_batch(daemon))
+		uv_idle_start(&daemon->events_idle, on_events_left);
+	else
+		uv_idle_stop(&daemon->events_idle);
+}
+
+static void on_events_left(uv_idle_t *idle)
+{
+	read_events(idle->data);
+}
+
+static void on_events_ready(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	read_events(poll->data);
+}
+
+static void on_events_due(uv_timer_t *timer)
+{
+	read_events(timer->data);
+}
 
 /* Who comes hears of what happens from now on, not of what was left when the last one went. */
-static void on_followed(bool followed, void *arg)
+static void want_events(struct daemon *daemon)
 {
-	struct daemon *daemon = arg;
+	bool wanted = daemon->is_followed || flow_log_is_on(&daemon->flow_log);
 
-	if (followed) {
-		ring_consume(daemon->events);
+	if (wanted == daemon->wants_events)
+		return;
+	daemon->wants_events = wanted;
+	if (wanted) {
+		ring_discard(daemon->events);
 		uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
 	} else {
 		uv_timer_stop(&daemon->events_timer);
 	}
-	datapath_want_events(daemon->datapath, followed);
+	datapath_want_events(daemon->datapath, wanted);
+}
+
+static void on_followed(bool followed, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->is_followed = followed;
+	want_events(daemon);
+}
+
+/* What has been told of until now is in the log. */
+static void finish_events(struct daemon *daemon)
+{
+	datapath_want_events(daemon->datapath, false);
+	while (read_batch(daemon))
+		;
 }
 
 /* The walks that follow find the flows by themselves. */
@@ -373,22 +454,6 @@ static void end_leavers(struct daemon *daemon)
 	daemon->stuck = problems.count;
 }
 
-static void on_events_ready(uv_poll_t *poll, int status, int events)
-{
-	struct daemon *daemon = poll->data;
-
-	(void)status;
-	(void)events;
-	ring_consume(daemon->events);
-}
-
-static void on_events_due(uv_timer_t *timer)
-{
-	struct daemon *daemon = timer->data;
-
-	ring_consume(daemon->events);
-}
-
 /* All that has come in first, since a walk serves many errands. */
 static void on_errands_ready(uv_poll_t *poll, int status, int events)
 {
@@ -413,7 +478,12 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 static void write_stats(struct daemon *daemon)
 {
 	_cleanup_text_ struct text text = {};
-	int err = metrics_write(&daemon->state, &daemon->self, &text);
+	int err;
+
+	daemon->self.log_lines = flow_log_written(&daemon->flow_log);
+	daemon->self.log_lost = flow_log_lost(&daemon->flow_log);
+	daemon->self.follow_lost = control_lost(daemon->control);
+	err = metrics_write(&daemon->state, &daemon->self, &text);
 
 	if (!err)
 		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,
@@ -480,6 +550,7 @@ static void on_stats_due(uv_timer_t *timer)
 	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
 	release(daemon);
+	flow_log_look(&daemon->flow_log);
 	account(daemon);
 }
 
@@ -673,6 +744,8 @@ static void start_handles(struct daemon *daemon)
 
 	uv_timer_init(loop, &daemon->stats_timer);
 	uv_timer_init(loop, &daemon->events_timer);
+	uv_idle_init(loop, &daemon->events_idle);
+	daemon->events_idle.data = daemon;
 	uv_timer_init(loop, &daemon->settle_timer);
 	uv_timer_init(loop, &daemon->release_timer);
 	uv_timer_init(loop, &daemon->host_timer);
@@ -754,6 +827,7 @@ static void end(struct daemon *daemon)
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
 	free(daemon->followed);
+	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
 	state_release(&daemon->state);
@@ -777,8 +851,10 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 		for (size_t i = 0; i < options->n_files; i++)
 			log_line("running, follows %s", options->files[i]);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
-		if (!daemon.lost_datapath)
+		if (!daemon.lost_datapath) {
+			finish_events(&daemon);
 			account(&daemon); /* the last word */
+		}
 	}
 	end(&daemon);
 	return daemon.lost_datapath ? -ESTALE : err;

@@ -38,6 +38,7 @@
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
+	X(event_rates)    \
 	X(errands)        \
 	X(capture)        \
 	X(captured)       \
@@ -53,6 +54,7 @@
 	X(edges)          \
 	X(edge_info)      \
 	X(edge_state)     \
+	X(udp_flows)      \
 	X(edges_expired)
 
 #define X(name) MAP_##name,
@@ -91,6 +93,8 @@ enum hook_index {
 	HOOK_EGRESS,
 	HOOK_SOCKET,
 	HOOK_LOOKUP,
+	HOOK_UDP_OUT,
+	HOOK_UDP_IN,
 	HOOK_SKMSG,
 	HOOK_LIST,
 	HOOK_LEAVERS,

@@ -365,22 +365,23 @@ static void add_policy(struct text *out, const struct state *state)
 /* ---- counters by reason ------------------------------------------------------ */
 
 /* A group that abi.h has and this list lacks does not compile. */
-#define COUNTER_GROUPS(X)                                                             \
-	X(connect, "Destinations of connect() and sendmsg(), by what was decided")    \
-	X(affinity, "Remembered endpoints of clients, by what became of them")        \
-	X(udp, "Replies to unconnected UDP sockets")                                  \
-	X(policy, "Decisions of policy, once per flow and direction, by tier")        \
-	X(policy_undecided, "What policy could not decide, by what was missing")      \
-	X(policy_flow, "What became of flows and datagrams that policy is about")     \
-	X(policy_socket, "Sockets refused since they would get around policy")        \
-	X(edge, "Flows whose edge could not be told apart")                           \
-	X(flow, "Flows that could not be counted where they belong")                  \
-	X(pair, "Attempts to find both ends of a connection on this node")            \
-	X(event, "Records of flows sent to userspace")                                \
-	X(event_withheld, "Records of flows that were not made since nobody follows") \
-	X(event_lost, "Records of flows that userspace missed")                       \
-	X(splice_flow, "Steps of flows on their way into the splice and out of it")   \
-	X(splice_refused, "Ends that were not spliced")                               \
+#define COUNTER_GROUPS(X)                                                                 \
+	X(connect, "Destinations of connect() and sendmsg(), by what was decided")        \
+	X(affinity, "Remembered endpoints of clients, by what became of them")            \
+	X(udp, "Replies to unconnected UDP sockets")                                      \
+	X(policy, "Decisions of policy, once per flow and direction, by tier")            \
+	X(policy_undecided, "What policy could not decide, by what was missing")          \
+	X(policy_flow, "What became of flows and datagrams that policy is about")         \
+	X(policy_socket, "Sockets refused since they would get around policy")            \
+	X(edge, "Flows whose edge could not be told apart")                               \
+	X(flow, "Flows that could not be counted where they belong")                      \
+	X(pair, "Attempts to find both ends of a connection on this node")                \
+	X(event, "Records of flows sent to userspace")                                    \
+	X(event_withheld, "Records of flows that were not made since nobody follows")     \
+	X(event_limited, "Records of flows that were not made since there were too many") \
+	X(event_lost, "Records of flows that userspace missed")                           \
+	X(splice_flow, "Steps of flows on their way into the splice and out of it")       \
+	X(splice_refused, "Ends that were not spliced")                                   \
 	X(splice_message, "Messages of spliced flows, by the way they took")
 
 #define X(group, help) GROUP_##group,
@@ -461,6 +462,12 @@ static void add_maps(struct text *out, const struct state *state)
 				 state->fill[i].name, state->fill[i].capacity);
 }
 
+static void add_total(struct text *out, const char *name, const char *help, uint64_t total)
+{
+	add_family(out, PREFIX, name, "counter", help);
+	text_add(out, PREFIX "%s %" PRIu64 "\n", name, total);
+}
+
 static void add_daemon(struct text *out, const struct metrics_daemon *daemon)
 {
 	add_timestamp(out, "daemon_started_timestamp_seconds", "When the daemon started",
@@ -471,6 +478,11 @@ static void add_daemon(struct text *out, const struct metrics_daemon *daemon)
 		  "1: the configuration last read is in force", daemon->reload_succeeded);
 	add_gauge(out, "config_problems", "Problems found in the configuration last read",
 		  daemon->problems);
+	add_total(out, "flow_log_lines_total", "Lines written to the flow log", daemon->log_lines);
+	add_total(out, "flow_log_lost_total", "Lines that the flow log could not take",
+		  daemon->log_lost);
+	add_total(out, "follow_lost_total", "Events that followers read too slowly for",
+		  daemon->follow_lost);
 }
 
 int metrics_write(const struct state *state, const struct metrics_daemon *daemon, struct text *out)

@@ -31,6 +31,9 @@ struct metrics_daemon {
 	uint64_t reloaded_ns;  /* the last time the configuration was read, accepted or not */
 	bool reload_succeeded; /* that time */
 	unsigned problems;     /* found that time */
+	uint64_t log_lines;    /* of the flow log, that were written .. */
+	uint64_t log_lost;     /* .. and that could not be */
+	uint64_t follow_lost;  /* events that followers read too slowly for */
 };
 
 /*

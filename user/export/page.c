@@ -292,30 +292,17 @@ static void add_endpoints(const struct state *state, struct text *out)
 
 /* ---- flows, policy ----------------------------------------------------------------- */
 
-static int add_flow_list(const struct page_view *view, const char *name,
-			 const struct sst_record *records, struct text *out)
+static void add_flow_list(const struct page_view *view, const char *name,
+			  const struct sst_record *records, struct text *out)
 {
 	const struct record_context context = { view->state, view->realtime_offset_ns };
 
 	begin_table(name, view->flows->n, out);
 	for (size_t i = 0; i < view->flows->kept; i++) {
-		json_t *json = record_to_json(&records[i], &context);
-		_cleanup_free_ char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-		json_decref(json);
-		if (!dumped)
-			return -ENOMEM;
-		text_add(out, "%s%s", i ? "," : "", dumped);
+		text_add(out, "%s", i ? "," : "");
+		record_to_json(&records[i], &context, out);
 	}
 	end_table(out);
-	return 0;
-}
-
-static int add_flows(const struct page_view *view, struct text *out)
-{
-	int err = add_flow_list(view, "newest", view->flows->newest, out);
-
-	return err ?: add_flow_list(view, "largest", view->flows->largest, out);
 }
 
 static void add_rule(const struct state *state, const struct sst_policy_info *info,
@@ -368,9 +355,8 @@ int page_snapshot(const struct page_view *view, struct text *out)
 	if (err)
 		return err;
 	add_endpoints(state, out);
-	err = add_flows(view, out);
-	if (err)
-		return err;
+	add_flow_list(view, "newest", view->flows->newest, out);
+	add_flow_list(view, "largest", view->flows->largest, out);
 	add_rules(state, out);
 	text_add(out, "}");
 	return out->error;

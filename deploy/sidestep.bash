@@ -71,7 +71,6 @@ _sidestep() {
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;
-	flows) options+=" --output --follow" ;;
 	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
 	flows) options+=" --output --follow --columns --source --destination --namespace \
 		--workload --service --port --protocol --verdict --event --errors --min-bytes \

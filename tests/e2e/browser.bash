@@ -63,7 +63,7 @@ browser_open() {
 	browser_ask Target.createTarget '{"url": "about:blank"}'
 	browser_ask Target.attachToTarget "$(value '{targetId, flatten: true}')"
 	BROWSER_SESSION=$(value -r .sessionId)
-	for domain in Page Runtime Log Network; do
+	for domain in Page Runtime Log; do
 		browser_ask "$domain.enable"
 	done
 	browser_ask Page.navigate "$(jq -n --arg url "$1" '{$url}')"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
 #
 # Who calls whom: that every connection and byte is on its edge, exactly, whatever happens to
 # the daemon meanwhile, and that what leaves the map of edges is not lost.
@@ -91,7 +91,7 @@ play() {
 }
 
 @test "every connection and byte of a thousand flows, while the daemon is killed and upgraded" {
-	local i name
+	local name direct
 
 	nodes on
 	daemon_start
@@ -103,7 +103,7 @@ play() {
 	as alice pod_start node "$TOOLS/crowd" --vary --flows 200 --rounds 40 --size 4000 \
 		--seconds 8 127.0.0.1:8090
 	direct=$PID
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		sleep 1
 		finish "$DAEMON" KILL
 		sidestep load -f "$CONF"

@@ -401,7 +401,8 @@ function pathOf(edge) {
 	return `M${x1} ${from.y}C${x1 + bend} ${from.y + bow} ${x2 - bend} ${to.y + bow} ${x2} ${to.y}`;
 }
 
-const widthOf = (edge) => Math.min(9, 1.2 + Math.log2(1 + edge.byteRate / 256) / 2);
+// In steps: what looks the same is not painted anew.
+const widthOf = (edge) => Math.min(9, 1 + Math.round(Math.log2(1 + edge.byteRate / 256)) / 2);
 
 function figureOf(edge) {
 	const parts = [formatRate(edge.byteRate)];
@@ -418,17 +419,24 @@ function drawLine(edge, s, withFigure) {
 	let line = map.lines.get(edge.key);
 	if (!line) {
 		const group = make(map.lineLayer, "g");
-		line = { group, title: make(group, "title"), path: make(group, "path"),
-			core: make(group, "path", { class: "core" }), figure: make(group, "text", { class: "figure" }) };
+		line = { group, title: make(group, "title"), path: make(group, "path"), width: 0 };
 		map.lines.set(edge.key, line);
 	}
 	const d = pathOf(edge), width = widthOf(edge), look = lookOf(edge, s.time);
 	setAttributes(line.path, { d, class: "line " + look, "marker-end": "url(#to)" });
-	line.path.style.strokeWidth = width + (edge.spliced ? 2 : 0) + "px";
-	setAttributes(line.core, { d: edge.spliced ? d : "M0 0" });
-	setAttributes(line.figure, { x: (edge.from.x + NODE_WIDTH + edge.to.x) / 2,
-		y: (edge.from.y + edge.to.y) / 2 + 0.75 * bowOf(edge) - 5 });
-	setText(line.figure, withFigure ? figureOf(edge) : "");
+	if (line.width !== width + (edge.spliced ? 2 : 0)) {
+		line.width = width + (edge.spliced ? 2 : 0);
+		line.path.style.strokeWidth = line.width + "px";
+	}
+	if (edge.spliced)
+		setAttributes(line.core ||= make(line.group, "path", { class: "core" }), { d });
+	if (withFigure) {
+		line.figure ||= make(line.group, "text", { class: "figure" });
+		setAttributes(line.figure, { x: (edge.from.x + NODE_WIDTH + edge.to.x) / 2,
+			y: (edge.from.y + edge.to.y) / 2 + 0.75 * bowOf(edge) - 5 });
+	}
+	if (line.figure)
+		setText(line.figure, withFigure ? figureOf(edge) : "");
 	setText(line.title, `${edge.from.name} to ${edge.to.name}: ${edge.opened} connections, ` +
 		`${edge.active} active, ${figureOf(edge) || "quiet"}`);
 	const touched = !map.selected || edge.from.key === map.selected || edge.to.key === map.selected;

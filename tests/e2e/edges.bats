@@ -134,6 +134,19 @@ reconciles() { # FILTER
 		and .duration_ms.count == .opened and .connect_us.count == .opened'
 }
 
+@test "a cgroup whose name is no text is told nevertheless" {
+	local name=$'caf\xe9 "'
+
+	nodes
+	mkdir "$CG/$name"
+	sidestep load -f "$CONF"
+	as "$name" call node --count 2 10.96.0.11:80
+	edge '.source.name | contains("caf? ")'
+	check '.opened == 2'
+	run -0 sidestep edges
+	[[ $output == *"caf? "* ]]
+}
+
 @test "bytes of a live flow count while it runs" {
 	nodes
 	sidestep load -f "$CONF"

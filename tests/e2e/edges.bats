@@ -255,8 +255,8 @@ no_edges() {
 	check 'all(.[]; .folded)' >/dev/null
 }
 
-@test "a new edge is told as itself from the start, never under other" {
-	local round
+@test "a new edge is told as itself from the start, and other never goes back" {
+	local round other before=0
 
 	nodes off ", telemetry: { edges: 60000 }"
 	sidestep load -f "$CONF"
@@ -265,7 +265,10 @@ no_edges() {
 		: </dev/tcp/127.0.0.1/$port; done 2>/dev/null'
 	for round in {1..12}; do
 		run -0 sidestep edges
-		[[ $output != *$'\nother'* ]] || fail "told under other: $(grep ^other <<<"$output")"
+		# there may be some: the kernel has not always memory for so many at once
+		other=$(awk '$1 == "other" { print $8 }' <<<"$output")
+		((${other:-0} >= before)) || fail "goes back from $before to ${other:-0}"
+		before=${other:-0}
 	done
 	[[ $(wc -l <<<"$output") -gt 1000 ]] # else it proves less than it says
 }

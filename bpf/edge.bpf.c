@@ -40,27 +40,26 @@ static __always_inline void time_add(struct sst_edge_info *info, enum sst_time w
 	__sync_fetch_and_add(&histogram->count[bucket], 1);
 }
 
-/* 0: there is no memory for it. */
+/* Both entries of an id; another CPU may make them at the same time. 0: there is no memory. */
 static __always_inline int entries_make(__u32 id)
 {
-	if (bpf_map_update_elem(&edges, &id, (const void *)&empty.total, BPF_NOEXIST))
-		return 0;
-	if (!bpf_map_update_elem(&edge_info, &id, (const void *)&empty.info, BPF_NOEXIST))
-		return 1;
-	bpf_map_delete_elem(&edges, &id);
-	return 0;
+	bpf_map_update_elem(&edges, &id, (const void *)&empty.total, BPF_NOEXIST);
+	bpf_map_update_elem(&edge_info, &id, (const void *)&empty.info, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&edges, &id) && bpf_map_lookup_elem(&edge_info, &id);
 }
 
-/* What is beyond the budget is still its service's. */
+/* What is beyond the budget is still its service's; of one that has gone, nobody's: its id is
+ * taken away. */
 static __always_inline __u32 folded(__u32 service)
 {
-	__u32 id = SST_EDGE_FOLDED | service;
+	__u32 id = SST_EDGE_FOLDED;
 
 	count(SST_COUNTER_EDGE_FOLDED);
-	if (bpf_map_lookup_elem(&edge_info, &id) || entries_make(id))
+	if (bpf_map_lookup_elem(&services, &service))
+		id |= service;
+	if (bpf_map_lookup_elem(&edge_info, &id) && bpf_map_lookup_elem(&edges, &id))
 		return id;
-	/* another CPU may have been first */
-	if (bpf_map_lookup_elem(&edge_info, &id))
+	if (entries_make(id))
 		return id;
 	count(SST_COUNTER_EDGE_LOST);
 	return 0;
@@ -78,11 +77,13 @@ static __always_inline __u32 edge_make(struct sst_edge_key *key)
 	if (!state || !node || state->used >= node->edge_budget)
 		return 0;
 	id = __sync_fetch_and_add(&state->last, 1) + 1;
-	if (!id || id & SST_EDGE_FOLDED || !entries_make(id))
+	if (!id || id & SST_EDGE_FOLDED)
 		return 0;
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (info)
+	info = entries_make(id) ? bpf_map_lookup_elem(&edge_info, &id) : 0;
+	if (info) {
 		info->key = *key;
+		use(info); /* what was never used would be idle at once */
+	}
 	if (info && !bpf_map_update_elem(&edge_ids, key, &id, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&state->used, 1);
 		return id;

@@ -220,7 +220,7 @@ static __always_inline int is_locked(struct sock *sk)
 
 /*
  * What went through a socket at one moment: a FIN that comes in is counted as a byte before
- * its flag is set. Both happen under the socket's lock, so what was the same before and
+ * its flag is set, bytes that are sent again are counted twice, one after the other. All happen under the socket's lock, so what was the same before and
  * after a moment without a lock is of that moment. 0: it is too busy, the next sweep
  * will do.
  */
@@ -229,18 +229,19 @@ static __always_inline int traffic_steady(struct tcp_sock *tp, const struct sst_
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct sst_pair *pair = pair_of(flow);
-	__u64 received;
+	__u64 sent, received;
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < STEADY_LOOKS; i++) {
 		traffic_of(tp, flow, pair, traffic);
+		sent = traffic->sent;
 		received = traffic->received;
 		barrier();
 		if (is_locked(sk))
 			continue;
 		barrier();
 		traffic_of(tp, flow, pair, traffic);
-		if (received == traffic->received)
+		if (sent == traffic->sent && received == traffic->received)
 			return 1;
 	}
 	return 0;

@@ -321,15 +321,28 @@ static __always_inline int was_worth_it(const struct sst_flow *flow, const struc
 	return !pair->stopped && pair->end[flow->role & 1].spliced_messages >= WORTHWHILE_MESSAGES;
 }
 
-/* What a socket that closes tells of why: a reset that came is an error, one that was sent is
- * the end of a state in which nobody had closed yet. */
-static __always_inline __u8 ending_of(const struct sst_flow *flow, int error, __u32 state)
+/* Whether a socket that closes without an error sends a reset: one side had not closed yet. After
+ * our FIN that is so unless the other's has come, or the program has let go of the socket and
+ * the kernel waits for it elsewhere. */
+static __always_inline int is_reset(const struct sock *sk, __u32 state)
+{
+	__u64 flags = sk->__sk_common.skc_flags;
+
+	if (state == BPF_TCP_FIN_WAIT1 || state == BPF_TCP_FIN_WAIT2)
+		return !has_flag(flags, SOCK_FLAG(SOCK_DONE)) &&
+		       !has_flag(flags, SOCK_FLAG(SOCK_DEAD));
+	return state == BPF_TCP_ESTABLISHED || state == BPF_TCP_CLOSE_WAIT;
+}
+
+/* What a socket that closes tells of why: a reset that came is an error. */
+static __always_inline __u8 ending_of(const struct sst_flow *flow, const struct sock *sk,
+				      __u32 state)
 {
 	int client = flow->role == SST_ROLE_CLIENT;
 
-	switch (error) {
+	switch (sk->sk_err) {
 	case 0:
-		if (state != BPF_TCP_ESTABLISHED && state != BPF_TCP_CLOSE_WAIT)
+		if (!is_reset(sk, state))
 			return SST_ENDING_ORDERLY;
 		return client ? SST_ENDING_RESET_BY_CLIENT : SST_ENDING_RESET_BY_SERVER;
 	case ECONNRESET:
@@ -347,7 +360,7 @@ static __always_inline void closed(struct sst_flow *flow, struct tcp_sock *tp, _
 	struct traffic traffic;
 
 	traffic_of(tp, flow, pair, &traffic);
-	flow->ending = ending_of(flow, tp->inet_conn.icsk_inet.sk.sk_err, before);
+	flow->ending = ending_of(flow, &tp->inet_conn.icsk_inet.sk, before);
 	sst_flow_moved(flow, &traffic, 1);
 	if (flow->counted)
 		event_send(tp, flow, pair, SST_RECORD_CLOSE);

@@ -17,6 +17,10 @@ struct seen {
 	__u32 datagrams;
 	__u32 leaves; /* 1: the socket sends it */
 	__u32 role;   /* out: enum sst_role of the socket */
+	/* Of edges and of the policy set, before the edge is looked for: what changes meanwhile
+	 * makes what was found old. */
+	__u32 edges;
+	__u64 generation;
 };
 
 static __always_inline __u32 edges_generation(void)
@@ -43,8 +47,8 @@ static __always_inline int look_at(struct sst_udp_flow *flow, const struct packe
 
 	if (flow->role != seen->role && now - flow->used_ns < SST_UDP_FLOW_NS)
 		return FOREIGN;
-	if (flow->cookie != seen->cookie || flow->edges != edges_generation() ||
-	    flow->generation != set_generation())
+	if (flow->cookie != seen->cookie || flow->edges != seen->edges ||
+	    flow->generation != seen->generation)
 		return NEW;
 	flow->used_ns = now;
 	sst_edge_datagrams(flow->edge, seen->leaves == (seen->role == SST_ROLE_CLIENT),
@@ -52,8 +56,8 @@ static __always_inline int look_at(struct sst_udp_flow *flow, const struct packe
 	return KNOWN;
 }
 
-/* FOREIGN: the other end tells of it. KNOWN: counted. NEW: its edge must be found. Both tell
- * the socket's role. */
+/* FOREIGN: the other end tells of it. KNOWN: counted. NEW: its edge must be found. All tell
+ * the socket's role and the generations. */
 __noinline int sst_udp_known(const struct packet *packet, struct seen *seen)
 {
 	struct sst_udp_flow *flow;
@@ -61,6 +65,8 @@ __noinline int sst_udp_known(const struct packet *packet, struct seen *seen)
 
 	if (!packet || !seen)
 		return FOREIGN;
+	seen->edges = edges_generation();
+	seen->generation = set_generation();
 	tuple_of(packet, &tuple);
 	seen->role = seen->leaves ? SST_ROLE_CLIENT : SST_ROLE_SERVER;
 	flow = bpf_map_lookup_elem(&udp_flows, &tuple);
@@ -89,8 +95,8 @@ __noinline int sst_udp_begin(const struct packet *packet, const struct seen *see
 		tuple_back(packet, &tuple);
 	flow.cookie = seen->cookie;
 	flow.role = seen->role;
-	flow.edges = edges_generation();
-	flow.generation = set_generation();
+	flow.edges = seen->edges;
+	flow.generation = seen->generation;
 	bpf_map_update_elem(&udp_flows, &tuple, &flow, BPF_ANY);
 	return sst_edge_datagrams(edge, is_sent, seen->datagrams, packet->payload);
 }

@@ -52,6 +52,7 @@
 
 /* Bits of skc_flags; relocated by name, bpf_core_enum_value(). */
 enum sock_flags {
+	SOCK_DEAD = 0, /* the program has closed it */
 	SOCK_DONE = 1, /* a FIN was received */
 	SOCK_RCVTSTAMP = 11,
 	SOCK_ZEROCOPY = 22,

@@ -839,6 +839,9 @@ struct sst_edge_state {
 };
 static_assert(sizeof(struct sst_edge_state) == 16, "sst_edge_state");
 
+/* What had expired of a service goes by this id when the service has gone and it joins the rest. */
+#define SST_EDGES_OF(service) (1ULL << 32 | (service))
+
 /* Map `edges_expired`, by service: totals of edges that were idle, and of which nothing else is
  * left. U only. */
 struct sst_edge_expired {

@@ -43,17 +43,18 @@ static bool is_same(const struct entries *a, const struct entries *b)
 	       !memcmp(a->values, b->values, a->n * a->value_size);
 }
 
+/* Keys after the edges: an edge that is new by then has one, and is told as itself. */
 static int read_once(struct datapath *datapath, struct reading *reading, bool *whole)
 {
 	_cleanup_entries_ struct entries before = {};
 	int err = entries_of_map(datapath->map[MAP_edges_expired], &before);
 
 	if (!err)
-		err = entries_of_map(datapath->map[MAP_edge_ids], &reading->ids);
-	if (!err)
 		err = entries_of_map(datapath->map[MAP_edges], &reading->closed);
 	if (!err)
 		err = entries_of_map(datapath->map[MAP_edges], &reading->edges);
+	if (!err)
+		err = entries_of_map(datapath->map[MAP_edge_ids], &reading->ids);
 	if (!err)
 		err = entries_of_map(datapath->map[MAP_edge_info], &reading->info);
 	if (!err)
@@ -171,26 +172,44 @@ static int fold(struct others *others, uint32_t service, const struct sst_edge *
 	return 0;
 }
 
-static bool is_added(const struct entries *expired, const struct state_edge *edge)
+/* Ids that were added to what has expired and not deleted, perhaps; sorted, one for each
+ * service. */
+static uint32_t *added_ids(const struct entries *expired)
+{
+	_cleanup_free_ uint32_t *ids = calloc(expired->n + 1, sizeof(*ids));
+
+	for (size_t i = 0; i < expired->n && ids; i++) {
+		const struct sst_edge_expired *value = entry_value(expired, i);
+
+		if (value->last < SST_EDGES_OF(0))
+			ids[i] = (uint32_t)value->last;
+	}
+	return ids ? sorted_ids(ids, expired->n) : NULL;
+}
+
+/* The service of which the same is true of all that had expired; 0: none. */
+static uint32_t added_service(const struct entries *expired)
 {
 	for (size_t i = 0; i < expired->n; i++) {
 		const struct sst_edge_expired *value = entry_value(expired, i);
 
-		if (*(const uint32_t *)entry_key(expired, i) == edge->key.service)
-			return value->last == edge->id;
+		if (value->last >= SST_EDGES_OF(0))
+			return (uint32_t)value->last;
 	}
-	return false;
+	return 0;
 }
 
 static int fold_expired(const struct entries *expired, struct others *others)
 {
+	uint32_t added = added_service(expired);
 	int err = 0;
 
 	for (size_t i = 0; i < expired->n && !err; i++) {
 		const struct sst_edge_expired *value = entry_value(expired, i);
 		uint32_t service = *(const uint32_t *)entry_key(expired, i);
 
-		err = fold(others, service, &value->total, value->time, 0);
+		if (!service || service != added)
+			err = fold(others, service, &value->total, value->time, 0);
 	}
 	return err;
 }
@@ -199,29 +218,26 @@ static int fold_expired(const struct entries *expired, struct others *others)
 static int part(const struct reading *reading, struct state_edge *edges, size_t n, size_t *kept,
 		struct others *others)
 {
-	uint32_t *ids = calloc(reading->ids.n + 1, sizeof(*ids));
+	_cleanup_free_ uint32_t *ids = sorted_ids(reading->ids.values, reading->ids.n);
+	_cleanup_free_ uint32_t *added = added_ids(&reading->expired);
 	int err = 0;
 
-	if (!ids)
+	if (!ids || !added)
 		return -ENOMEM;
-	for (size_t i = 0; i < reading->ids.n; i++)
-		ids[i] = *(const uint32_t *)entry_value(&reading->ids, i);
-	qsort(ids, reading->ids.n, sizeof(*ids), compare_ids);
 	*kept = 0;
 	for (size_t i = 0; i < n && !err; i++) {
 		struct state_edge *edge = &edges[i];
 
 		if (edge_is_folded(edge->id))
 			edge->key = (struct sst_edge_key){ .service = edge->id & ~SST_EDGE_FOLDED };
-		else if (bsearch(&edge->id, ids, reading->ids.n, sizeof(*ids), compare_ids)) {
+		else if (is_among(ids, reading->ids.n, edge->id)) {
 			edges[(*kept)++] = *edge;
 			continue;
 		}
-		if (!is_added(&reading->expired, edge))
+		if (!is_among(added, reading->expired.n, edge->id))
 			err = fold(others, edge->key.service, &edge->total, edge->time,
 				   edge->used_ns);
 	}
-	free(ids);
 	return err ?: fold_expired(&reading->expired, others);
 }
 

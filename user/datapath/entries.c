@@ -84,6 +84,30 @@ int entries_of_map(int fd, struct entries *ret)
 	return entries_read(fd, ret);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+uint32_t *sorted_ids(const void *ids, size_t n)
+{
+	uint32_t *sorted = malloc((n + 1) * sizeof(*sorted));
+
+	if (!sorted)
+		return NULL;
+	if (n)
+		memcpy(sorted, ids, n * sizeof(*sorted));
+	qsort(sorted, n, sizeof(*sorted), compare_ids);
+	return sorted;
+}
+
+bool is_among(const uint32_t *sorted, size_t n, uint32_t id)
+{
+	return bsearch(&id, sorted, n, sizeof(*sorted), compare_ids);
+}
+
 void sum_cpus(const void *per_cpu, void *sum, size_t size)
 {
 	const __u64 *values = per_cpu;

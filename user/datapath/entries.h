@@ -30,6 +30,10 @@ static inline const void *entry_value(const struct entries *entries, size_t n)
 	return entries->values + n * entries->value_size;
 }
 
+/* Ids, sorted; NULL: no memory. To be freed. */
+uint32_t *sorted_ids(const void *ids, size_t n);
+bool is_among(const uint32_t *sorted, size_t n, uint32_t id);
+
 /* Adds up all CPUs' values, which are of size bytes each: numbers of 64 bits. */
 void sum_cpus(const void *per_cpu, void *sum, size_t size);
 

@@ -4,11 +4,12 @@
  * that is killed:
  *
  *   1. The key is deleted: whoever calls from now on makes a new edge.
- *   2. Once no program runs that has seen the key, and every connection of the edge has
- *      closed, nobody has its id any more: what it holds is final.
+ *   2. UDP's flows are told to find their edges anew. What no key leads to and nothing is open
+ *      on is final when no program runs any more that was running then, and nothing has
+ *      changed meanwhile: nobody has its id.
  *   3. That is added to what has expired of its service, together with the id: who finds
  *      the id there knows that it was added.
- *   4. The id is deleted.
+ *   4. The id is deleted. Whoever comes to step 3 does this first for the one before it.
  */
 #include "datapath/edges.h"
 
@@ -24,12 +25,11 @@
 /* The rest waits for the next time: the daemon has more to do. */
 #define AT_ONCE 4096
 
-static int compare_ids(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
+/* An id that no key leads to, and what it held before the grace period. */
+struct leaver {
+	uint32_t id;
+	struct sst_edge total;
+};
 
 /* ---- step 1 ----------------------------------------------------------------------------- */
 
@@ -64,13 +64,22 @@ static bool is_idle(const struct datapath *datapath, uint32_t id, uint64_t since
 	return !read_total(datapath, id, &total) && !edge_active(&total);
 }
 
-static int delete_keys(struct datapath *datapath, const struct entries *ids, uint64_t since_ns,
-		       unsigned *deleted)
+/* Who was killed may have deleted a key and not counted it. An edge that is made just now may
+ * count twice, until the next time. */
+static int count_keys(struct datapath *datapath, struct sst_edge_state *state, struct entries *ids)
 {
-	struct sst_edge_state *state = state_map(datapath);
+	uint32_t used = __atomic_load_n(&state->used, __ATOMIC_ACQUIRE);
+	int err = entries_of_map(datapath->map[MAP_edge_ids], ids);
 
-	if (!state)
-		return -errno;
+	if (!err && used != ids->n)
+		__atomic_compare_exchange_n(&state->used, &used, (uint32_t)ids->n, false,
+					    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return err;
+}
+
+static void delete_keys(struct datapath *datapath, struct sst_edge_state *state,
+			const struct entries *ids, uint64_t since_ns, unsigned *deleted)
+{
 	for (size_t i = 0; i < ids->n && *deleted < AT_ONCE; i++) {
 		uint32_t id = *(const uint32_t *)entry_value(ids, i);
 
@@ -80,13 +89,21 @@ static int delete_keys(struct datapath *datapath, const struct entries *ids, uin
 		__atomic_fetch_sub(&state->used, 1, __ATOMIC_RELAXED);
 		(*deleted)++;
 	}
-	if (*deleted)
-		__atomic_fetch_add(&state->generation, 1, __ATOMIC_RELEASE);
-	munmap(state, sizeof(*state));
-	return 0;
 }
 
-/* ---- steps 2 to 4 ------------------------------------------------------------------------ */
+/* ---- step 2 -------------------------------------------------------------------------------- */
+
+static int read_keyed(struct datapath *datapath, uint32_t **ret, size_t *n)
+{
+	_cleanup_entries_ struct entries ids = {};
+	int err = entries_of_map(datapath->map[MAP_edge_ids], &ids);
+
+	if (err)
+		return err;
+	*ret = sorted_ids(ids.values, ids.n);
+	*n = ids.n;
+	return *ret ? 0 : -ENOMEM;
+}
 
 static bool is_served(const struct datapath *datapath, uint32_t service)
 {
@@ -94,6 +111,46 @@ static bool is_served(const struct datapath *datapath, uint32_t service)
 
 	return !bpf_map_lookup_elem(datapath->map[MAP_services], &service, &value);
 }
+
+/* A service's `other` stays as long as the service. */
+static bool may_leave(const struct datapath *datapath, uint32_t id, const uint32_t *keyed, size_t n)
+{
+	uint32_t service = id & ~SST_EDGE_FOLDED;
+
+	if (edge_is_folded(id))
+		return service && !is_served(datapath, service);
+	return !is_among(keyed, n, id);
+}
+
+static int find_leavers(struct datapath *datapath, struct leaver **ret, size_t *n)
+{
+	_cleanup_entries_ struct entries edges = {};
+	_cleanup_free_ uint32_t *keyed = NULL;
+	struct leaver *leavers;
+	size_t n_keyed = 0;
+	int err = entries_of_map(datapath->map[MAP_edges], &edges);
+
+	if (!err)
+		err = read_keyed(datapath, &keyed, &n_keyed);
+	if (err)
+		return err;
+	leavers = calloc(edges.n + 1, sizeof(*leavers));
+	if (!leavers)
+		return -ENOMEM;
+	for (size_t i = 0; i < edges.n; i++) {
+		struct leaver *leaver = &leavers[*n];
+
+		leaver->id = *(const uint32_t *)entry_key(&edges, i);
+		if (!may_leave(datapath, leaver->id, keyed, n_keyed))
+			continue;
+		sum_cpus(entry_value(&edges, i), &leaver->total, sizeof(leaver->total));
+		*n += !edge_active(&leaver->total);
+	}
+	*ret = leavers;
+	return 0;
+}
+
+/* ---- steps 3 and 4 ------------------------------------------------------------------------ */
 
 /* Of a service that has gone there is nothing to be told. */
 static uint32_t account_of(const struct datapath *datapath, uint32_t service)
@@ -109,8 +166,6 @@ static int add_expired(struct datapath *datapath, uint32_t service, uint64_t id,
 
 	if (bpf_map_lookup_elem(fd, &service, &expired) && errno != ENOENT)
 		return -errno;
-	if (expired.last == id)
-		return 0;
 	expired.last = id;
 	edge_add(&expired.total, total);
 	for (int i = 0; i < SST_TIME_MAX; i++)
@@ -118,73 +173,68 @@ static int add_expired(struct datapath *datapath, uint32_t service, uint64_t id,
 	return bpf_map_update_elem(fd, &service, &expired, BPF_ANY) ? -errno : 0;
 }
 
-/* No key leads to it. */
-static int finish(struct datapath *datapath, uint32_t id)
+static void forget(struct datapath *datapath, uint64_t id)
 {
+	uint32_t key = (uint32_t)id;
+
+	if (id >= SST_EDGES_OF(0)) {
+		bpf_map_delete_elem(datapath->map[MAP_edges_expired], &key);
+		return;
+	}
+	bpf_map_delete_elem(datapath->map[MAP_edges], &key);
+	bpf_map_delete_elem(datapath->map[MAP_edge_info], &key);
+}
+
+/* What was added must not be added again. */
+static int forget_added(struct datapath *datapath)
+{
+	_cleanup_entries_ struct entries expired = {};
+	int err = entries_of_map(datapath->map[MAP_edges_expired], &expired);
+
+	for (size_t i = 0; i < expired.n && !err; i++) {
+		const struct sst_edge_expired *value = entry_value(&expired, i);
+
+		forget(datapath, value->last);
+	}
+	return err;
+}
+
+static int finish(struct datapath *datapath, const struct leaver *leaver)
+{
+	uint32_t id = leaver->id, service;
 	struct sst_edge_info info;
 	struct sst_edge total;
-	uint32_t service;
 	int err = read_total(datapath, id, &total);
 
-	if (err || edge_active(&total))
+	if (err || memcmp(&total, &leaver->total, sizeof(total)))
 		return err == -ENOENT ? 0 : err;
 	if (bpf_map_lookup_elem(datapath->map[MAP_edge_info], &id, &info))
 		memset(&info, 0, sizeof(info));
 	service = edge_is_folded(id) ? id & ~SST_EDGE_FOLDED : info.key.service;
 	err = add_expired(datapath, account_of(datapath, service), id, &total, info.time);
-	if (err)
-		return err;
-	bpf_map_delete_elem(datapath->map[MAP_edges], &id);
-	bpf_map_delete_elem(datapath->map[MAP_edge_info], &id);
-	return 0;
-}
-
-/* A service's `other` stays as long as the service. */
-static bool may_finish(const struct datapath *datapath, uint32_t id, const uint32_t *keyed,
-		       size_t n)
-{
-	uint32_t service = id & ~SST_EDGE_FOLDED;
-
-	if (edge_is_folded(id))
-		return service && !is_served(datapath, service);
-	return !bsearch(&id, keyed, n, sizeof(*keyed), compare_ids);
-}
-
-/* All ids were read before the keys, and a grace period lies between: an id without a key is
- * not one that is being made. */
-static int finish_keyless(struct datapath *datapath, const struct entries *edges)
-{
-	_cleanup_entries_ struct entries ids = {};
-	int err = entries_of_map(datapath->map[MAP_edge_ids], &ids);
-	uint32_t *keyed;
-
-	if (err)
-		return err;
-	keyed = calloc(ids.n + 1, sizeof(*keyed));
-	if (!keyed)
-		return -ENOMEM;
-	for (size_t i = 0; i < ids.n; i++)
-		keyed[i] = *(const uint32_t *)entry_value(&ids, i);
-	qsort(keyed, ids.n, sizeof(*keyed), compare_ids);
-	for (size_t i = 0; i < edges->n && !err; i++) {
-		uint32_t id = *(const uint32_t *)entry_key(edges, i);
-
-		if (may_finish(datapath, id, keyed, ids.n))
-			err = finish(datapath, id);
-	}
-	free(keyed);
+	if (!err)
+		forget(datapath, id);
 	return err;
 }
 
-/* What had expired of a service goes by this id when it joins the rest. */
-#define EXPIRED_ID(service) (1ULL << 32 | (service))
+/* An id that has a key now was being made. */
+static int finish_all(struct datapath *datapath, const struct leaver *leavers, size_t n)
+{
+	_cleanup_free_ uint32_t *keyed = NULL;
+	size_t n_keyed = 0;
+	int err = read_keyed(datapath, &keyed, &n_keyed);
+
+	for (size_t i = 0; i < n && !err; i++)
+		if (!is_among(keyed, n_keyed, leavers[i].id))
+			err = finish(datapath, &leavers[i]);
+	return err;
+}
 
 /* Of services that have gone since. */
 static int join_expired(struct datapath *datapath)
 {
 	_cleanup_entries_ struct entries expired = {};
-	int fd = datapath->map[MAP_edges_expired];
-	int err = entries_of_map(fd, &expired);
+	int err = entries_of_map(datapath->map[MAP_edges_expired], &expired);
 
 	for (size_t i = 0; i < expired.n && !err; i++) {
 		uint32_t service = *(const uint32_t *)entry_key(&expired, i);
@@ -192,26 +242,43 @@ static int join_expired(struct datapath *datapath)
 
 		if (!service || is_served(datapath, service))
 			continue;
-		err = add_expired(datapath, 0, EXPIRED_ID(service), &value->total, value->time);
+		err = add_expired(datapath, 0, SST_EDGES_OF(service), &value->total, value->time);
 		if (!err)
-			bpf_map_delete_elem(fd, &service);
+			forget(datapath, SST_EDGES_OF(service));
 	}
 	return err;
 }
 
-int edges_expire(struct datapath *datapath, uint64_t ttl_ns, unsigned *gone)
+static int expire(struct datapath *datapath, struct sst_edge_state *state, uint64_t ttl_ns,
+		  unsigned *gone)
 {
-	_cleanup_entries_ struct entries ids = {}, edges = {};
+	_cleanup_entries_ struct entries ids = {};
+	_cleanup_free_ struct leaver *leavers = NULL;
 	uint64_t now = clock_ns(CLOCK_BOOTTIME);
-	unsigned deleted = 0;
-	int err = entries_of_map(datapath->map[MAP_edge_ids], &ids);
+	size_t n = 0;
+	int err = count_keys(datapath, state, &ids);
 
 	if (!err && now > ttl_ns)
-		err = delete_keys(datapath, &ids, now - ttl_ns, &deleted);
+		delete_keys(datapath, state, &ids, now - ttl_ns, gone);
 	if (!err)
-		err = entries_of_map(datapath->map[MAP_edges], &edges);
-	if (!err && edges.n > ids.n - deleted)
-		err = grace_wait() ?: finish_keyless(datapath, &edges) ?: join_expired(datapath);
-	*gone = deleted;
+		err = find_leavers(datapath, &leavers, &n);
+	if (err || !n)
+		return err;
+	__atomic_fetch_add(&state->generation, 1, __ATOMIC_RELEASE);
+	return grace_wait()
+		       ?: forget_added(datapath)
+				  ?: finish_all(datapath, leavers, n) ?: join_expired(datapath);
+}
+
+int edges_expire(struct datapath *datapath, uint64_t ttl_ns, unsigned *gone)
+{
+	struct sst_edge_state *state = state_map(datapath);
+	int err;
+
+	*gone = 0;
+	if (!state)
+		return -errno;
+	err = expire(datapath, state, ttl_ns, gone);
+	munmap(state, sizeof(*state));
 	return err;
 }

@@ -96,9 +96,11 @@ static __always_inline __u32 edge_make(struct sst_edge_key *key)
 /* The id of an edge, which is made where there is none; 0: flows are on none. */
 static __noinline __u32 edge_find(struct sst_edge_key *key)
 {
-	__u32 *known = bpf_map_lookup_elem(&edge_ids, key);
-	__u32 id;
+	__u32 *known, id;
 
+	if (!edges_wanted())
+		return 0;
+	known = bpf_map_lookup_elem(&edge_ids, key);
 	if (known)
 		return *known;
 	if (key->service >= SST_SELFTEST_ID)

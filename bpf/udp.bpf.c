@@ -144,7 +144,7 @@ static __always_inline void account(struct __sk_buff *skb, int leaves)
 	struct bpf_sock *sk = skb->sk;
 	__u32 service = 0;
 
-	if (!sk)
+	if (!sk || !edges_wanted())
 		return;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->protocol != IPPROTO_UDP || sst_read_packet(skb, &packet))

@@ -21,6 +21,14 @@ struct traffic {
 	__u32 pad;
 };
 
+/* Without a budget there are no edges, not even a service's `other`. */
+static __always_inline int edges_wanted(void)
+{
+	struct sst_config *node = settings();
+
+	return node && node->edge_budget;
+}
+
 /*
  * A flow as it opens, moves and ends, in its edge and in the statistics of its service. The
  * end that calls these is the one that tells of the connection; port is of who is called,

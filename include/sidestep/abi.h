@@ -142,8 +142,8 @@ struct sst_config {
 	__u32 spliced_map_id;  /* of map `spliced`, as the kernel knows it */
 	__u32 enforces;        /* 1: map `policy` must hold a set; without it nothing is decided */
 	__u64 selftest_cgroup; /* id of the cgroup that policy is not about; 0: none */
-	__u32 edge_budget;     /* edges beyond it are folded into their service's `other` */
-	__u32 event_rate;      /* events of a class a second and CPU; 0: as many as there are */
+	__u32 edge_budget; /* edges beyond it are folded into their service's `other`; 0: none */
+	__u32 event_rate;  /* events of a class a second and CPU; 0: as many as there are */
 };
 static_assert(sizeof(struct sst_config) == 32, "sst_config");
 

@@ -240,6 +240,16 @@ reconciles() { # FILTER
 	check '.maps[] | select(.name == "edge_ids") | .entries == 2 and .capacity == 2'
 }
 
+@test "without a budget there are no edges, and services count all the same" {
+	nodes off ", telemetry: { edges: 0 }"
+	sidestep load -f "$CONF"
+	as alice call node --count 3 10.96.0.11:80
+	show edges
+	check 'length == 0'
+	show services
+	check '.[] | select(.service == "greet").counters.opened == 3'
+}
+
 @test "idle edges leave, their totals stay, and their place is free" {
 	nodes off ", telemetry: { edges: 2, edge-ttl: 1 }"
 	daemon_start

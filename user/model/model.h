@@ -91,7 +91,7 @@ struct model_flow_log {
 };
 
 struct model_telemetry {
-	uint32_t edges;      /* more are folded into their service's `other` */
+	uint32_t edges;      /* more are folded into their service's `other`; 0: there are none */
 	uint32_t edge_ttl_s; /* an edge that is idle for so long is folded, too */
 	uint32_t events;     /* of one class a second and CPU; 0: without bound */
 	uint32_t series;     /* of the metrics; what is beyond is folded */

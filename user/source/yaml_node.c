@@ -67,7 +67,7 @@ static void read_telemetry(struct tree *tree, const yaml_node_t *node, struct mo
 {
 	if (!tree_mapping(tree, node, "the node's telemetry", telemetry_keys))
 		return;
-	ret->edges = tree_number(tree, tree_get(tree, node, "edges"), "a number of edges", 1,
+	ret->edges = tree_number(tree, tree_get(tree, node, "edges"), "a number of edges", 0,
 				 MODEL_EDGES_MAX, ret->edges);
 	ret->edge_ttl_s =
 		tree_duration(tree, tree_get(tree, node, "edge-ttl"), 1, 31536000, ret->edge_ttl_s);

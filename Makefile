@@ -12,7 +12,7 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
 VERSION := $(shell cat VERSION)
-LIBS    := libbpf yaml-0.1 libuv jansson
+LIBS    := libbpf yaml-0.1 libuv jansson libmicrohttpd ncursesw
 
 CSTD     := -std=gnu17
 WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \
@@ -51,11 +51,11 @@ SKEL     := $(BUILD)/sidestep.skel.h
 
 # Pure code: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/source/*.c user/plan/*.c \
-                              user/export/*.c))
+                              user/export/*.c user/live/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
-TOOL_SRC := $(sort $(wildcard tests/tools/*.c tests/bench/*.c))
+TOOL_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/tools/*.c tests/bench/*.c)))
 SEMANTICS := $(BUILD)/tests/semantics/semantics
 SEMANTICS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/semantics/*.c)))
 # Who else can judge by policies; cluster writes what they judge as files.
@@ -67,7 +67,7 @@ TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER)
 # Pure code once more, by the compiler that has libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
 FUZZ_BIN := $(FUZZ_SRC:%.c=$(BUILD)/%)
-FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/%,$(PURE_SRC)) \
+FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/export/% user/live/%,$(PURE_SRC)) \
                                              user/export/flowlog.c user/export/json.c)
 FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
 
@@ -99,6 +99,9 @@ $(SKEL): $(BUILD)/sidestep.bpf.o
 
 # before the first build no .d file knows that the loader includes it
 $(filter $(BUILD)/user/datapath/%,$(USER_OBJ)): | $(SKEL)
+
+# the page's parts become part of it
+$(BUILD)/user/daemon/web.o: $(wildcard user/web/page.*)
 
 $(BUILD)/%.o: %.c
 	$(call say,CC,$<)
@@ -154,6 +157,23 @@ $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% 
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@
+
+# ... and the one that runs the daemon's reader, on events of a program of its own
+$(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
+	$(call say,BPF,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_FLAGS) -MMD -MP -c $< -o $@
+
+$(BUILD)/tests/bench/events.skel.h: $(BUILD)/tests/bench/events.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name events_bpf > $@
+
+$(BUILD)/tests/bench/events: tests/bench/events.c $(BUILD)/tests/bench/events.skel.h \
+                             $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)
@@ -229,6 +249,7 @@ install: all
 	sed 's|@SBINDIR@|$(PREFIX)/sbin|' deploy/sidestep.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/sidestep.service
 	install -D -m 0644 deploy/sidestep.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/sidestep.yaml
 	install -D -m 0644 deploy/policy.yaml $(DESTDIR)$(PREFIX)/share/doc/sidestep/policy.yaml
+	install -D -m 0644 deploy/grafana/sidestep.json $(DESTDIR)$(PREFIX)/share/doc/sidestep/grafana/sidestep.json
 
 clean:
 	rm -rf $(BUILD)

@@ -265,11 +265,21 @@ SST_MAP struct doomed_map {
 	__type(value, __u8);
 } doomed SEC(".maps");
 
-/* struct sst_record: opened, closed, failed. K writes, the daemon reads. */
+/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. The loader
+ * makes it as large as the machine's memory suggests, see ring_bytes(). */
 SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
+
+/* Until when (CLOCK_BOOTTIME) a class of events has booked the rate it may have, by enum
+ * sst_record_type. K only. */
+SST_MAP struct event_rates_map {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, SST_RECORD_TYPES);
+	__type(key, __u32);
+	__type(value, __u64);
+} event_rates SEC(".maps");
 
 /* struct sst_errand; apart from `events`, since this one wakes at once. */
 SST_MAP struct errands_map {

@@ -9,8 +9,8 @@ _sidestep() {
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
-			endpoints edges flows capture identities workloads explain policy doctor check \
-			version --help --version" -- "$word")
+			endpoints edges map flows top capture identities workloads explain policy doctor \
+			check version --help --version" -- "$word")
 		return
 	fi
 	if ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == policy ]]; then
@@ -25,9 +25,13 @@ _sidestep() {
 		previous=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
 	case $previous in
-	-f | --file | -w | --write | --flows | --socket | --stats | --cache)
+	-f | --file | -w | --write | --flows | --web-token | --socket | --stats | --cache)
 		compopt -o filenames
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
+	--view)
+		mapfile -t COMPREPLY < <(compgen -W "services edges flows" -- "$word")
 		return
 		;;
 	--cgroup | --pin)
@@ -35,8 +39,22 @@ _sidestep() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
+	--protocol)
+		mapfile -t COMPREPLY < <(compgen -W "tcp udp" -- "$word")
+		return
+		;;
+	--verdict)
+		mapfile -t COMPREPLY < <(compgen -W "allowed denied" -- "$word")
+		return
+		;;
+	--event)
+		mapfile -t COMPREPLY < <(compgen -W "open close failed denied" -- "$word")
+		return
+		;;
 	-o | --output)
-		mapfile -t COMPREPLY < <(compgen -W "table json" -- "$word")
+		local formats="table json"
+		[[ ${COMP_WORDS[1]} != map ]] || formats="svg dot json"
+		mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$word")
 		return
 		;;
 	esac
@@ -47,13 +65,17 @@ _sidestep() {
 	load | check) options+=" --file" ;;
 	unload) options+=" --force" ;;
 	apply) options+=" --file --dry-run" ;;
-	run) options+=" --file --unload-on-exit" ;;
-	status | services | endpoints | edges | identities | workloads | explain | doctor) options+=" --output" ;;
+	run) options+=" --file --unload-on-exit --metrics --istio-names --web --web-token" ;;
+	status) options+=" --output --cost" ;;
+	services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;
 	"policy stats") options+=" --output" ;;
-	flows) options+=" --output --follow" ;;
+	top) options+=" --output --interval --snapshots --once --view --sort --filter" ;;
+	flows) options+=" --output --follow --columns --source --destination --namespace \
+		--workload --service --port --protocol --verdict --event --errors --min-bytes \
+		--slower" ;;
 	capture) options+=" --output --write --seconds --count --payload" ;;
 	esac
 	if [[ $word == -* ]]; then

@@ -3,6 +3,7 @@
 #ifndef SIDESTEP_BPF_RECORD_H
 #define SIDESTEP_BPF_RECORD_H
 
+#include "lib/event.h"
 #include "lib/flow.h"
 #include "lib/policy.h"
 #include "lib/psock.h"
@@ -77,49 +78,6 @@ static __always_inline void record_tcp(struct sst_record *record, struct tcp_soc
 		record->connect_us = (flow->opened_ns - flow->started_ns) / 1000;
 	record->retransmits = traffic.retransmits;
 	record_pair(record, sk, flow, pair);
-}
-
-/* Readers are woken when this much waits, and poll otherwise: a wake-up for each
- * record would cost more than the record. */
-#define EVENTS_WAKE_BYTES (512 * 1024)
-
-#define EVENT_COUNTER(name, type) ((enum sst_counter)(SST_COUNTER_EVENT_OPEN##name + (type)-1))
-
-static_assert(EVENT_COUNTER(, SST_RECORD_DENIED) == SST_COUNTER_EVENT_DENIED &&
-		      EVENT_COUNTER(_LOST, SST_RECORD_CLOSE) == SST_COUNTER_EVENT_CLOSE_LOST &&
-		      EVENT_COUNTER(_WITHHELD, SST_RECORD_OPEN) == SST_COUNTER_EVENT_OPEN_WITHHELD,
-	      "counters of events stand in the order of enum sst_record_type");
-
-static __always_inline int somebody_follows(void)
-{
-	__u32 key = 0;
-	struct sst_interest *wanted = bpf_map_lookup_elem(&interest, &key);
-
-	return wanted && wanted->events;
-}
-
-/* Room for a record somebody wants; NULL: nobody does, or there is none. */
-static __always_inline struct sst_record *event_begin(enum sst_record_type type)
-{
-	struct sst_record *record;
-
-	if (!somebody_follows()) {
-		count(EVENT_COUNTER(_WITHHELD, type));
-		return 0;
-	}
-	record = bpf_ringbuf_reserve(&events, sizeof(*record), 0);
-	if (!record)
-		count(EVENT_COUNTER(_LOST, type));
-	return record;
-}
-
-static __always_inline void event_end(struct sst_record *record, enum sst_record_type type)
-{
-	__u64 waiting = bpf_ringbuf_query(&events, BPF_RB_AVAIL_DATA);
-
-	bpf_ringbuf_submit(record,
-			   waiting >= EVENTS_WAKE_BYTES ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-	count(EVENT_COUNTER(, type));
 }
 
 static __always_inline void event_send(struct tcp_sock *tp, const struct sst_flow *flow,

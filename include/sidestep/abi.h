@@ -284,7 +284,7 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(PAIR_MADE, pair, "made", "both ends of a connection found on this node")                 \
 	X(PAIR_FULL, pair, "full", "table of pairs full, connection stays TCP")                    \
 	X(PAIR_CLASH, pair, "clash", "sequence numbers not unique, connection stays TCP")          \
-	/* events: sent + withheld + lost = what the statistics say; by enum sst_record_type */    \
+	/* events: sent + withheld + limited + lost = all there were; by enum sst_record_type */   \
 	X(EVENT_OPEN, event, "open", "records of an opened flow sent")                             \
 	X(EVENT_CLOSE, event, "close", "records of a closed flow sent")                            \
 	X(EVENT_FAILED, event, "failed", "records of a failed connect() sent")                     \
@@ -293,6 +293,10 @@ static_assert(sizeof(struct sst_stats) == 96, "sst_stats");
 	X(EVENT_CLOSE_WITHHELD, event_withheld, "close", "nobody follows")                         \
 	X(EVENT_FAILED_WITHHELD, event_withheld, "failed", "nobody follows")                       \
 	X(EVENT_DENIED_WITHHELD, event_withheld, "denied", "nobody follows")                       \
+	X(EVENT_OPEN_LIMITED, event_limited, "open", "more a second than the node's events")       \
+	X(EVENT_CLOSE_LIMITED, event_limited, "close", "more a second than the node's events")     \
+	X(EVENT_FAILED_LIMITED, event_limited, "failed", "more a second than the node's events")   \
+	X(EVENT_DENIED_LIMITED, event_limited, "denied", "more a second than the node's events")   \
 	X(EVENT_OPEN_LOST, event_lost, "open", "ring buffer full")                                 \
 	X(EVENT_CLOSE_LOST, event_lost, "close", "ring buffer full")                               \
 	X(EVENT_FAILED_LOST, event_lost, "failed", "ring buffer full")                             \
@@ -378,6 +382,7 @@ enum sst_record_type {
 	SST_RECORD_CLOSE = 2,
 	SST_RECORD_FAILED = 3,
 	SST_RECORD_DENIED = 4, /* by policy: there was no connection */
+	SST_RECORD_TYPES,
 };
 
 /* Who decided, in the order in which they are asked. */

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
 #
 # Who calls whom: that every connection and byte is on its edge, exactly, whatever happens to
 # the daemon meanwhile, and that what leaves the map of edges is not lost.
@@ -97,7 +97,7 @@ play() {
 }
 
 @test "every connection and byte of a thousand flows, while the daemon is killed and upgraded" {
-	local i name
+	local name direct
 
 	nodes on
 	daemon_start
@@ -109,7 +109,7 @@ play() {
 	as alice pod_start node "$TOOLS/crowd" --vary --flows 200 --rounds 40 --size 4000 \
 		--seconds 8 127.0.0.1:8090
 	direct=$PID
-	for i in 1 2 3; do
+	for _ in 1 2 3; do
 		sleep 1
 		finish "$DAEMON" KILL
 		sidestep load -f "$CONF"
@@ -138,6 +138,19 @@ reconciles() { # FILTER
 		and .sent_bytes + .spliced_sent_bytes == $said.sent
 		and .received_bytes + .spliced_received_bytes == $said.received
 		and .duration_ms.count == .opened and .connect_us.count == .opened'
+}
+
+@test "a cgroup whose name is no text is told nevertheless" {
+	local name=$'caf\xe9 "'
+
+	nodes
+	mkdir "$CG/$name"
+	sidestep load -f "$CONF"
+	as "$name" call node --count 2 10.96.0.11:80
+	edge '.source.name | contains("caf? ")'
+	check '.opened == 2'
+	run -0 sidestep edges
+	[[ $output == *"caf? "* ]]
 }
 
 @test "bytes of a live flow count while it runs" {

@@ -14,12 +14,65 @@ static const struct metrics_daemon daemon_values = {
 	.problems = 3,
 };
 
-static struct text write_all(struct fixture *f)
+#define BUDGET 10000
+
+/* A reading by a daemon that has just started, in one of both formats. */
+static struct text write_state(const struct state *state, uint32_t budget, bool open_metrics,
+			       const struct exemplars *exemplars)
 {
+	struct metrics_series series;
+	const struct metrics_view view = { .state = state,
+					   .series = &series,
+					   .daemon = &daemon_values,
+					   .exemplars = exemplars,
+					   .open_metrics = open_metrics };
 	struct text out = {};
 
-	assert_int_equal(metrics_write(&f->state, &daemon_values, &out), 0);
+	metrics_series_init(&series, true);
+	assert_int_equal(metrics_account(&series, state, budget), 0);
+	assert_int_equal(metrics_write(&view, &out), 0);
+	metrics_series_release(&series);
 	return out;
+}
+
+/* With an edge of each kind. */
+static struct text write_all(struct fixture *f)
+{
+	static struct state_edge edges[4];
+
+	edges[0] = (struct state_edge){
+		.id = 1,
+		.key = { .service = 3, .port = 8080, .protocol = IPPROTO_TCP },
+		.total = { .opened = 12,
+			   .closed = { [SST_ENDING_ORDERLY] = 5, [SST_ENDING_RESET_BY_SERVER] = 3 },
+			   .failed = { [SST_FAILURE_REFUSED] = 2 },
+			   .sent_bytes = 1000,
+			   .spliced_sent_bytes = 500,
+			   .received_bytes = 2000,
+			   .spliced_received_bytes = 700,
+			   .retransmits = 6 },
+		.cgroup = (char *)"/a.slice",
+	};
+	/* between 4^4 and 4^5, and 4^11 and beyond */
+	edges[0].time[SST_TIME_CONNECT].sum = 5000300;
+	edges[0].time[SST_TIME_CONNECT].count[sst_bucket(300)] = 1;
+	edges[0].time[SST_TIME_CONNECT].count[sst_bucket(5000000)] = 1;
+	edges[1] = edges[0];
+	edges[1].id = 2;
+	edges[1].key.role = SST_ROLE_SERVER;
+	edges[2] = (struct state_edge){
+		.id = 3,
+		.key = { .port = 53, .protocol = IPPROTO_UDP },
+		.total = { .udp_sent_datagrams = 4, .udp_sent_bytes = 400 },
+	};
+	edges[3] = (struct state_edge){
+		.id = 4,
+		.key = { .service = 3, .port = 8080, .protocol = IPPROTO_TCP, .denied = 1 },
+		.total = { .denied = 9 },
+	};
+	f->state.edges = edges;
+	f->state.n_edges = ARRAY_SIZE(edges);
+	return write_state(&f->state, BUDGET, false, NULL);
 }
 
 static void test_values(void **unused UNUSED)
@@ -71,7 +124,6 @@ static const char *const rule_lines[] = {
 	"\nsidestep_policy_identities 4\n",
 	"\nsidestep_policy_workloads 4\n",
 	"\nsidestep_policy_rules 7\n",
-	"\nsidestep_policy_rules_unlisted 0\n",
 	"\nsidestep_policy_rule_decisions_total{tier=\"network\",namespace=\"shop\","
 	"policy=\"db-ingress\",rule=\"from-web\",direction=\"ingress\",action=\"allow\"} 11\n",
 	"\nsidestep_policy_rule_decisions_total{tier=\"network\",namespace=\"shop\","
@@ -133,38 +185,111 @@ static void test_without_policy(void **unused UNUSED)
 	assert_null(strstr(out.data, "\nsidestep_policy_rule_decisions_total{"));
 }
 
-static void test_rules_are_bounded(void **unused UNUSED)
+static void test_edges(void **unused UNUSED)
 {
-	for (int more = 0; more <= 1; more++) {
-		_cleanup_text_ struct text yaml = {}, out = {};
-		_cleanup_policy_set_ struct policy_set set = {};
-		struct state state = {};
+	static const char *const lines[] = {
+		"\nsidestep_edge_connections_opened_total{source=\"/a.slice\",source_namespace=\"\","
+		"destination=\"unknown\",destination_namespace=\"\",service=\"web\",port=\"8080\","
+		"protocol=\"TCP\",reporter=\"source\",verdict=\"allowed\"} 12\n",
+		"reporter=\"source\",verdict=\"allowed\",ending=\"reset-by-server\"} 3\n",
+		"reporter=\"source\",verdict=\"allowed\",reason=\"refused\"} 2\n",
+		"reporter=\"source\",verdict=\"allowed\",path=\"spliced\"} 700\n",
+		"\nsidestep_edge_connections_active{source=\"/a.slice\",source_namespace=\"\","
+		"destination=\"unknown\",destination_namespace=\"\",service=\"web\",port=\"8080\","
+		"protocol=\"TCP\",reporter=\"source\",verdict=\"allowed\"} 4\n",
+		"service=\"none\",port=\"53\",protocol=\"UDP\",reporter=\"source\","
+		"verdict=\"allowed\",path=\"udp\"} 400\n",
+		"protocol=\"TCP\",reporter=\"source\",verdict=\"denied\",rule=\"\"} 9\n",
+		/* both edges of the service */
+		"\nsidestep_connect_seconds_bucket{service=\"web\",port=\"80\",protocol=\"TCP\","
+		"family=\"ipv4\",le=\"0.000256\"} 0\n",
+		",le=\"0.001024\"} 2\n",
+		",le=\"4.194304\"} 2\n",
+		",le=\"+Inf\"} 4\n",
+		"\nsidestep_connect_seconds_sum{service=\"web\",port=\"80\",protocol=\"TCP\","
+		"family=\"ipv4\"} 10.000600\n",
+		"\nsidestep_connect_seconds_count{service=\"web\",port=\"80\",protocol=\"TCP\","
+		"family=\"ipv4\"} 4\n",
+		"\nsidestep_export_series_folded{kind=\"edge\"} 0\n",
+		"\nsidestep_export_series_budget 10000\n",
+	};
+	struct fixture f;
 
-		/* with the default of both directions, and the host's */
-		text_add(&yaml, "policies:\n"
-				"  - { name: p, tier: baseline, subject: {a: b}, ingress: [\n");
-		for (int i = 0; i < METRICS_RULES_MAX - 3 + more; i++)
-			text_add(&yaml, "    { ports: [%d], action: deny },\n", i + 1);
-		text_add(&yaml, "  ] }\n");
-		set = shop_set(text_string(&yaml), NULL);
-		state.policy = set;
-		assert_int_equal(metrics_write(&state, NULL, &out), 0);
-		assert_int_equal(!!strstr(out.data, "\nsidestep_policy_rule_decisions_total{"),
-				 !more);
-		assert_contains(&out, more ? "\nsidestep_policy_rules_unlisted 1001\n"
-					   : "\nsidestep_policy_rules_unlisted 0\n");
-	}
+	fixture_init(&f);
+	_cleanup_text_ struct text out = write_all(&f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_contains(&out, lines[i]);
+	/* who did not call cannot have failed to */
+	assert_null(strstr(out.data, "reporter=\"destination\",verdict=\"allowed\",reason="));
+}
+
+/* As ztunnel counts: attempts open, "sent" is the response. */
+static void test_istio_names(void **unused UNUSED)
+{
+	static const char *const lines[] = {
+		"\nistio_tcp_connections_opened_total{reporter=\"source\","
+		"source_workload=\"/a.slice\",source_workload_namespace=\"unknown\",",
+		"destination_service=\"web\",destination_service_name=\"web\","
+		"destination_service_namespace=\"unknown\",destination_workload=\"unknown\",",
+		"connection_security_policy=\"unknown\",response_flags=\"CONNECT\"} 2\n",
+		"connection_security_policy=\"unknown\",response_flags=\"DENY\"} 9\n",
+		"connection_security_policy=\"unknown\",response_flags=\"-\"} 14\n",
+		"connection_security_policy=\"unknown\",response_flags=\"-\"} 2700\n",
+		"connection_security_policy=\"unknown\",response_flags=\"-\"} 1500\n",
+	};
+	struct fixture f;
+
+	fixture_init(&f);
+	_cleanup_text_ struct text out = write_all(&f);
+
+	for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
+		assert_contains(&out, lines[i]);
+}
+
+static void test_open_metrics(void **unused UNUSED)
+{
+	static struct exemplars exemplars;
+	struct sst_record record = { .flow = 4711,
+				     .time_ns = 1000 * S,
+				     .type = SST_RECORD_FAILED,
+				     .edge = 1,
+				     .ending = SST_FAILURE_REFUSED };
+	struct fixture f;
+
+	fixture_init(&f);
+	exemplars_add(&exemplars, &record, OFFSET);
+	record.type = SST_RECORD_OPEN;
+	record.service = 3;
+	record.flow = 4712;
+	record.connect_us = 300;
+	exemplars_add(&exemplars, &record, OFFSET);
+	_cleanup_text_ struct text plain = write_all(&f);
+	_cleanup_text_ struct text out = write_state(&f.state, BUDGET, true, &exemplars);
+
+	assert_null(strstr(plain.data, "EOF"));
+	assert_contains(&out, "# TYPE sidestep_edge_connections_failed counter\n");
+	assert_contains(&out, "reason=\"refused\"} 2 # {flow=\"4711\"} 1.000000 1767323045.006\n");
+	assert_contains(&out, "le=\"0.001024\"} 2 # {flow=\"4712\"} 0.000300 1767323045.006\n");
+	assert_string_equal(out.data + out.length - strlen("\n# EOF\n"), "\n# EOF\n");
 }
 
 static void test_without_daemon(void **unused UNUSED)
 {
 	_cleanup_text_ struct text out = {};
+	struct metrics_series series;
 	struct fixture f;
 
 	fixture_init(&f);
-	assert_int_equal(metrics_write(&f.state, NULL, &out), 0);
+	metrics_series_init(&series, false);
+	const struct metrics_view view = { .state = &f.state, .series = &series };
+
+	assert_int_equal(metrics_account(&series, &f.state, BUDGET), 0);
+	assert_int_equal(metrics_write(&view, &out), 0);
 	assert_null(strstr(out.data, "sidestep_daemon_"));
 	assert_null(strstr(out.data, "sidestep_config_"));
+	assert_null(strstr(out.data, "istio_"));
+	metrics_series_release(&series);
 }
 
 static void test_escaping(void **unused UNUSED)
@@ -183,36 +308,127 @@ static int compare_lines(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Two samples of one series make the reader refuse the whole file. */
-/* 100,000 endpoints would make a file of 200 MB. */
-static void test_endpoints_are_bounded(void **unused UNUSED)
+static size_t count_samples(const struct text *out)
 {
-	_cleanup_free_ struct state_endpoint *endpoints =
-		calloc(METRICS_ENDPOINTS_MAX + 1, sizeof(*endpoints));
-	struct state_service service = { .id = 1, .info = { .name = "web" } };
-	struct state state = { .services = &service, .n_services = 1, .endpoints = endpoints };
+	size_t n = 0;
+
+	for (const char *line = out->data; line && *line; line = strchr(line, '\n') + 1)
+		n += *line != '#';
+	return n;
+}
+
+#define MANY 10000
+
+static struct state_edge *many_edges(void)
+{
+	struct state_edge *edges = calloc(MANY, sizeof(*edges));
+
+	assert_non_null(edges);
+	for (uint32_t i = 0; i < MANY; i++)
+		edges[i] = (struct state_edge){
+			.id = i + 1,
+			.key = { .service = 3, .port = i + 1, .protocol = IPPROTO_TCP },
+			.total = { .opened = 2, .sent_bytes = 10 },
+		};
+	return edges;
+}
+
+static struct state_endpoint *many_endpoints(void)
+{
+	struct state_endpoint *endpoints = calloc(MANY, sizeof(*endpoints));
 
 	assert_non_null(endpoints);
-	for (uint32_t i = 0; i <= METRICS_ENDPOINTS_MAX; i++) {
+	for (uint32_t i = 0; i < MANY; i++) {
 		endpoints[i].id = i + 1;
-		endpoints[i].value.service = 1;
+		endpoints[i].value.service = 3;
 		endpoints[i].value.address.w[3] = i;
+		endpoints[i].stats.opened = 3;
 	}
-	for (int more = 0; more <= 1; more++) {
-		_cleanup_text_ struct text out = {};
+	return endpoints;
+}
 
-		state.n_endpoints = METRICS_ENDPOINTS_MAX + more;
-		assert_int_equal(metrics_write(&state, NULL, &out), 0);
-		assert_int_equal(!!strstr(out.data, "\nsidestep_endpoint_weight{"), !more);
-		assert_non_null(strstr(out.data, more ? "\nsidestep_endpoints_unlisted 1001\n"
-						      : "\nsidestep_endpoints_unlisted 0\n"));
+/* Sums a family's samples. Line by line: the sanitizer's strstr() looks at all of a text. */
+static uint64_t sum_of(const struct text *out, const char *name)
+{
+	size_t n = strlen(name);
+	uint64_t sum = 0;
+
+	for (const char *line = out->data; *line; line = strchr(line, '\n') + 1) {
+		const char *value = line + n;
+
+		if (strncmp(line, name, n) || (*value != '{' && *value != ' '))
+			continue;
+		while (strncmp(value, "} ", 2) && *value != ' ')
+			value++;
+		sum += strtoull(value + (*value == '}') + 1, NULL, 10);
+	}
+	return sum;
+}
+
+static void test_budget(void **unused UNUSED)
+{
+	static const uint32_t budgets[] = { 1, 1000, 10000, 300000 };
+	_cleanup_free_ struct state_edge *edges = many_edges();
+	_cleanup_free_ struct state_endpoint *endpoints = many_endpoints();
+	struct fixture f;
+
+	fixture_init(&f);
+	f.state.edges = edges;
+	f.state.endpoints = endpoints;
+	f.state.n_edges = f.state.n_endpoints = MANY;
+	for (size_t i = 0; i < ARRAY_SIZE(budgets); i++) {
+		_cleanup_text_ struct text out = write_state(&f.state, budgets[i], false, NULL);
+		uint32_t least = METRICS_FIXED;
+		size_t samples = count_samples(&out);
+
+		if (budgets[i] < least) /* what is always there, and each kind's `other` */
+			assert_true(samples < least + 100);
+		else
+			assert_in_range(samples, least / 2, budgets[i]);
+		assert_int_equal(sum_of(&out, "sidestep_export_series"), samples);
+		assert_int_equal(sum_of(&out, "sidestep_edge_connections_opened_total"), 2 * MANY);
+		assert_int_equal(sum_of(&out, "sidestep_endpoint_connections_opened_total"),
+				 3 * MANY);
 	}
 }
 
+static void test_restart(void **unused UNUSED)
+{
+	_cleanup_free_ struct state_edge *edges = many_edges();
+	struct metrics_series first, second;
+	_cleanup_free_ char *saved = NULL;
+	struct fixture f;
+
+	fixture_init(&f);
+	f.state.edges = edges;
+	f.state.n_edges = MANY;
+	metrics_series_init(&first, false);
+	assert_int_equal(metrics_account(&first, &f.state, 1000), 0);
+	saved = metrics_series_save(&first, &f.state.meta);
+	assert_non_null(saved);
+	assert_null(metrics_series_save(&first, &f.state.meta)); /* nothing has changed */
+	metrics_series_release(&first);
+
+	metrics_series_init(&second, false);
+	assert_int_equal(metrics_series_load(&second, &f.state.meta, saved, strlen(saved)), 0);
+	assert_int_equal(metrics_account(&second, &f.state, 1000), 0);
+	assert_null(metrics_series_save(&second, &f.state.meta));
+	metrics_series_release(&second);
+
+	/* of another load of the data plane; cut off */
+	assert_int_equal(metrics_series_load(&second, &f.state.meta, saved, strlen(saved) - 9),
+			 -EINVAL);
+	f.state.meta.loaded_ns++;
+	assert_int_equal(metrics_series_load(&second, &f.state.meta, saved, strlen(saved)),
+			 -ESTALE);
+	metrics_series_release(&second);
+}
+
+/* Two samples of one series make the reader refuse the whole file. */
 static void test_series_are_unique(void **unused UNUSED)
 {
 	_cleanup_policy_set_ struct policy_set set = shop_set(SHOP, NULL);
-	const char *lines[4096];
+	static const char *lines[8192];
 	struct fixture f;
 	size_t n = 0;
 
@@ -341,6 +557,8 @@ static void test_families_are_documented(void **unused UNUSED)
 	_cleanup_text_ struct text metrics = write_all(&f);
 	_cleanup_text_ struct text rows = expected_rows(&metrics);
 	_cleanup_text_ struct text table = documented("| `sidestep_");
+	_cleanup_text_ struct text istio = documented("| `istio_");
+	text_add_bytes(&table, istio.data, istio.length);
 	_cleanup_text_ struct text documented_rows = without_meaning(&table);
 
 	assert_true(rows.length > 0);
@@ -355,7 +573,8 @@ static struct text documented_reasons(void)
 	struct text out = {};
 
 	for (char *line = strtok(rows.data, "\n"); line; line = strtok(NULL, "\n"))
-		if (strncmp(line, "| `sidestep_", strlen("| `sidestep_")))
+		if (strncmp(line, "| `sidestep_", strlen("| `sidestep_")) &&
+		    strncmp(line, "| `istio_", strlen("| `istio_")))
 			text_add(&out, "%s\n", line);
 	return out;
 }
@@ -398,10 +617,13 @@ int main(void)
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_without_policy),
-		cmocka_unit_test(test_rules_are_bounded),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_istio_names),
+		cmocka_unit_test(test_open_metrics),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_restart),
 		cmocka_unit_test(test_without_daemon),
 		cmocka_unit_test(test_escaping),
-		cmocka_unit_test(test_endpoints_are_bounded),
 		cmocka_unit_test(test_series_are_unique),
 		cmocka_unit_test(test_families_are_documented),
 		cmocka_unit_test(test_reasons_are_documented),

@@ -331,6 +331,19 @@ static void test_bad_lines(void **unused UNUSED)
 	}
 }
 
+/* What a log could not take was no flow. */
+static void test_gap_in_a_log(void **unused UNUSED)
+{
+	static const char gap[] = "{\"version\":1,\"event\":\"lost\",\"count\":5}";
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_flowlog_ struct flowlog log = {};
+	struct replay_flow flow;
+
+	assert_int_equal(flowlog_read(&log, gap, "log", 1, &problems, &flow), 0);
+	assert_int_equal(flowlog_read(&log, gap, "log", 2, &problems, &flow), 0);
+	assert_int_equal(problems.count, 0);
+}
+
 /* A log may come from anywhere, and what is wrong with it is shown on a terminal. */
 static void test_bad_line_is_told_harmlessly(void **unused UNUSED)
 {
@@ -358,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_replay_of_unknown),
 		cmocka_unit_test(test_remote_workloads),
 		cmocka_unit_test(test_bad_lines),
+		cmocka_unit_test(test_gap_in_a_log),
 		cmocka_unit_test(test_bad_line_is_told_harmlessly),
 	};
 

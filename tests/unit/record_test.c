@@ -4,9 +4,25 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 
+#include "export/flow_table.h"
 #include "export/json.h"
 #include "export/record.h"
 #include "policy/party.h"
+
+/* What a reader makes of it. */
+static json_t *parsed(const struct sst_record *record, const struct record_context *context)
+{
+	_cleanup_text_ struct text out = {};
+	json_error_t error;
+	json_t *json;
+
+	record_to_json(record, context, &out);
+	assert_int_equal(out.error, 0);
+	json = json_loads(text_string(&out), JSON_REJECT_DUPLICATES, &error);
+	if (!json)
+		fail_msg("%s: %s", error.text, text_string(&out));
+	return json;
+}
 
 static struct sst_record client_record(void)
 {
@@ -36,6 +52,9 @@ static struct sst_record client_record(void)
 		.srtt_us = 45,
 		.retransmits = 6,
 		.netns_ino = 4026531840,
+		.edge = 7,
+		.connect_us = 1234,
+		.ending = SST_ENDING_RESET_BY_SERVER,
 	};
 }
 
@@ -65,13 +84,16 @@ static void test_json(void **unused UNUSED)
 
 	fixture_init(&f);
 	struct record_context context = { &f.state, OFFSET };
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 
 	assert_json(json, "{\n"
+			  " \"version\": 1,\n"
 			  " \"time\": \"2026-01-02T03:04:05.006000000Z\",\n"
 			  " \"event\": \"close\",\n"
+			  " \"sample\": 1,\n"
 			  " \"flow\": \"18446744073709551615\",\n"
 			  " \"peer_flow\": \"42\",\n"
+			  " \"edge\": 7,\n"
 			  " \"role\": \"client\",\n"
 			  " \"protocol\": \"TCP\",\n"
 			  " \"source\": {\n"
@@ -103,10 +125,13 @@ static void test_json(void **unused UNUSED)
 			  " \"spliced_sent_bytes\": 30000,\n"
 			  " \"spliced_received_bytes\": 400000,\n"
 			  " \"duration_seconds\": 1.5,\n"
+			  " \"connect_us\": 1234,\n"
 			  " \"srtt_us\": 45,\n"
 			  " \"retransmits\": 6,\n"
 			  " \"splice_state\": \"redirecting\",\n"
 			  " \"tcp_state\": \"close\",\n"
+			  " \"ending\": \"reset-by-server\",\n"
+			  " \"failure\": null,\n"
 			  " \"error\": \"ECONNRESET\"\n"
 			  "}");
 }
@@ -116,8 +141,8 @@ static void test_ends_agree(void **unused UNUSED)
 	static const char *const of_the_end[] = { "flow", "peer_flow", "role" };
 	struct sst_record client = client_record(), server = server_record();
 	struct record_context context = { NULL, OFFSET };
-	_cleanup_json_ json_t *a = record_to_json(&client, &context);
-	_cleanup_json_ json_t *b = record_to_json(&server, &context);
+	_cleanup_json_ json_t *a = parsed(&client, &context);
+	_cleanup_json_ json_t *b = parsed(&server, &context);
 
 	assert_string_equal(json_string_value(json_object_get(b, "role")), "server");
 	for (size_t i = 0; i < ARRAY_SIZE(of_the_end); i++) {
@@ -146,7 +171,7 @@ static void test_what_is_not_there_is_null(void **unused UNUSED)
 	record.asked_port = 0;
 	record.service = 0;
 	record.error = 0;
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
 		assert_null_member(json, names[i]);
@@ -166,7 +191,7 @@ static void test_unknown_service(void **unused UNUSED)
 
 	for (size_t i = 0; i < ARRAY_SIZE(states); i++) {
 		struct record_context context = { states[i], OFFSET };
-		_cleanup_json_ json_t *json = record_to_json(&record, &context);
+		_cleanup_json_ json_t *json = parsed(&record, &context);
 
 		assert_null_member(json, "service");
 		record_to_line(&record, &context, &line);
@@ -181,7 +206,7 @@ static void test_values_without_name(void **unused UNUSED)
 
 	record.type = record.splice = record.tcp_state = 200;
 	record.error = 9999;
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 
 	assert_string_equal(json_string_value(json_object_get(json, "event")), "?");
 	assert_string_equal(json_string_value(json_object_get(json, "splice_state")), "?");
@@ -196,11 +221,11 @@ static void test_age_is_never_negative(void **unused UNUSED)
 	struct sst_record record = client_record();
 
 	record.opened_ns = record.time_ns + 1;
-	_cleanup_json_ json_t *later = record_to_json(&record, &context);
+	_cleanup_json_ json_t *later = parsed(&record, &context);
 	assert_true(json_real_value(json_object_get(later, "duration_seconds")) == 0);
 
 	record.opened_ns = 0;
-	_cleanup_json_ json_t *never = record_to_json(&record, &context);
+	_cleanup_json_ json_t *never = parsed(&record, &context);
 	assert_true(json_real_value(json_object_get(never, "duration_seconds")) == 0);
 }
 
@@ -223,31 +248,79 @@ static void test_lines(void **unused UNUSED)
 		out.data,
 		"2026-01-02T03:04:05.006000000Z close  TCP 10.1.0.9:41000 -> 10.96.0.10:80 -> "
 		"10.1.0.2:8080 service web/http sent 29.4KiB received 392.6KiB spliced 419.9KiB "
-		"duration 1.500s rtt 0.045ms retransmits 6 error ECONNRESET\n"
+		"duration 1.500s rtt 0.045ms retransmits 6 reset-by-server error "
+		"ECONNRESET\n"
 		"2026-01-02T03:04:05.006000000Z open   TCP 10.1.0.9:41000 -> 10.1.0.2:8080 "
 		"service -\n");
 }
 
-static void test_table(void **unused UNUSED)
+/* The kernel's figures as they are, and what has none as null. */
+static void test_endings(void **unused UNUSED)
 {
-	_cleanup_table_ struct table table = record_table();
-	struct sst_record record = server_record();
+	struct record_context context = { NULL, OFFSET };
+	struct sst_record record = client_record();
+
+	record.type = SST_RECORD_FAILED;
+	record.ending = SST_FAILURE_TIMED_OUT;
+	record.edge = record.connect_us = 0;
+	_cleanup_json_ json_t *failed = parsed(&record, &context);
+
+	assert_string_equal(json_string_value(json_object_get(failed, "failure")), "timed-out");
+	assert_null_member(failed, "ending");
+	assert_null_member(failed, "edge");
+	assert_null_member(failed, "connect_us");
+	record.type = SST_RECORD_LIVE;
+	_cleanup_json_ json_t *live = parsed(&record, &context);
+	assert_null_member(live, "ending");
+	assert_null_member(live, "failure");
+}
+
+static void test_extremes(void **unused UNUSED)
+{
+	struct record_context context = { NULL, OFFSET, 1000000 };
+	struct sst_record record;
 	_cleanup_text_ struct text out = {};
+
+	memset(&record, 0xff, sizeof(record));
+	record.role = SST_ROLE_CLIENT;
+	record.sent_bytes = record.received_bytes = INT64_MAX; /* all that jansson reads */
+	record.spliced_sent_bytes = record.spliced_received_bytes = INT64_MAX;
+	_cleanup_json_ json_t *json = parsed(&record, &context);
+
+	assert_int_equal(json_integer_value(json_object_get(json, "sample")), 1000000);
+	assert_int_equal(json_integer_value(json_object_get(json, "srtt_us")), UINT32_MAX);
+	record.sent_bytes = 12345678901234567890ull;
+	record_to_json(&record, &context, &out);
+	assert_contains(&out, "\"sent_bytes\":12345678901234567890,");
+}
+
+/* Somebody else has written the map. */
+static void test_names_are_escaped(void **unused UNUSED)
+{
+	struct sst_record record = client_record();
 	struct fixture f;
 
 	fixture_init(&f);
 	struct record_context context = { &f.state, OFFSET };
 
-	record.type = SST_RECORD_LIVE;
-	record.tcp_state = TCP_ESTABLISHED;
-	record_add_row(&record, &context, &table);
-	assert_int_equal(table_print(&table, &out), 0);
-	assert_string_equal(
-		out.data,
-		"FLOW  SERVICE   SOURCE          ASKED          DESTINATION    ROLE    STATE        "
-		"SPLICE          SENT  RECEIVED   SPLICED     AGE      RTT  RETRANS  FROM  TO  VERDICT  BY\n"
-		"42    web/http  10.1.0.9:41000  10.96.0.10:80  10.1.0.2:8080  server  established  "
-		"redirecting  29.4KiB  392.6KiB  419.9KiB  1.500s  0.045ms        6  -     -   -        -\n");
+	strcpy(f.services[0].info.name, "a\"b\\c\nd\x7f\xff");
+	_cleanup_json_ json_t *json = parsed(&record, &context);
+
+	assert_string_equal(json_string_value(json_object_get(json, "service")),
+			    "a\"b\\c\nd\x7f\xc3\xbf");
+	memset(f.services[0].info.name, '\x01', SST_NAME_MAX - 1);
+	_cleanup_json_ json_t *longest = parsed(&record, &context);
+	assert_int_equal(json_string_length(json_object_get(longest, "service")), SST_NAME_MAX - 1);
+}
+
+static void test_lost(void **unused UNUSED)
+{
+	_cleanup_text_ struct text json = {}, line = {};
+
+	record_lost_to_json(5, &json);
+	record_lost_to_line(5, &line);
+	assert_string_equal(json.data, "{\"version\":1,\"event\":\"lost\",\"count\":5}");
+	assert_string_equal(line.data, "... 5 events lost: reading too slowly\n");
 }
 
 /* ---- what policy says of it ------------------------------------------------------- */
@@ -311,7 +384,7 @@ static void test_denied(void **unused UNUSED)
 	struct sst_record record = denied_record(&set);
 	struct state state = { .policy = set };
 	struct record_context context = { &state, OFFSET };
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 	const json_t *source = json_object_get(json, "source_identity");
 	_cleanup_text_ struct text line = {};
 
@@ -339,8 +412,9 @@ static void test_server_of_a_judged_flow(void **unused UNUSED)
 	struct sst_record record = server_record();
 	struct state state = { .policy = set };
 	struct record_context context = { &state, OFFSET };
-	_cleanup_table_ struct table table = record_table();
+	struct flow_columns columns;
 	_cleanup_text_ struct text out = {};
+	const char *wrong;
 
 	record.service = 0;
 	record.judgement = judgement_of(&set, "db", "shop/web");
@@ -349,15 +423,15 @@ static void test_server_of_a_judged_flow(void **unused UNUSED)
 	record.judgement.rule[SST_INGRESS] = rule_id(&set, "from-web");
 	record.judgement.shadow[SST_INGRESS] = rule_id(&set, "no-world");
 	record.judgement.shadow_denied[SST_INGRESS] = 1;
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 
 	assert_member(json_object_get(json, "destination_identity"), "workload", "shop/db");
 	assert_member(json, "verdict", "allowed");
 	assert_member(json, "shadow_verdict", "denied");
 	assert_member(json, "shadow_rule", "guard/no-world");
-	record_add_row(&record, &context, &table);
-	assert_int_equal(table_print(&table, &out), 0);
-	assert_contains(&out, "  shop/web  shop/db  allowed  ingress network "
+	assert_int_equal(flow_columns_parse("role,from,to,verdict,rule", &columns, &wrong), 0);
+	assert_int_equal(flow_table(&record, 1, &context, &columns, false, &out), 0);
+	assert_contains(&out, "server  shop/web  shop/db  allowed  ingress network "
 			      "shop/db-ingress/from-web\n");
 }
 
@@ -376,7 +450,7 @@ static void test_unknown_ids(void **unused UNUSED)
 						   .asked = { 1, 1 },
 						   .denied = { 0, 1 },
 						   .tier = { 5, 3 } };
-	_cleanup_json_ json_t *json = record_to_json(&record, &context);
+	_cleanup_json_ json_t *json = parsed(&record, &context);
 	const json_t *source = json_object_get(json, "source_identity");
 
 	assert_int_equal(json_integer_value(json_object_get(source, "id")), 999);
@@ -397,7 +471,10 @@ int main(void)
 		cmocka_unit_test(test_values_without_name),
 		cmocka_unit_test(test_age_is_never_negative),
 		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_table),
+		cmocka_unit_test(test_endings),
+		cmocka_unit_test(test_extremes),
+		cmocka_unit_test(test_names_are_escaped),
+		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_denied),
 		cmocka_unit_test(test_server_of_a_judged_flow),
 		cmocka_unit_test(test_unknown_ids),

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include <time.h>
 
 #include "core/atomic_file.h"
 #include "core/table.h"
@@ -178,6 +179,20 @@ static void test_durations(void **unused UNUSED)
 		assert_string_equal(format_duration(cases[i].ms * 1000000, buf), cases[i].text);
 }
 
+/* As libc has it: every day of a time with leap years of all kinds. */
+static void test_dates(void **unused UNUSED)
+{
+	char buf[FORMAT_MAX], expected[FORMAT_MAX];
+
+	for (time_t s = 0; s < 16725225600; s += 86400 + 3599) { /* to 2500 */
+		struct tm tm;
+
+		gmtime_r(&s, &tm);
+		strftime(expected, sizeof(expected), "%Y-%m-%dT%H:%M:%S.000000007Z", &tm);
+		assert_string_equal(format_time(s * 1000000000ull + 7, buf), expected);
+	}
+}
+
 static void test_times(void **unused UNUSED)
 {
 	char buf[FORMAT_MAX];
@@ -248,6 +263,7 @@ static void test_failure_leaves_nothing(void **unused UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_dates),
 		cmocka_unit_test(test_text_grows),
 		cmocka_unit_test(test_text_ends_with_nul),
 		cmocka_unit_test(test_text_keeps_nul_bytes),

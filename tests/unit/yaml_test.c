@@ -645,6 +645,67 @@ static void test_missing_keys(void **unused UNUSED)
 	CHECK_REFUSALS(refusals);
 }
 
+/* ---- the flow log ---------------------------------------------------------------------- */
+
+#define FLOW_LOG(rest) "node: { telemetry: { flow-log: { " rest " } } }\n"
+
+static void test_flow_log(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model =
+		load_valid(FLOW_LOG("file: /var/log/x, size: 1MiB, keep: 9, sample: 100,\n"
+				    " only: { namespace: [ shop, bar ], port: 80, errors: true }"));
+	_cleanup_model_ struct model *plain = load_valid(FLOW_LOG("file: \"-\""));
+	_cleanup_model_ struct model *none = load_valid("node: { telemetry: { edges: 5 } }\n");
+	const struct model_flow_log *log = &model->node.telemetry.flow_log;
+
+	assert_string_equal(log->file, "/var/log/x");
+	assert_int_equal(log->max_size, 1 << 20);
+	assert_int_equal(log->keep, 9);
+	assert_int_equal(log->sample, 100);
+	assert_int_equal(log->only.n, 4);
+	assert_int_equal(log->only.keys,
+			 1 << FLOW_KEY_NAMESPACE | 1 << FLOW_KEY_PORT | 1 << FLOW_KEY_ERRORS);
+	log = &plain->node.telemetry.flow_log;
+	assert_string_equal(log->file, "-");
+	assert_int_equal(log->max_size, 64 << 20);
+	assert_int_equal(log->keep, 4);
+	assert_int_equal(log->sample, 1);
+	assert_int_equal(log->only.n, 0);
+	assert_null(none->node.telemetry.flow_log.file);
+}
+
+static void test_flow_log_refused(void **unused UNUSED)
+{
+	static const struct refusal refusals[] = {
+		{ FLOW_LOG("size: 1MiB"),
+		  "1:32: found the flow log without 'file', expected that key" },
+		{ FLOW_LOG("file: x"),
+		  "1:40: found 'x', expected an absolute path, or - for standard output" },
+		{ FLOW_LOG("file: /x/"),
+		  "1:40: found '/x/', expected an absolute path, or - for standard output" },
+		{ FLOW_LOG("file: /x, size: 1KiB"),
+		  "1:50: found '1KiB', expected a size from 64KiB to 1024GiB" },
+		{ FLOW_LOG("file: /x, size: 2000GiB"),
+		  "1:50: found '2000GiB', expected a size from 64KiB to 1024GiB" },
+		{ FLOW_LOG("file: /x, keep: 0"),
+		  "1:50: found '0', expected a number of files from 1 to 1000" },
+		{ FLOW_LOG("file: /x, sample: 0"),
+		  "1:52: found '0', expected a number of flows from 1 to 1000000" },
+		{ FLOW_LOG("file: /x, only: { port: 0 }"),
+		  "1:58: found '0', expected a port from 1 to 65535" },
+		{ FLOW_LOG("file: /x, only: { verdict: [ denied, no ] }"),
+		  "1:71: found 'no', expected allowed or denied" },
+		{ FLOW_LOG("file: /x, only: { errors: false }"),
+		  "1:60: found 'false', expected true" },
+		{ FLOW_LOG("file: /x, only: { port: [] }"),
+		  "1:58: found 0 values, expected 1 to 64" },
+		{ FLOW_LOG("file: /x, only: { ports: 1 }"),
+		  "1:52: unknown key 'ports' in the flow log's filter, did you mean 'port'?" },
+	};
+
+	CHECK_REFUSALS(refusals);
+}
+
 /* A service that is broken by itself is not held against others; sound ones are compared. */
 static void test_all_at_once(void **unused UNUSED)
 {
@@ -759,6 +820,8 @@ int main(void)
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_endpoint_refusals),
 		cmocka_unit_test(test_missing_keys),
+		cmocka_unit_test(test_flow_log),
+		cmocka_unit_test(test_flow_log_refused),
 		cmocka_unit_test(test_all_at_once),
 		cmocka_unit_test(test_25_errors),
 		cmocka_unit_test(test_too_many_endpoints),

@@ -24,6 +24,12 @@ enum {
 	TAKES_CAPTURE = 1 << 6,
 	TAKES_STRICT = 1 << 7,
 	TAKES_FLOWS = 1 << 8, /* and needs it */
+	TAKES_TOP = 1 << 9,
+	TAKES_FILTER = 1 << 10,
+	TAKES_DRAWING = 1 << 11,
+	TAKES_WEB = 1 << 12,
+	TAKES_METRICS = 1 << 13,
+	TAKES_COST = 1 << 14,
 };
 
 struct command {
@@ -48,11 +54,12 @@ static const struct command commands[] = {
 	  .summary = "print how FILE differs from what is in force, and apply it",
 	  .run = cmd_apply },
 	{ .name = "run",
-	  .takes = TAKES_FILE | TAKES_UNLOAD,
+	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_WEB | TAKES_METRICS,
 	  .summary = "load, then follow FILE and write the stats file",
 	  .run = cmd_run },
 	{ .name = "status",
-	  .takes = TAKES_OUTPUT,
+	  .argument = "[SECONDS]",
+	  .takes = TAKES_OUTPUT | TAKES_COST,
 	  .summary = "show whether and how the data plane is loaded",
 	  .run = cmd_status },
 	{ .name = "services",
@@ -68,10 +75,18 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT,
 	  .summary = "list who calls whom, with exact totals",
 	  .run = cmd_edges },
+	{ .name = "map",
+	  .takes = TAKES_DRAWING,
+	  .summary = "draw the map of services, for documents",
+	  .run = cmd_map },
 	{ .name = "flows",
-	  .takes = TAKES_OUTPUT | TAKES_FOLLOW,
+	  .takes = TAKES_OUTPUT | TAKES_FOLLOW | TAKES_FILTER,
 	  .summary = "list live flows, or print flows as they come and go",
 	  .run = cmd_flows },
+	{ .name = "top",
+	  .takes = TAKES_OUTPUT | TAKES_TOP,
+	  .summary = "watch services, edges and flows live",
+	  .run = cmd_top },
 	{ .name = "capture",
 	  .argument = "FLOW|SERVICE",
 	  .takes = TAKES_OUTPUT | TAKES_CAPTURE,
@@ -134,6 +149,17 @@ enum {
 	LONG_PAYLOAD,
 	LONG_STRICT,
 	LONG_FLOWS,
+	LONG_METRICS,
+	LONG_ISTIO_NAMES,
+	LONG_COST,
+	LONG_ONCE,
+	LONG_VIEW,
+	LONG_SORT,
+	LONG_TEXT,
+	LONG_COLUMNS,
+	LONG_WEB,
+	LONG_WEB_TOKEN,
+	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
 struct option_row {
@@ -147,9 +173,18 @@ struct option_row {
 static const struct option_row option_rows[] = {
 	{ 'f', "file", "FILE", "the configuration; may be given several times", TAKES_FILE },
 	{ 'o', "output", "table|json", "how to print it (table)", TAKES_OUTPUT },
+	{ 'o', "output", "svg|dot|json", "how to draw it (svg)", TAKES_DRAWING },
+	{ LONG_WEB, "web", "ADDRESS", "serve a page of what happens there, 127.0.0.1:9470 say",
+	  TAKES_WEB },
+	{ LONG_WEB_TOKEN, "web-token", "FILE", "what the page asks for; others' addresses need it",
+	  TAKES_WEB },
 	{ LONG_DRY_RUN, "dry-run", NULL, "print the difference, change nothing", TAKES_DRY_RUN },
 	{ LONG_FOLLOW, "follow", NULL, "print flows as they open, close and fail", TAKES_FOLLOW },
 	{ LONG_UNLOAD, "unload-on-exit", NULL, "remove the data plane at the end", TAKES_UNLOAD },
+	{ LONG_METRICS, "metrics", "ADDRESS", "serve /metrics at this address and port, too",
+	  TAKES_METRICS },
+	{ LONG_ISTIO_NAMES, "istio-names", NULL, "metrics by Istio's names, too", TAKES_METRICS },
+	{ LONG_COST, "cost", NULL, "measure for SECONDS (1) what the programs cost", TAKES_COST },
 	{ LONG_FORCE, "force", NULL, "lose spliced bytes that nobody reads", TAKES_FORCE },
 	{ 'w', "write", "FILE", "write a pcap file, - for stdout", TAKES_CAPTURE },
 	{ LONG_SECONDS, "seconds", "N", "end after so long (60)", TAKES_CAPTURE },
@@ -159,6 +194,37 @@ static const struct option_row option_rows[] = {
 	{ LONG_STRICT, "strict", NULL, "refuse what is warned of", TAKES_STRICT },
 	{ LONG_FLOWS, "flows", "LOG", "lines of 'flows --follow -o json', - for stdin",
 	  TAKES_FLOWS },
+	{ 'd', "interval", "SECONDS", "look so often (1)", TAKES_TOP },
+	{ 'n', "snapshots", "N", "print so many as text, on no terminal", TAKES_TOP },
+	{ LONG_ONCE, "once", NULL, "the same as --snapshots 1", TAKES_TOP },
+	{ LONG_VIEW, "view", "NAME", "services, edges or flows (services)", TAKES_TOP },
+	{ LONG_SORT, "sort", "COLUMN", "what to sort by (bytes)", TAKES_TOP },
+	{ LONG_TEXT, "filter", "TEXT", "only rows with this in a name or address", TAKES_TOP },
+	{ LONG_COLUMNS, "columns", "NAME,...", "which columns to print", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SOURCE, "source", "WHO",
+	  "only of a workload, namespace/, label, address", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_DESTINATION, "destination", "WHO", "only to one, likewise",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_NAMESPACE, "namespace", "NAME", "only with an end in it",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_WORKLOAD, "workload", "NAME", "only with it as an end",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SERVICE, "service", "NAME",
+	  "only to the service, or with NAME/PORT to its port", TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PORT, "port", "N", "only to the service's or endpoint's port",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_PROTOCOL, "protocol", "tcp|udp", "only of the protocol",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_VERDICT, "verdict", "VERDICT", "only those allowed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_EVENT, "event", "EVENT", "only open, close, failed or denied",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_ERRORS, "errors", NULL, "only what failed or broke",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_MIN_BYTES, "min-bytes", "SIZE", "only with so many bytes (10MiB)",
+	  TAKES_FILTER },
+	{ LONG_FILTER + FLOW_KEY_SLOWER, "slower", "TIME", "only if connect() took longer (20ms)",
+	  TAKES_FILTER },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -326,7 +392,18 @@ static int set_output(struct cli_options *options, const char *format)
 	return 0;
 }
 
-static int set_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
+static int set_drawing(struct cli_options *options, const char *format)
+{
+	if (strcmp(format, "svg") && strcmp(format, "dot") && strcmp(format, "json")) {
+		cli_error("unknown output '%s', expected svg, dot or json", format);
+		return -EINVAL;
+	}
+	options->json = !strcmp(format, "json");
+	options->dot = !strcmp(format, "dot");
+	return 0;
+}
+
+int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret)
 {
 	unsigned long number;
 	char *end;
@@ -335,25 +412,65 @@ static int set_number(const char *name, const char *text, unsigned min, unsigned
 	number = strtoul(text, &end, 10);
 	/* strtoul() takes signs and blanks, too */
 	if (*text < '0' || *text > '9' || *end || errno || number < min || number > max) {
-		cli_error("--%s is '%s', expected a number from %u to %u", name, text, min, max);
+		cli_error("%s is '%s', expected a number from %u to %u", name, text, min, max);
 		return -EINVAL;
 	}
 	*ret = number;
 	return 0;
 }
 
-static int set_option(struct cli_options *options, int value, const char *argument)
+static int set_filter(struct cli_options *options, enum flow_key key, const char *value)
+{
+	int err = flow_filter_add(&options->filter, key, value ?: "true");
+
+	if (err == -EINVAL)
+		cli_error("--%s is '%s', expected %s", flow_key_name(key), value,
+			  flow_key_expected(key));
+	else if (err == -E2BIG)
+		cli_error("a filter has at most %d values", FLOW_TERMS_MAX);
+	else if (err)
+		out_of_memory();
+	return err;
+}
+
+static void complain_of_column(const char *name)
+{
+	_cleanup_text_ struct text known = {};
+
+	for (size_t i = 0; flow_column_name(i); i++)
+		text_add(&known, "%s%s", i ? ", " : "", flow_column_name(i));
+	cli_error("unknown column '%.*s', expected some of: %s", (int)strcspn(name, ","), name,
+		  text_string(&known));
+}
+
+static int set_columns(struct cli_options *options, const char *names)
+{
+	const char *wrong;
+	int err = flow_columns_parse(names, &options->columns, &wrong);
+
+	if (err == -EINVAL)
+		complain_of_column(wrong);
+	else if (err)
+		cli_error("there can be at most %d columns", FLOW_COLUMNS_MAX);
+	return err;
+}
+
+static int set_option(const struct command *command, struct cli_options *options, int value,
+		      const char *argument)
 {
 	if (argument && !*argument) {
 		cli_error("an option's argument is empty");
 		return -EINVAL;
 	}
+	if (value >= LONG_FILTER)
+		return set_filter(options, value - LONG_FILTER, argument);
 	switch (value) {
 	case 'f':
 		options->files[options->n_files++] = argument;
 		break;
 	case 'o':
-		return set_output(options, argument);
+		return command->takes & TAKES_DRAWING ? set_drawing(options, argument)
+						      : set_output(options, argument);
 	case 'v':
 		options->verbose = true;
 		break;
@@ -381,6 +498,15 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_UNLOAD:
 		options->unload_on_exit = true;
 		break;
+	case LONG_METRICS:
+		options->metrics = argument;
+		break;
+	case LONG_ISTIO_NAMES:
+		options->istio_names = true;
+		break;
+	case LONG_COST:
+		options->cost = true;
+		break;
 	case LONG_FORCE:
 		options->force = true;
 		break;
@@ -393,12 +519,36 @@ static int set_option(struct cli_options *options, int value, const char *argume
 	case LONG_FLOWS:
 		options->flows = argument;
 		break;
+	case 'd':
+		return cli_number("--interval", argument, 1, CLI_MAX_SECONDS, &options->interval);
+	case 'n':
+		return cli_number("--snapshots", argument, 1, CLI_MAX_COUNT, &options->snapshots);
+	case LONG_ONCE:
+		options->snapshots = 1;
+		break;
+	case LONG_VIEW:
+		options->view = argument;
+		break;
+	case LONG_SORT:
+		options->sort = argument;
+		break;
+	case LONG_TEXT:
+		options->text = argument;
+		break;
+	case LONG_COLUMNS:
+		return set_columns(options, argument);
+	case LONG_WEB:
+		options->web = argument;
+		break;
+	case LONG_WEB_TOKEN:
+		options->web_token = argument;
+		break;
 	case LONG_SECONDS:
-		return set_number("seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
+		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
-		return set_number("count", argument, 1, CLI_MAX_COUNT, &options->count);
+		return cli_number("--count", argument, 1, CLI_MAX_COUNT, &options->count);
 	case LONG_PAYLOAD:
-		return set_number("payload", argument, 0, SST_PAYLOAD_MAX, &options->payload);
+		return cli_number("--payload", argument, 0, SST_PAYLOAD_MAX, &options->payload);
 	}
 	return 0;
 }
@@ -442,7 +592,7 @@ static int parse_options(const struct command *command, int argc, char **argv,
 			complain_of_option(command, value, argv);
 			return -EINVAL;
 		}
-		if (set_option(options, value, optarg))
+		if (set_option(command, options, value, optarg))
 			return -EINVAL;
 	}
 	return 0;
@@ -479,6 +629,10 @@ static int check_usage(const struct command *command, const struct cli_options *
 		cli_error("%s needs -f FILE", command->name);
 		return -EINVAL;
 	}
+	if (options->web_token && !options->web) {
+		cli_error("--web-token needs --web");
+		return -EINVAL;
+	}
 	if (command->takes & TAKES_FLOWS && !options->flows) {
 		cli_error("%s needs --flows LOG", command->name);
 		return -EINVAL;
@@ -498,6 +652,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.stats = CLI_DEFAULT_STATS,
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
+		.interval = CLI_DEFAULT_INTERVAL,
 		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r;
@@ -507,11 +662,14 @@ static int run_command(const struct command *command, int argc, char **argv)
 	r = parse_options(command, argc, argv, &options);
 	if (r > 0) {
 		print_command_help(command);
-		return CLI_DONE;
+		r = CLI_DONE;
+	} else if (r < 0 || check_usage(command, &options, argc - optind, argv + optind)) {
+		r = usage_error(command);
+	} else {
+		r = command->run(&options, argc - optind, argv + optind);
 	}
-	if (r < 0 || check_usage(command, &options, argc - optind, argv + optind))
-		return usage_error(command);
-	return command->run(&options, argc - optind, argv + optind);
+	flow_filter_release(&options.filter);
+	return r;
 }
 
 /* Whether the name, of one word or two, is what argv begins with. */

@@ -11,6 +11,8 @@
 
 #include "core/problems.h"
 #include "core/text.h"
+#include "export/flow_table.h"
+#include "model/flow_filter.h"
 
 /* Documented in sidestep(8). */
 enum cli_exit {
@@ -34,6 +36,9 @@ enum cli_exit {
 #define CLI_DEFAULT_COUNT   10000
 #define CLI_MAX_COUNT       10000000
 
+/* Of top, in seconds. */
+#define CLI_DEFAULT_INTERVAL 1
+
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
@@ -43,17 +48,30 @@ struct cli_options {
 	const char **files; /* of -f; at least one for every command that takes it */
 	size_t n_files;
 	bool json;
+	bool dot; /* map; neither of the two: SVG */
 	bool verbose;
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	const char *web;     /* run: where the page is; NULL: nowhere */
+	const char *web_token;
+	bool istio_names;    /* run */
+	const char *metrics; /* run: where to serve them; NULL: nowhere */
+	bool cost;           /* status */
 	bool force;          /* unload */
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;
-	unsigned payload;  /* bytes of each message */
-	bool strict;       /* policy check */
-	const char *flows; /* policy replay: the log, "-" for stdin */
+	unsigned payload;            /* bytes of each message */
+	bool strict;                 /* policy check */
+	const char *flows;           /* policy replay: the log, "-" for stdin */
+	struct flow_filter filter;   /* flows */
+	struct flow_columns columns; /* flows; none: the usual ones */
+	unsigned interval;           /* top, in seconds */
+	unsigned snapshots;
+	const char *view;
+	const char *sort;
+	const char *text; /* NULL: none, as of the two above */
 };
 
 /*
@@ -70,6 +88,7 @@ int cmd_explain(const struct cli_options *options, int argc, char **argv);
 int cmd_flows(const struct cli_options *options, int argc, char **argv);
 int cmd_identities(const struct cli_options *options, int argc, char **argv);
 int cmd_load(const struct cli_options *options, int argc, char **argv);
+int cmd_map(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_check(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_diff(const struct cli_options *options, int argc, char **argv);
 int cmd_policy_replay(const struct cli_options *options, int argc, char **argv);
@@ -77,6 +96,7 @@ int cmd_policy_stats(const struct cli_options *options, int argc, char **argv);
 int cmd_run(const struct cli_options *options, int argc, char **argv);
 int cmd_services(const struct cli_options *options, int argc, char **argv);
 int cmd_status(const struct cli_options *options, int argc, char **argv);
+int cmd_top(const struct cli_options *options, int argc, char **argv);
 int cmd_unload(const struct cli_options *options, int argc, char **argv);
 int cmd_version(const struct cli_options *options, int argc, char **argv);
 int cmd_workloads(const struct cli_options *options, int argc, char **argv);
@@ -86,6 +106,9 @@ int cli_main(int argc, char **argv);
 
 /* Prints "sidestep: message" and a newline to stderr. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The number that an option or argument of that name is. -EINVAL when it is none, which is told. */
+int cli_number(const char *name, const char *text, unsigned min, unsigned max, unsigned *ret);
 
 /* Prints one problem a line to stderr, as compilers do, so that editors can follow. */
 void cli_print_problems(const struct problems *problems);

@@ -39,6 +39,9 @@ int cli_load(const struct cli_options *options, const struct model *model, struc
  * its file says. It is delivered when all is in force, or rolled back: when *before is set again. */
 void cli_block_signals(sigset_t *before);
 
+/* Measures for so long what the programs cost, and prints it. */
+int cli_cost(const struct cli_options *options, unsigned seconds_wanted);
+
 void cli_print_changes(const struct plan *plan);
 
 #endif

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/common.h"
 #include "core/array.h"
@@ -12,6 +13,8 @@
 #include "export/record.h"
 
 struct listing {
+	const struct flow_filter *filter;
+	const struct state *state;
 	struct sst_record *records;
 	size_t n, room;
 };
@@ -22,6 +25,8 @@ static int add(const struct sst_record *record, void *arg)
 	struct listing *listing = arg;
 
 	if (record->role == SST_ROLE_SERVER && record->peer_flow)
+		return 0;
+	if (!flow_filter_takes(listing->filter, record, listing->state))
 		return 0;
 	if (array_reserve((void **)&listing->records, &listing->room, listing->n,
 			  sizeof(*listing->records)))
@@ -57,24 +62,38 @@ static int compare_opened(const void *a, const void *b)
 	return x->opened_ns < y->opened_ns ? -1 : x->opened_ns > y->opened_ns;
 }
 
-static int print_table(const struct listing *listing, const struct record_context *context)
-{
-	_cleanup_table_ struct table table = record_table();
-	_cleanup_text_ struct text out = {};
-
-	for (size_t i = 0; i < listing->n; i++)
-		record_add_row(&listing->records[i], context, &table);
-	table_print(&table, &out);
-	return cli_print(&out);
-}
-
+/* Flows are many: objects are printed as they are made, a line each. */
 static int print_json(const struct listing *listing, const struct record_context *context)
 {
-	json_t *array = json_array();
+	_cleanup_text_ struct text out = {};
 
-	for (size_t i = 0; i < listing->n; i++)
-		json_array_append_new(array, record_to_json(&listing->records[i], context));
-	return cli_print_json(array);
+	for (size_t i = 0; i < listing->n && !out.error; i++) {
+		out.length = 0;
+		text_add_string(&out, i ? ",\n  " : "[\n  ");
+		record_to_json(&listing->records[i], context, &out);
+		cli_print(&out);
+	}
+	puts(listing->n ? "\n]" : "[]");
+	return out.error ? CLI_FAILED : CLI_DONE;
+}
+
+/* https://no-color.org: any value but the empty one. */
+static bool is_coloured(void)
+{
+	const char *refused = getenv("NO_COLOR");
+
+	return isatty(STDOUT_FILENO) && !(refused && *refused);
+}
+
+static int print_table(const struct cli_options *options, const struct listing *listing,
+		       const struct record_context *context)
+{
+	struct flow_columns columns =
+		options->columns.n ? options->columns : flow_columns_default();
+	_cleanup_text_ struct text out = {};
+
+	flow_table(listing->records, listing->n, context, &columns, is_coloured(), &out);
+	return cli_print(&out);
 }
 
 static int list(const struct cli_options *options, struct datapath *datapath)
@@ -82,7 +101,7 @@ static int list(const struct cli_options *options, struct datapath *datapath)
 	_cleanup_state_ struct state state = {};
 	struct record_context context = { .state = &state,
 					  .realtime_offset_ns = clock_realtime_offset_ns() };
-	struct listing listing = {};
+	struct listing listing = { .filter = &options->filter, .state = &state };
 	int status, err = datapath_dump(datapath, DUMP_TABLES | DUMP_POLICY, &state);
 
 	/* one walk may miss a flow while others come and go */
@@ -96,15 +115,28 @@ static int list(const struct cli_options *options, struct datapath *datapath)
 	}
 	if (listing.n)
 		qsort(listing.records, listing.n, sizeof(*listing.records), compare_opened);
-	status = options->json ? print_json(&listing, &context) : print_table(&listing, &context);
+	status = options->json ? print_json(&listing, &context)
+			       : print_table(options, &listing, &context);
 	free(listing.records);
 	return status;
 }
 
 static int follow(const struct cli_options *options)
 {
-	int err = client_follow(options->socket, options->json, stdout);
+	const struct follow_request request = { .json = options->json,
+						.colour = is_coloured(),
+						.columns = options->columns,
+						.filter = options->filter };
+	int err;
 
+	if (request.columns.n && !request.json) {
+		_cleanup_text_ struct text head = {};
+
+		flow_table_header(&request.columns, &head);
+		cli_print(&head);
+		fflush(stdout);
+	}
+	err = client_follow(options->socket, &request, stdout);
 	if (err == -EPIPE)
 		return CLI_DONE; /* our reader has gone, like head(1) */
 	if (!err)
@@ -119,10 +151,15 @@ static int follow(const struct cli_options *options)
 int cmd_flows(const struct cli_options *options, int argc, char **argv)
 {
 	_cleanup_datapath_ struct datapath *datapath = NULL;
-	int status = cli_open(options, &datapath);
+	int status;
 
 	(void)argc;
 	(void)argv;
+	if (options->filter.keys & 1u << FLOW_KEY_EVENT && !options->follow) {
+		cli_error("--event needs --follow: what is listed is live");
+		return CLI_USAGE;
+	}
+	status = cli_open(options, &datapath);
 	if (status)
 		return status;
 	return options->follow ? follow(options) : list(options, datapath);

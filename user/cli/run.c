@@ -6,6 +6,7 @@
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
+#include "daemon/http.h"
 
 /* Who reads the events; taken after a first load, before an upgrade. */
 static int claim_events(const struct cli_options *options, int *claim)
@@ -22,9 +23,10 @@ static int claim_events(const struct cli_options *options, int *claim)
 	return CLI_FAILED;
 }
 
-static int serve(struct datapath *datapath, const struct daemon_options *how)
+static int serve(struct datapath *datapath, const struct daemon_options *how,
+		 struct daemon_web *web)
 {
-	int err = daemon_run(datapath, how);
+	int err = daemon_run(datapath, how, web);
 
 	if (err == -ESTALE)
 		return CLI_NOT_LOADED;
@@ -32,7 +34,7 @@ static int serve(struct datapath *datapath, const struct daemon_options *how)
 }
 
 static int load_and_serve(const struct cli_options *options, const struct model *model,
-			  const struct daemon_options *how)
+			  const struct daemon_options *how, struct daemon_web *web)
 {
 	_cleanup_datapath_ struct datapath *datapath = NULL;
 	_cleanup_plan_ struct plan plan = {};
@@ -49,30 +51,56 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 	status = claim_events(options, &events);
 	if (status)
 		return status; /* what is loaded is another daemon's by now */
-	status = serve(datapath, how);
+	status = serve(datapath, how, web);
 	if (options->unload_on_exit && status != CLI_NOT_LOADED)
 		status = cmd_unload(options, 0, NULL) ?: status;
 	return status;
 }
 
+/* A port in use is told before anything is loaded. */
+static int listen_for_metrics(const struct cli_options *options, struct exporter_options *exporter)
+{
+	_cleanup_problems_ struct problems problems = {};
+
+	exporter->http = -1;
+	if (!options->metrics)
+		return CLI_DONE;
+	if (http_address_parse(options->metrics, "--metrics", &problems, &exporter->address)) {
+		cli_print_problems(&problems);
+		return CLI_USAGE;
+	}
+	exporter->http = http_listen(&exporter->address);
+	if (exporter->http >= 0)
+		return CLI_DONE;
+	cli_error("--metrics %s: %s", options->metrics, strerror(-exporter->http));
+	return CLI_FAILED;
+}
+
 int cmd_run(const struct cli_options *options, int argc, char **argv)
 {
-	const struct daemon_options how = { .files = options->files,
-					    .n_files = options->n_files,
-					    .socket = options->socket,
-					    .stats = options->stats };
+	struct daemon_options how = { .files = options->files,
+				      .n_files = options->n_files,
+				      .socket = options->socket,
+				      .web = options->web,
+				      .web_token = options->web_token,
+				      .exporter = { .stats = options->stats,
+						    .istio = options->istio_names } };
+	struct daemon_web web = { .fd = -1 };
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;
 	int status = cli_load_model(options, &model);
 
 	(void)argc;
 	(void)argv;
+	if (!status)
+		status = listen_for_metrics(options, &how.exporter);
 	if (status)
 		return status;
-	claim = daemon_prepare(&how);
+	how.series = model->node.telemetry.series;
+	claim = daemon_prepare(&how, &web);
 	if (claim < 0)
 		return CLI_FAILED;
-	status = load_and_serve(options, model, &how);
+	status = load_and_serve(options, model, &how, &web);
 	daemon_release(how.socket);
 	return status;
 }

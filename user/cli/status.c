@@ -17,6 +17,15 @@ static int print_not_loaded(const struct cli_options *options)
 	return CLI_NOT_LOADED;
 }
 
+static int measure(const struct cli_options *options, const char *argument)
+{
+	unsigned seconds = 1;
+
+	if (argument && cli_number("SECONDS", argument, 1, CLI_MAX_SECONDS, &seconds))
+		return CLI_USAGE;
+	return cli_cost(options, seconds);
+}
+
 int cmd_status(const struct cli_options *options, int argc, char **argv)
 {
 	_cleanup_datapath_ struct datapath *datapath = NULL;
@@ -27,8 +36,12 @@ int cmd_status(const struct cli_options *options, int argc, char **argv)
 	json_t *json;
 	int status;
 
-	(void)argc;
-	(void)argv;
+	if (argc && !options->cost) {
+		cli_error("unexpected argument '%s'", argv[0]);
+		return CLI_USAGE;
+	}
+	if (options->cost)
+		return measure(options, argc ? argv[0] : NULL);
 	if (datapath_open(options->pin, &datapath) == -ENOENT)
 		return print_not_loaded(options);
 	status = cli_dump(options, DUMP_TABLES | DUMP_FILL | DUMP_POLICY, &state);

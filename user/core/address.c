@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/decimal.h"
+
 int address_parse(const char *text, struct sst_addr *ret)
 {
 	struct in6_addr v6;
@@ -80,10 +82,19 @@ int address_family(const struct sst_addr *address)
 
 char *address_format(const struct sst_addr *address, char *buf)
 {
-	int family = address_family(address);
-	const void *from = family == AF_INET ? (const void *)&address->w[3] : address;
+	const uint8_t *bytes = (const uint8_t *)&address->w[3];
+	char *at = buf;
 
-	inet_ntop(family, from, buf, ADDRESS_TEXT_MAX);
+	if (address_family(address) != AF_INET) {
+		inet_ntop(AF_INET6, address, buf, ADDRESS_TEXT_MAX);
+		return buf;
+	}
+	for (int i = 0; i < 4; i++) {
+		if (i)
+			*at++ = '.';
+		at = decimal(bytes[i], at);
+	}
+	*at = '\0';
 	return buf;
 }
 

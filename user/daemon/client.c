@@ -6,6 +6,7 @@
 #include <sys/un.h>
 
 #include "core/cleanup.h"
+#include "export/json.h"
 
 static int client_connect(const char *path)
 {
@@ -45,11 +46,20 @@ bool client_daemon_alive(const char *socket_path)
 	return recv(fd, answer, sizeof(answer), 0) > 0;
 }
 
-int client_follow(const char *socket_path, bool json, FILE *out)
+static int ask_to_follow(const char *socket_path, const struct follow_request *request)
 {
-	_cleanup_close_ int fd =
-		client_ask(socket_path, json ? "{\"command\":\"follow\",\"output\":\"json\"}\n"
-					     : "{\"command\":\"follow\",\"output\":\"text\"}\n");
+	_cleanup_json_ json_t *json = follow_request_to_json(request);
+	_cleanup_free_ char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
+	_cleanup_text_ struct text line = {};
+
+	if (dumped)
+		text_add(&line, "%s\n", dumped);
+	return dumped && !line.error ? client_ask(socket_path, line.data) : -ENOMEM;
+}
+
+int client_follow(const char *socket_path, const struct follow_request *request, FILE *out)
+{
+	_cleanup_close_ int fd = ask_to_follow(socket_path, request);
 	char buf[64 * 1024];
 	ssize_t n;
 

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "export/follow_request.h"
+
 /* Whether a daemon answers on the socket. */
 bool client_daemon_alive(const char *socket_path);
 
@@ -13,6 +15,6 @@ bool client_daemon_alive(const char *socket_path);
  * Copies events to out, a line each, flushed. Returns 0 when the daemon ends, or -errno:
  * out takes no more (-EPIPE and others), or there is no daemon (-ENOENT, -ECONNREFUSED).
  */
-int client_follow(const char *socket_path, bool json, FILE *out);
+int client_follow(const char *socket_path, const struct follow_request *request, FILE *out);
 
 #endif

@@ -8,24 +8,22 @@
 
 #include "core/cleanup.h"
 #include "daemon/log.h"
+#include "export/follow_request.h"
 
-#define REQUEST_MAX 4096
+#define REQUEST_MAX 16384
 /* What may wait for a follower that reads slowly. */
 #define BACKLOG_MAX (1024 * 1024)
-
-enum follow {
-	FOLLOW_NOT,
-	FOLLOW_TEXT,
-	FOLLOW_JSON,
-};
 
 struct client {
 	uv_pipe_t pipe; /* first: a handle is its client */
 	struct control *control;
 	struct client *next, **link;
-	enum follow follow;
-	unsigned long lost;
-	size_t length;
+	bool refused; /* hung up on when it has been told why */
+	bool follows;
+	struct follow_request wants;
+	struct text pending; /* events of this batch */
+	uint64_t lost;       /* since it was told of the last ones */
+	size_t length;       /* of the request so far */
 	char request[REQUEST_MAX];
 };
 
@@ -35,6 +33,7 @@ struct control {
 	struct control_calls calls;
 	struct client *clients;
 	unsigned followers;
+	uint64_t lost; /* by all of them */
 };
 
 struct message {
@@ -42,38 +41,42 @@ struct message {
 	char text[];
 };
 
-static void free_handle(uv_handle_t *handle)
+static void free_client(uv_handle_t *handle)
 {
-	free(handle);
+	struct client *client = (struct client *)handle;
+
+	follow_request_release(&client->wants);
+	text_release(&client->pending);
+	free(client);
 }
 
-static void set_follow(struct client *client, enum follow follow)
+static void set_follows(struct client *client, bool follows)
 {
 	struct control *control = client->control;
 	unsigned before = control->followers;
 
-	control->followers += (follow != FOLLOW_NOT) - (client->follow != FOLLOW_NOT);
+	control->followers += follows - client->follows;
 	if (!before != !control->followers)
 		control->calls.followed(control->followers, control->calls.arg);
-	client->follow = follow;
+	client->follows = follows;
 }
 
 static void hang_up(struct client *client)
 {
 	if (uv_is_closing((uv_handle_t *)&client->pipe))
 		return;
-	set_follow(client, FOLLOW_NOT);
+	set_follows(client, false);
 	*client->link = client->next;
 	if (client->next)
 		client->next->link = client->link;
-	uv_close((uv_handle_t *)&client->pipe, free_handle);
+	uv_close((uv_handle_t *)&client->pipe, free_client);
 }
 
 static void on_written(uv_write_t *write, int status)
 {
 	struct client *client = (struct client *)write->handle;
 
-	if (status < 0)
+	if (status < 0 || client->refused)
 		hang_up(client);
 	free(write);
 }
@@ -84,7 +87,7 @@ static void client_send(struct client *client, const char *text, size_t n)
 	uv_buf_t buf;
 
 	if (!message) {
-		client->lost++;
+		hang_up(client);
 		return;
 	}
 	memcpy(message->text, text, n);
@@ -100,11 +103,29 @@ static void client_say(struct client *client, const char *word)
 	client_send(client, word, strlen(word));
 }
 
-static void client_follow_as(struct client *client, const json_t *request)
+/* What the requester has to read before the end; what it sends later is not looked at. */
+static void refuse(struct client *client, const char *why)
 {
-	const char *output = json_string_value(json_object_get(request, "output"));
+	_cleanup_text_ struct text text = {};
 
-	set_follow(client, output && !strcmp(output, "json") ? FOLLOW_JSON : FOLLOW_TEXT);
+	text_add(&text, "%s\n", why);
+	uv_read_stop((uv_stream_t *)&client->pipe);
+	client_say(client, text_string(&text));
+	client->refused = true;
+}
+
+static void client_follow(struct client *client, const json_t *json)
+{
+	_cleanup_text_ struct text wrong = {};
+	struct follow_request wants;
+
+	if (follow_request_parse(json, &wants, &wrong)) {
+		refuse(client, text_string(&wrong));
+		return;
+	}
+	follow_request_release(&client->wants);
+	client->wants = wants;
+	set_follows(client, true);
 }
 
 static void serve(struct client *client)
@@ -119,9 +140,9 @@ static void serve(struct client *client)
 		client_say(client,
 			   control->calls.reload(control->calls.arg) ? "reloaded\n" : "refused\n");
 	else if (command && !strcmp(command, "follow"))
-		client_follow_as(client, request);
+		client_follow(client, request);
 	else
-		client_say(client, "unknown request\n");
+		refuse(client, "unknown request");
 	json_decref(request);
 }
 
@@ -235,60 +256,48 @@ int control_open(uv_loop_t *loop, const char *path, const struct control_calls *
 	return 0;
 }
 
-static void tell_loss(struct client *client)
+static void client_event(struct client *client, const struct sst_record *record,
+			 const struct record_context *context)
 {
-	char text[80];
-	int n = snprintf(text, sizeof(text),
-			 client->follow == FOLLOW_JSON
-				 ? "{\"event\":\"lost\",\"count\":%lu}\n"
-				 : "... %lu events lost: reading too slowly\n",
-			 client->lost);
+	size_t waits = uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe);
 
-	client->lost = 0;
-	client_send(client, text, n);
-}
-
-static void client_event(struct client *client, const struct text *line)
-{
-	if (!line->length || line->error ||
-	    uv_stream_get_write_queue_size((uv_stream_t *)&client->pipe) > BACKLOG_MAX) {
+	if (waits + client->pending.length > BACKLOG_MAX) {
 		client->lost++;
+		client->control->lost++;
 		return;
 	}
 	if (client->lost)
-		tell_loss(client);
-	client_send(client, line->data, line->length);
-}
-
-static void json_line(const struct sst_record *record, const struct record_context *context,
-		      struct text *out)
-{
-	json_t *json = record_to_json(record, context);
-	_cleanup_free_ char *dumped = json ? json_dumps(json, JSON_COMPACT) : NULL;
-
-	json_decref(json);
-	if (dumped)
-		text_add(out, "%s\n", dumped);
+		follow_request_add_lost(&client->wants, client->lost, &client->pending);
+	client->lost = 0;
+	follow_request_add(&client->wants, record, context, &client->pending);
 }
 
 void control_event(struct control *control, const struct sst_record *record,
 		   const struct record_context *context)
 {
-	_cleanup_text_ struct text json = {}, text = {};
+	for (struct client *client = control->clients; client; client = client->next)
+		if (client->follows &&
+		    flow_filter_takes(&client->wants.filter, record, context->state))
+			client_event(client, record, context);
+}
+
+void control_flush(struct control *control)
+{
 	struct client *next;
 
 	for (struct client *client = control->clients; client; client = next) {
 		next = client->next;
-		if (client->follow == FOLLOW_JSON) {
-			if (!json.length)
-				json_line(record, context, &json);
-			client_event(client, &json);
-		} else if (client->follow == FOLLOW_TEXT) {
-			if (!text.length)
-				record_to_line(record, context, &text);
-			client_event(client, &text);
-		}
+		if (client->pending.error)
+			hang_up(client);
+		else if (client->pending.length)
+			client_send(client, client->pending.data, client->pending.length);
+		client->pending.length = 0;
 	}
+}
+
+uint64_t control_lost(const struct control *control)
+{
+	return control->lost;
 }
 
 void control_close(struct control *control)

@@ -6,7 +6,10 @@
  *
  *   {"command":"ping"}                            "pong"
  *   {"command":"reload"}                          "reloaded" or "refused"
- *   {"command":"follow","output":"json"|"text"}   a line an event, until it hangs up
+ *   {"command":"follow", ...}                     a line an event, until it hangs up; what
+ *                                                 else it may hold: export/follow_request.h
+ *
+ * A request that is none is answered with a sentence and hung up on.
  *
  * A follower that does not read loses lines, never anybody else's time: what waits
  * for it is bounded, and it is told how many it lost.
@@ -17,7 +20,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
-#include "export/record.h"
+#include "export/flow_view.h"
 
 struct control;
 
@@ -34,8 +37,15 @@ struct control_calls {
 int control_open(uv_loop_t *loop, const char *path, const struct control_calls *calls,
 		 struct control **ret);
 
+/* For all followers whose filter takes it: kept until control_flush(). */
 void control_event(struct control *control, const struct sst_record *record,
 		   const struct record_context *context);
+
+/* Sends what was kept, all of it to a follower at once: once for a batch of events. */
+void control_flush(struct control *control);
+
+/* Events that followers have lost so far, since they read too slowly. */
+uint64_t control_lost(const struct control *control);
 
 /* Hangs up on everybody and removes the socket; memory goes once the loop has run. */
 void control_close(struct control *control);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,20 +13,26 @@
 #include <sys/un.h>
 #include <uv.h>
 
-#include "core/atomic_file.h"
+#include "core/address.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "daemon/control.h"
+#include "daemon/exporter.h"
+#include "daemon/flow_log.h"
+#include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/web.h"
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
-#include "export/metrics.h"
 #include "source/yaml.h"
 
+#define LARGE           (256 << 10)
 #define STATS_MS        5000
-#define EVENTS_MS       100 /* events that were not worth a wake-up are read this often */
-#define SETTLE_MS       50  /* after a change of a file: editors write in several steps */
+#define EVENTS_MS       100  /* events that were not worth a wake-up are read this often */
+#define EVENTS_BATCH    4096 /* read at once, some milliseconds' worth: the loop has more to do */
+#define NAMES_NS        1000000000 /* new names are looked for this often at most */
+#define SETTLE_MS       50         /* after a change of a file: editors write in several steps */
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
 #define RETRY_MS        1000
 /* After a pair was stopped its sockets are tried to be taken out, less and less often. */
@@ -49,18 +56,26 @@ struct daemon {
 	uv_loop_t loop;
 	uv_timer_t stats_timer, events_timer, settle_timer, release_timer, host_timer;
 	uv_poll_t events_poll, errands_poll;
+	uv_idle_t events_idle; /* while there are more than a batch */
 	uv_signal_t hup, term, interrupt;
 	struct followed *followed; /* one for each file of the options */
 	uv_fs_event_t netns_watch;
 	struct model *model;    /* as last applied; NULL: not by us */
 	struct located located; /* where its workloads were then */
 	struct control *control;
+	struct flow_log flow_log;
+	struct web *web; /* NULL: there is no page */
 	struct ring *events, *errands;
+	struct record_context context; /* of this batch's events */
+	bool is_followed;              /* by somebody on the control socket */
+	bool wants_events;             /* he does, or the flow log */
+	uint64_t renamed_ns;           /* when new names were looked for */
 	struct state state; /* for names and the stats file; read anew every few seconds */
-	struct metrics_daemon self;
-	bool stats_failed; /* told once, not every few seconds */
-	bool too_large;    /* the model did not fit beside what is still there */
-	bool must_adopt;   /* errands that have come in */
+	struct exporter_calls exporter_calls;
+	struct exporter *exporter;
+	struct metrics_daemon *self; /* the exporter's */
+	bool too_large;              /* the model did not fit beside what is still there */
+	bool must_adopt;             /* errands that have come in */
 	bool must_end;
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */
@@ -73,22 +88,40 @@ struct daemon {
 /* ---- configuration ------------------------------------------------------------ */
 
 /* A policy set may be large, and is read anew only when something was applied. */
-static void refresh_state(struct daemon *daemon)
+static int read_state(struct daemon *daemon, struct state *ret)
 {
-	struct state state;
+	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
+				ret);
 
-	if (datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
-			  &state))
-		return;
-	if (state.meta.generation == daemon->state.meta.generation) {
-		state.policy = daemon->state.policy;
+	if (err)
+		return err;
+	if (ret->meta.generation != daemon->state.meta.generation) {
+		err = datapath_policy(daemon->datapath, &ret->policy);
+	} else {
+		ret->policy = daemon->state.policy;
 		daemon->state.policy = (struct policy_set){};
-	} else if (datapath_policy(daemon->datapath, &state.policy)) {
-		state_release(&state);
-		return;
+	}
+	if (err)
+		state_release(ret);
+	return err;
+}
+
+static int refresh_state(struct daemon *daemon)
+{
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	struct state state;
+	int err = read_state(daemon, &state);
+
+	if (err) {
+		daemon->self->reads_failed++;
+		return err;
 	}
 	state_release(&daemon->state);
 	daemon->state = state;
+	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->read_took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
+	return 0;
 }
 
 static int apply_locked(struct daemon *daemon, const struct model *model,
@@ -112,11 +145,15 @@ static int apply_model(struct daemon *daemon, const struct model *model,
 		       const struct located *located, struct problems *problems)
 {
 	int err = datapath_lock(daemon->datapath, 0);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 
 	if (err)
 		return err;
 	err = apply_locked(daemon, model, located, problems);
 	datapath_unlock(daemon->datapath);
+	daemon->self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	if (daemon->self->apply_max_ns < daemon->self->apply_ns)
+		daemon->self->apply_max_ns = daemon->self->apply_ns;
 	return err;
 }
 
@@ -126,6 +163,8 @@ static void remember_located(struct daemon *daemon, struct located *located)
 	daemon->located = *located;
 	*located = (struct located){};
 }
+
+static void want_events(struct daemon *daemon);
 
 static int reload_files(struct daemon *daemon, struct problems *problems)
 {
@@ -145,8 +184,10 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 		err = apply_model(daemon, model, &located, problems);
 	if (err)
 		return err;
+	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
 	model_free(daemon->model);
 	daemon->model = TAKE_PTR(model);
+	want_events(daemon);
 	remember_located(daemon, &located);
 	return 0;
 }
@@ -164,9 +205,11 @@ static bool reload(void *arg)
 		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
 		return false;
 	}
-	daemon->self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self.reload_succeeded = !err;
-	daemon->self.problems = problems_errors(&problems);
+	daemon->self->reloaded_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = !err;
+	daemon->self->problems = problems_errors(&problems);
+	if (!err)
+		daemon->self->accepted_ns = daemon->self->reloaded_ns;
 	log_problems(&problems);
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
@@ -278,34 +321,103 @@ static void watch_netns(struct daemon *daemon)
 
 /* ---- news ---------------------------------------------------------------------- */
 
+/* Somebody else has applied a new service. One that has gone is not looked for each time. */
+static void look_for_names(struct daemon *daemon)
+{
+	uint64_t now = clock_ns(CLOCK_MONOTONIC);
+
+	if (now - daemon->renamed_ns < NAMES_NS)
+		return;
+	daemon->renamed_ns = now;
+	refresh_state(daemon);
+}
+
 static void on_event(const void *data, size_t size, void *arg)
 {
 	const struct sst_record *record = data;
 	struct daemon *daemon = arg;
-	struct record_context context = { .state = &daemon->state,
-					  .realtime_offset_ns = clock_realtime_offset_ns() };
 
 	if (size < sizeof(*record))
 		return;
 	if (record->service && !state_service(&daemon->state, record->service))
-		refresh_state(daemon); /* somebody else applied a new one */
-	control_event(daemon->control, record, &context);
+		look_for_names(daemon);
+	exporter_event(daemon->exporter, record, daemon->context.realtime_offset_ns);
+	control_event(daemon->control, record, &daemon->context);
+	flow_log_event(&daemon->flow_log, record, &daemon->context);
 }
 
-static void on_events_due(uv_timer_t *timer);
+/* At most a batch; true: there may be more. */
+static bool read_batch(struct daemon *daemon)
+{
+	int n;
+
+	daemon->context.state = &daemon->state;
+	daemon->context.realtime_offset_ns = clock_realtime_offset_ns();
+	n = ring_consume_some(daemon->events, EVENTS_BATCH);
+	control_flush(daemon->control);
+	flow_log_flush(&daemon->flow_log);
+	return n >= EVENTS_BATCH;
+}
+
+static void on_events_left(uv_idle_t *idle);
+
+/* What a batch leaves is read when the loop has looked at all else. */
+static void read_events(struct daemon *daemon)
+{
+	if (read_batch(daemon))
+		uv_idle_start(&daemon->events_idle, on_events_left);
+	else
+		uv_idle_stop(&daemon->events_idle);
+}
+
+static void on_events_left(uv_idle_t *idle)
+{
+	read_events(idle->data);
+}
+
+static void on_events_ready(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	read_events(poll->data);
+}
+
+static void on_events_due(uv_timer_t *timer)
+{
+	read_events(timer->data);
+}
 
 /* Who comes hears of what happens from now on, not of what was left when the last one went. */
-static void on_followed(bool followed, void *arg)
+static void want_events(struct daemon *daemon)
 {
-	struct daemon *daemon = arg;
+	bool wanted = daemon->is_followed || flow_log_is_on(&daemon->flow_log);
 
-	if (followed) {
-		ring_consume(daemon->events);
+	if (wanted == daemon->wants_events)
+		return;
+	daemon->wants_events = wanted;
+	if (wanted) {
+		ring_discard(daemon->events);
 		uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
 	} else {
 		uv_timer_stop(&daemon->events_timer);
 	}
-	datapath_want_events(daemon->datapath, followed);
+	datapath_want_events(daemon->datapath, wanted);
+}
+
+static void on_followed(bool followed, void *arg)
+{
+	struct daemon *daemon = arg;
+
+	daemon->is_followed = followed;
+	want_events(daemon);
+}
+
+/* What has been told of until now is in the log. */
+static void finish_events(struct daemon *daemon)
+{
+	datapath_want_events(daemon->datapath, false);
+	while (read_batch(daemon))
+		;
 }
 
 /* The walks that follow find the flows by themselves. */
@@ -364,22 +476,6 @@ static void end_leavers(struct daemon *daemon)
 	daemon->stuck = problems.count;
 }
 
-static void on_events_ready(uv_poll_t *poll, int status, int events)
-{
-	struct daemon *daemon = poll->data;
-
-	(void)status;
-	(void)events;
-	ring_consume(daemon->events);
-}
-
-static void on_events_due(uv_timer_t *timer)
-{
-	struct daemon *daemon = timer->data;
-
-	ring_consume(daemon->events);
-}
-
 /* All that has come in first, since a walk serves many errands. */
 static void on_errands_ready(uv_poll_t *poll, int status, int events)
 {
@@ -401,19 +497,28 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- statistics ----------------------------------------------------------------- */
 
-static void write_stats(struct daemon *daemon)
+/* The bytes of live flows included. */
+static int read_figures(struct daemon *daemon)
 {
-	_cleanup_text_ struct text text = {};
-	int err = metrics_write(&daemon->state, &daemon->self, &text);
+	daemon->self->log_lines = flow_log_written(&daemon->flow_log);
+	daemon->self->log_lost = flow_log_lost(&daemon->flow_log);
+	daemon->self->follow_lost = control_lost(daemon->control);
+	datapath_sweep(daemon->datapath);
+	return refresh_state(daemon);
+}
 
-	if (!err)
-		err = atomic_file_write(daemon->options->stats, text_string(&text), text.length,
-					0644);
-	if (err && !daemon->stats_failed)
-		log_line("%s cannot be written: %s", daemon->options->stats, strerror(-err));
-	if (!err && daemon->stats_failed)
-		log_line("%s is written again", daemon->options->stats);
-	daemon->stats_failed = err;
+static const struct state *on_figures_wanted(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	return read_figures(daemon) ? NULL : &daemon->state;
+}
+
+static uint32_t series_budget(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return daemon->model ? daemon->model->node.telemetry.series : daemon->options->series;
 }
 
 /* Endpoints that waited for their last flow. */
@@ -447,10 +552,9 @@ static void expire_edges(struct daemon *daemon)
 /* The kernel's figures, read and written. */
 static void account(struct daemon *daemon)
 {
-	datapath_sweep(daemon->datapath);
-	expire_edges(daemon);
-	refresh_state(daemon);
-	write_stats(daemon);
+	read_figures(daemon);
+	exporter_write(daemon->exporter, &daemon->state);
+	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	collect_garbage(daemon);
 }
 
@@ -471,6 +575,7 @@ static void on_stats_due(uv_timer_t *timer)
 	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
 	release(daemon);
+	flow_log_look(&daemon->flow_log);
 	account(daemon);
 }
 
@@ -547,7 +652,42 @@ static int claim(const char *socket)
 	}
 }
 
-int daemon_prepare(const struct daemon_options *options)
+static int check_web(const struct daemon_options *options, struct problems *problems,
+		     struct daemon_web *web)
+{
+	int err = http_address_parse(options->web, "--web", problems, &web->address);
+
+	if (!err && options->web_token)
+		err = http_token_read(options->web_token, problems, &web->token);
+	if (!err && !web->address.loopback && !options->web_token) {
+		problems_add(problems, "--web", (struct place){ 0 },
+			     "others than this machine reach %s: that needs --web-token FILE",
+			     options->web);
+		err = -EINVAL;
+	}
+	return err;
+}
+
+static int listen_for_page(const struct daemon_options *options, struct daemon_web *ret)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct daemon_web web = { .fd = -1 };
+	int err = options->web ? check_web(options, &problems, &web) : 0;
+
+	log_problems(&problems);
+	if (!err && options->web) {
+		web.fd = http_listen(&web.address);
+		if (web.fd < 0) {
+			err = web.fd;
+			log_line("--web %s: %s", options->web, strerror(-err));
+		}
+	}
+	if (!err)
+		*ret = web;
+	return err;
+}
+
+int daemon_prepare(const struct daemon_options *options, struct daemon_web *web)
 {
 	size_t longest = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
 	int err;
@@ -556,8 +696,8 @@ int daemon_prepare(const struct daemon_options *options)
 		log_line("%s: a socket's path has at most %zu bytes", options->socket, longest);
 		return -ENAMETOOLONG;
 	}
-	err = make_parent(options->socket) ?: make_parent(options->stats) ?:
-	      try_writing(options->stats);
+	err = make_parent(options->socket) ?: make_parent(options->exporter.stats) ?:
+	      try_writing(options->exporter.stats) ?: listen_for_page(options, web);
 	return err ?: claim(options->socket);
 }
 
@@ -629,6 +769,8 @@ static void start_handles(struct daemon *daemon)
 
 	uv_timer_init(loop, &daemon->stats_timer);
 	uv_timer_init(loop, &daemon->events_timer);
+	uv_idle_init(loop, &daemon->events_idle);
+	daemon->events_idle.data = daemon;
 	uv_timer_init(loop, &daemon->settle_timer);
 	uv_timer_init(loop, &daemon->release_timer);
 	uv_timer_init(loop, &daemon->host_timer);
@@ -646,12 +788,54 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_start(&daemon->stats_timer, on_stats_due, 0, STATS_MS);
 }
 
-static int start(struct daemon *daemon)
+static int refresh_for_page(void *arg)
+{
+	struct daemon *daemon = arg;
+	int err = datapath_sweep(daemon->datapath);
+
+	return err ?: refresh_state(daemon);
+}
+
+static int start_web(struct daemon *daemon, struct daemon_web *web)
+{
+	const struct web_options options = { .fd = web->fd,
+					     .address = web->address,
+					     .token = web->token,
+					     .datapath = daemon->datapath,
+					     .state = &daemon->state,
+					     .refresh = refresh_for_page,
+					     .arg = daemon };
+	char address[ADDRESS_TEXT_MAX];
+	int err = web->fd < 0 ? 0 : web_open(&daemon->loop, &options, &daemon->web);
+
+	if (err) {
+		log_line("the page: %s", strerror(-err));
+		return err;
+	}
+	if (web->fd >= 0)
+		log_line("the page is at http://%s/", http_address_format(&web->address, address));
+	web->fd = -1;
+	return 0;
+}
+
+static int start(struct daemon *daemon, struct daemon_web *web)
 {
 	const struct control_calls calls = { reload, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
 	int err;
 
+	daemon->exporter_calls =
+		(struct exporter_calls){ on_figures_wanted, series_budget, daemon };
+	err = exporter_open(&daemon->loop, &options->exporter, &daemon->exporter_calls,
+			    &daemon->exporter);
+	if (err) {
+		log_line("the metrics cannot be served: %s", strerror(-err));
+		return err;
+	}
+	daemon->self = exporter_self(daemon->exporter);
+	daemon->self->started_ns = daemon->self->reloaded_ns = daemon->self->accepted_ns =
+		clock_ns(CLOCK_REALTIME);
+	daemon->self->reload_succeeded = true;
 	datapath_want_events(daemon->datapath, false); /* a daemon that was killed had followers */
 	err = control_open(&daemon->loop, options->socket, &calls, &daemon->control);
 	if (err) {
@@ -662,7 +846,7 @@ static int start(struct daemon *daemon)
 	err = follow_files(daemon);
 	if (!err)
 		err = open_rings(daemon);
-	return err;
+	return err ?: start_web(daemon, web);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -675,10 +859,13 @@ static void close_handle(uv_handle_t *handle, void *arg)
 static void end(struct daemon *daemon)
 {
 	control_close(daemon->control);
+	exporter_close(daemon->exporter);
+	web_close(daemon->web);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
 	free(daemon->followed);
+	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
 	state_release(&daemon->state);
@@ -686,23 +873,25 @@ static void end(struct daemon *daemon)
 	located_release(&daemon->located);
 }
 
-int daemon_run(struct datapath *datapath, const struct daemon_options *options)
+int daemon_run(struct datapath *datapath, const struct daemon_options *options,
+	       struct daemon_web *web)
 {
 	struct daemon daemon = { .datapath = datapath, .options = options };
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
-	daemon.self.started_ns = daemon.self.reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon.self.reload_succeeded = true;
+	mallopt(M_MMAP_THRESHOLD, LARGE); /* what a reading takes is given back after it */
 	uv_loop_init(&daemon.loop);
-	err = start(&daemon);
+	err = start(&daemon, web);
 	if (!err) {
 		refresh_state(&daemon);
 		for (size_t i = 0; i < options->n_files; i++)
 			log_line("running, follows %s", options->files[i]);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
-		if (!daemon.lost_datapath)
+		if (!daemon.lost_datapath) {
+			finish_events(&daemon);
 			account(&daemon); /* the last word */
+		}
 	}
 	end(&daemon);
 	return daemon.lost_datapath ? -ESTALE : err;

@@ -103,6 +103,9 @@ enum {
 /* Reads what the maps hold. On failure *ret is untouched. */
 int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret);
 
+/* Bytes that the kernel has set aside for the maps, as far as it tells. */
+uint64_t datapath_memory(const struct datapath *datapath);
+
 /* The policy set alone; empty: there is none. */
 int datapath_policy(const struct datapath *datapath, struct policy_set *ret);
 

@@ -2,6 +2,8 @@
 /* What the kernel's maps hold, into a struct state. */
 #include "datapath/internal.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/clock.h"
@@ -310,6 +312,30 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 	for (size_t i = 0; i < state->n_services; i++)
 		state->fill[STATE_MAP_SLOTS].used += state->services[i].value.slots;
 	return 0;
+}
+
+/* The kernel tells it of an open map only. */
+static uint64_t map_memory(int fd)
+{
+	_cleanup_fclose_ FILE *file = NULL;
+	uint64_t bytes = 0;
+	char path[64], line[128];
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "memlock: %" SCNu64, &bytes) == 1)
+			break;
+	return bytes;
+}
+
+uint64_t datapath_memory(const struct datapath *datapath)
+{
+	uint64_t bytes = 0;
+
+	for (int i = 0; i < MAP_MAX; i++)
+		bytes += datapath->map[i] < 0 ? 0 : map_memory(datapath->map[i]);
+	return bytes;
 }
 
 int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)

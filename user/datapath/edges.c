@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/array.h"
+#include "core/text.h"
 #include "datapath/entries.h"
 #include "datapath/host.h"
 #include "model/edge.h"
@@ -244,6 +245,15 @@ static int part(const struct reading *reading, struct state_edge *edges, size_t 
 	return err ?: fold_expired(&reading->expired, others);
 }
 
+/* A cgroup may be called anything; what is told of it is text. NULL when memory is out. */
+static char *clean_copy(const char *path)
+{
+	_cleanup_text_ struct text clean = {};
+
+	text_add_clean(&clean, path);
+	return clean.error ? NULL : strdup(text_string(&clean));
+}
+
 static void find_cgroups(struct state_edge *edges, size_t n)
 {
 	char root[PATH_MAX], path[PATH_MAX];
@@ -255,7 +265,7 @@ static void find_cgroups(struct state_edge *edges, size_t n)
 	for (size_t i = 0; i < n && root_fd >= 0; i++)
 		if (edges[i].key.cgroup &&
 		    !host_cgroup_path(root_fd, root, edges[i].key.cgroup, path))
-			edges[i].cgroup = strdup(path);
+			edges[i].cgroup = clean_copy(path);
 }
 
 int edges_dump(struct datapath *datapath, struct state *state)

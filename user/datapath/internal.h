@@ -38,6 +38,7 @@
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
+	X(event_rates)    \
 	X(errands)        \
 	X(capture)        \
 	X(captured)       \

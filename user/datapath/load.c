@@ -85,6 +85,38 @@ static int set_pin_paths(struct load *load)
 	return 0;
 }
 
+#define RING_SHARE     1024 /* of the memory */
+#define RING_BYTES_MIN (1024 * 1024)
+#define RING_BYTES_MAX (64 * 1024 * 1024)
+
+/* A power of two, as the kernel wants it. */
+static uint32_t ring_bytes(void)
+{
+	uint64_t share = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / RING_SHARE;
+	uint32_t bytes = RING_BYTES_MIN;
+
+	while (bytes < RING_BYTES_MAX && 2ull * bytes <= share)
+		bytes *= 2;
+	return bytes;
+}
+
+/* One that is pinned stays as it is, whatever memory there was when it was made. */
+static int size_ring(struct load *load)
+{
+	struct bpf_map_info info = { .max_entries = ring_bytes() };
+	_cleanup_close_ int fd = -1;
+	__u32 size = sizeof(info);
+	char path[PATH_MAX];
+	int err = pin_path(load->datapath, map_names[MAP_events], path);
+
+	if (err)
+		return err;
+	fd = bpf_obj_get(path);
+	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size))
+		return -errno;
+	return bpf_map__set_max_entries(load->skeleton->maps.events, info.max_entries);
+}
+
 /* Programs onto maps; maps that are pinned already are taken over as they are. Without
  * the kernel function's programs where the kernel does not have such. */
 static int try_load_programs(struct load *load, bool with_trace)
@@ -104,6 +136,8 @@ static int try_load_programs(struct load *load, bool with_trace)
 		if (hooks[i].kind == HOOK_TRACE && program_of(load, i))
 			bpf_program__set_autoload(program_of(load, i), with_trace);
 	err = set_pin_paths(load);
+	if (!err)
+		err = size_ring(load);
 	if (!err)
 		err = sidestep_bpf__load(load->skeleton);
 	if (err) {

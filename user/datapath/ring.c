@@ -8,13 +8,15 @@ struct ring {
 	ring_fn fn;
 	void *arg;
 	unsigned left; /* records that ring_consume_some() may still read; 0: no bound */
+	bool deaf;     /* what is read is told nobody */
 };
 
 static int on_sample(void *arg, void *data, size_t size)
 {
 	struct ring *ring = arg;
 
-	ring->fn(data, size, ring->arg);
+	if (!ring->deaf)
+		ring->fn(data, size, ring->arg);
 	if (!ring->left)
 		return 0;
 	return --ring->left ? 0 : -ECANCELED;
@@ -57,6 +59,13 @@ int ring_consume_some(struct ring *ring, unsigned max)
 	n = ring_buffer__consume(ring->buffer);
 	ring->left = 0;
 	return n == -ECANCELED ? (int)max : n;
+}
+
+void ring_discard(struct ring *ring)
+{
+	ring->deaf = true;
+	ring_buffer__consume(ring->buffer);
+	ring->deaf = false;
 }
 
 void ring_close(struct ring *ring)

@@ -21,6 +21,9 @@ int ring_consume(struct ring *ring);
 /* The same for at most max: a reader slower than the writers comes up for air. */
 int ring_consume_some(struct ring *ring, unsigned max);
 
+/* Empties it: nobody hears of what is there. Its writers must have been stopped. */
+void ring_discard(struct ring *ring);
+
 void ring_close(struct ring *ring);
 
 #endif

@@ -77,6 +77,36 @@ void edge_destination(const struct state *state, const struct state_edge *edge, 
 		 edge->key.destination_workload, out);
 }
 
+/* Its identity's; NULL: it has none, or is nobody in particular. */
+static const char *namespace_of(const struct state *state, uint32_t identity, uint32_t workload)
+{
+	const struct sst_policy_workload *who = policy_workload_by_id(&state->policy, workload);
+	const struct sst_policy_identity *whose =
+		who ? policy_identity(&state->policy, who->identity)
+		    : policy_identity_by_id(&state->policy, identity);
+
+	return whose && whose->name_space ? policy_text(&state->policy, whose->name_space) : NULL;
+}
+
+void edge_end(const struct state *state, const struct state_edge *edge, enum sst_role role,
+	      struct text *name, struct text *name_space)
+{
+	const struct sst_edge_key *key = &edge->key;
+	bool is_source = role == SST_ROLE_CLIENT;
+	uint32_t identity = is_source ? key->source_identity : key->destination_identity;
+	uint32_t workload = is_source ? key->source_workload : key->destination_workload;
+	const struct sst_policy_workload *who = policy_workload_by_id(&state->policy, workload);
+	bool by_cgroup = key->role == role && edge->cgroup;
+	const char *where = by_cgroup && !workload ? NULL : namespace_of(state, identity, workload);
+
+	if (who && !edge_is_folded(edge->id))
+		text_add(name, "%s", policy_text(&state->policy, who->name));
+	else
+		end_text(state, edge, role, identity, workload, name);
+	if (where && !edge_is_folded(edge->id))
+		text_add(name_space, "%s", where);
+}
+
 void edge_service(const struct state *state, const struct state_edge *edge, struct text *out)
 {
 	const struct state_service *service = state_service(state, edge->key.service);

@@ -16,6 +16,10 @@
 void edge_source(const struct state *state, const struct state_edge *edge, struct text *out);
 void edge_destination(const struct state *state, const struct state_edge *edge, struct text *out);
 
+/* The same in two: "web" and "shop"; the namespace is empty where there is none. */
+void edge_end(const struct state *state, const struct state_edge *edge, enum sst_role role,
+	      struct text *name, struct text *name_space);
+
 /* "web/http"; "-" for none, "#7" for one that has gone. */
 void edge_service(const struct state *state, const struct state_edge *edge, struct text *out);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `flows --follow -o json` has written, read back for a replay. */
+/* What a flow log or `flows --follow -o json` has written, read back for a replay. */
 #ifndef SIDESTEP_EXPORT_FLOWLOG_H
 #define SIDESTEP_EXPORT_FLOWLOG_H
 
@@ -13,7 +13,8 @@ struct flowlog {
 };
 
 /*
- * One line. Returns 1 with *ret to be released; 0 for a flow that was there before; -EINVAL when
+ * One line. Returns 1 with *ret to be released; 0 for a flow that was there before, or
+ * a word of lost ones; -EINVAL when
  * the line is no record, with the reason in problems; -ENOMEM.
  */
 int flowlog_read(struct flowlog *log, const char *line, const char *source, unsigned number,

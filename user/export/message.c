@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "core/address.h"
+#include "core/cleanup.h"
 #include "export/format.h"
 #include "export/json.h"
 

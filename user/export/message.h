@@ -6,7 +6,9 @@
 #ifndef SIDESTEP_EXPORT_MESSAGE_H
 #define SIDESTEP_EXPORT_MESSAGE_H
 
-#include "export/record.h"
+#include <jansson.h>
+
+#include "export/flow_view.h"
 
 /* Appends one line, with its newline. */
 void message_to_line(const struct sst_message *message, const struct record_context *context,

@@ -1,386 +1,196 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "export/metrics.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-#include "core/address.h"
 #include "core/cleanup.h"
-#include "export/format.h"
+#include "export/json.h"
+#include "export/metrics_kinds.h"
+#include "export/metrics_text.h"
 #include "model/policy_set.h"
 
-#define PREFIX          "sidestep_"
-#define ENDPOINT_PREFIX "sidestep_endpoint_"
+/* ---- series: who has room -------------------------------------------------------------- */
 
-static void add_family(struct text *out, const char *prefix, const char *name, const char *type,
-		       const char *help)
-{
-	text_add(out, "# HELP %s%s %s\n# TYPE %s%s %s\n", prefix, name, help, prefix, name, type);
-}
+#define WORDS(type) (sizeof(type) / sizeof(uint64_t))
 
-static void add_gauge(struct text *out, const char *name, const char *help, uint64_t value)
-{
-	add_family(out, PREFIX, name, "gauge", help);
-	text_add(out, PREFIX "%s %" PRIu64 "\n", name, value);
-}
+static const struct series_kind stats_kind = { .n_values = WORDS(struct sst_stats) };
+static const struct series_kind rule_kind = { .n_values = WORDS(struct sst_rule_stats) };
+static const struct series_kind edge_kind = { .n_values = WORDS(struct sst_edge), .moves = true };
 
-static void add_timestamp(struct text *out, const char *name, const char *help, uint64_t ns)
-{
-	add_family(out, PREFIX, name, "gauge", help);
-	text_add(out, PREFIX "%s %" PRIu64 ".%09" PRIu64 "\n", name, ns / 1000000000,
-		 ns % 1000000000);
-}
-
-/* Appends name="value" with the three characters escaped that the format names. */
-static void add_label(struct text *out, const char *name, const char *value)
-{
-	text_add(out, "%s%s=\"", out->length ? "," : "", name);
-	for (; *value; value++) {
-		if (*value == '\n')
-			text_add_bytes(out, "\\n", 2);
-		else if (*value == '\\' || *value == '"')
-			text_add(out, "\\%c", *value);
-		else
-			text_add_bytes(out, value, 1);
-	}
-	text_add_bytes(out, "\"", 1);
-}
-
-/* ---- series --------------------------------------------------------------- */
-
-/* A service or an endpoint under the labels it is told by. */
-struct series {
-	struct text labels;
-	const struct sst_stats *stats;
-	const struct sst_endpoint *endpoint; /* NULL: a service */
+/*
+ * Each may take so large a part of what those before have left: a hundredth each. Edges are many
+ * where anything is, so they come last and have what nobody else wants.
+ */
+static const struct {
+	const char *name;
+	const struct series_kind *kind;
+	int (*sources)(const struct state *state, struct sources *ret);
+	unsigned part;
+} kinds[METRICS_KIND_MAX] = {
+	[METRICS_service] = { "service", &stats_kind, service_sources, 50 },
+	[METRICS_rule] = { "rule", &rule_kind, rule_sources, 25 },
+	[METRICS_endpoint] = { "endpoint", &stats_kind, endpoint_sources, 33 },
+	[METRICS_time] = { "time", &metrics_time_kind, time_sources, 33 },
+	[METRICS_istio] = { "istio", &metrics_istio_kind, istio_sources, 33 },
+	[METRICS_edge] = { "edge", &edge_kind, edge_sources, 100 },
 };
 
-struct series_list {
-	struct series *items;
-	size_t n;
-};
-
-/* what they point to is the state's */
-static void series_list_release(struct series_list *list)
+int sources_init(struct sources *sources, size_t n, series_label_fn label, uint32_t other_cost)
 {
-	for (size_t i = 0; i < list->n; i++)
-		text_release(&list->items[i].labels);
-	free(list->items);
-}
-#define _cleanup_series_list_ _cleanup_(series_list_release)
-
-static int series_list_init(struct series_list *list, size_t capacity)
-{
-	list->n = 0;
-	list->items = calloc(capacity, sizeof(*list->items));
-	return list->items ? 0 : -ENOMEM;
+	*sources = (struct sources){ .label = label, .other_cost = other_cost };
+	sources->items = calloc(n + 1, sizeof(*sources->items));
+	return sources->items ? 0 : -ENOMEM;
 }
 
-static int series_list_error(const struct series_list *list)
+void metrics_series_init(struct metrics_series *series, bool istio)
 {
-	for (size_t i = 0; i < list->n; i++)
-		if (list->items[i].labels.error)
-			return list->items[i].labels.error;
+	*series = (struct metrics_series){ .istio = istio };
+	for (int i = 0; i < METRICS_KIND_MAX; i++)
+		series->kind[i].kind = kinds[i].kind;
+}
+
+void metrics_series_release(struct metrics_series *series)
+{
+	for (int i = 0; i < METRICS_KIND_MAX; i++)
+		series_release(&series->kind[i]);
+}
+
+/* `other` has its room from the start, where there is something that it might hold. */
+static int account_kind(struct metrics_series *series, const struct state *state,
+			enum metrics_kind kind, uint32_t *left)
+{
+	_cleanup_sources_ struct sources sources = {};
+	const struct label_context context = { state, &sources };
+	uint32_t room = (uint64_t)*left * kinds[kind].part / 100;
+	uint32_t other;
+	int err = kinds[kind].sources(state, &sources);
+
+	if (err)
+		return err;
+	other = sources.n ? sources.other_cost : 0;
+	room = room > other ? room - other : 0;
+	err = series_update(&series->kind[kind], sources.items, sources.n, room, sources.label,
+			    &context);
+	if (err)
+		return err;
+	*left -= series->kind[kind].used + other < *left ? series->kind[kind].used + other : *left;
 	return 0;
 }
 
-/*
- * What an id stands for as long as it lives, so that no two series bear the same
- * labels and none goes back. A port's name is not part of it: it may move to
- * another port while flows of the first one still run.
- */
-static void label_service(struct text *labels, const struct sst_service_info *info)
+int metrics_account(struct metrics_series *series, const struct state *state, uint32_t budget)
 {
-	add_label(labels, "service", info->name);
-	text_add(labels, ",port=\"%u\"", ntohs(info->port));
-	add_label(labels, "protocol", protocol_name(info->protocol));
-	add_label(labels, "family", family_name(info->family));
-}
+	uint32_t left = budget > METRICS_FIXED ? budget - METRICS_FIXED : 0;
+	int err = 0;
 
-static void label_no_service(struct text *labels)
-{
-	add_label(labels, "service", "none");
-	add_label(labels, "port", "");
-	add_label(labels, "protocol", "");
-	add_label(labels, "family", "");
-}
-
-static int list_services(const struct state *state, struct series_list *ret)
-{
-	int err;
-
-	err = series_list_init(ret, state->n_services + 1);
-	if (err)
-		return err;
-	for (size_t i = 0; i < state->n_services; i++) {
-		struct series *series = &ret->items[ret->n++];
-
-		label_service(&series->labels, &state->services[i].info);
-		series->stats = &state->services[i].stats;
-	}
-	label_no_service(&ret->items[ret->n].labels);
-	ret->items[ret->n++].stats = &state->direct;
-	return series_list_error(ret);
-}
-
-/* All or none: a series that comes and goes with its neighbours is worse than none. */
-static size_t endpoints_unlisted(const struct state *state)
-{
-	return state->n_endpoints > METRICS_ENDPOINTS_MAX ? state->n_endpoints : 0;
-}
-
-static int list_endpoints(const struct state *state, struct series_list *ret)
-{
-	char text[ADDRESS_TEXT_MAX];
-	int err;
-
-	err = series_list_init(ret, state->n_endpoints + 1);
-	if (err)
-		return err;
-	if (endpoints_unlisted(state))
-		return 0;
-	for (size_t i = 0; i < state->n_endpoints; i++) {
-		const struct sst_endpoint *endpoint = &state->endpoints[i].value;
-		const struct state_service *service = state_service(state, endpoint->service);
-		struct series *series;
-
-		/* it left the map between two reads of this dump; the next dump is whole */
-		if (!service)
-			continue;
-		address_port_format(&endpoint->address, endpoint->port, text);
-		series = &ret->items[ret->n++];
-		label_service(&series->labels, &service->info);
-		add_label(&series->labels, "endpoint", text);
-		series->stats = &state->endpoints[i].stats;
-		series->endpoint = endpoint;
-	}
-	return series_list_error(ret);
-}
-
-/* ---- families of statistics ------------------------------------------------ */
-
-struct stats_field {
-	const char *label; /* after the series' own labels; NULL: no field */
-	size_t offset;
-};
-
-struct stats_family {
-	const char *name;
-	const char *help;
-	bool not_of_endpoints;
-	struct stats_field fields[2];
-};
-
-#define FIELD(member) offsetof(struct sst_stats, member)
-
-static const struct stats_family stats_families[] = {
-	{ .name = "connections_opened_total",
-	  .help = "TCP connections established",
-	  .fields = { { "", FIELD(opened) } } },
-	{ .name = "connections_closed_total",
-	  .help = "Established TCP connections that ended",
-	  .fields = { { "", FIELD(closed) } } },
-	{ .name = "connections_failed_total",
-	  .help = "TCP connections that could not be established",
-	  .fields = { { "", FIELD(failed) } } },
-	{ .name = "connections_refused_total",
-	  .help = "Calls of connect() and sendmsg() refused for want of a usable endpoint",
-	  .not_of_endpoints = true, /* no endpoint was chosen */
-	  .fields = { { "", FIELD(refused) } } },
-	{ .name = "connections_denied_total",
-	  .help = "Calls of connect() and sendmsg() denied by policy",
-	  .fields = { { "", FIELD(denied) } } },
-	{ .name = "sent_bytes_total",
-	  .help = "Bytes from clients to the service, by TCP or spliced past it",
-	  .fields = { { ",path=\"tcp\"", FIELD(sent_bytes) },
-		      { ",path=\"spliced\"", FIELD(spliced_sent_bytes) } } },
-	{ .name = "received_bytes_total",
-	  .help = "Bytes from the service to clients, by TCP or spliced past it",
-	  .fields = { { ",path=\"tcp\"", FIELD(received_bytes) },
-		      { ",path=\"spliced\"", FIELD(spliced_received_bytes) } } },
-	{ .name = "retransmitted_segments_total",
-	  .help = "TCP segments sent again",
-	  .fields = { { "", FIELD(retransmits) } } },
-	{ .name = "udp_connected_total",
-	  .help = "UDP sockets connected",
-	  .fields = { { "", FIELD(udp_connected) } } },
-	{ .name = "udp_datagrams_total",
-	  .help = "Datagrams sent by unconnected UDP sockets",
-	  .fields = { { "", FIELD(udp_datagrams) } } },
-};
-
-static void add_series(struct text *out, const char *prefix, const struct stats_family *family,
-		       const struct series *series)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(family->fields) && family->fields[i].label; i++) {
-		const struct stats_field *field = &family->fields[i];
-		const char *value = (const char *)series->stats + field->offset;
-
-		text_add(out, "%s%s{%s%s} %" PRIu64 "\n", prefix, family->name,
-			 text_string(&series->labels), field->label, *(const uint64_t *)value);
-	}
-}
-
-static void add_active(struct text *out, const char *prefix, const struct series_list *list)
-{
-	add_family(out, prefix, "connections_active", "gauge", "TCP connections established now");
-	for (size_t i = 0; i < list->n; i++) {
-		const struct series *series = &list->items[i];
-		uint64_t active = series->stats->opened - series->stats->closed;
-
-		text_add(out, "%sconnections_active{%s} %" PRIu64 "\n", prefix,
-			 text_string(&series->labels), active);
-	}
-}
-
-static void add_stats(struct text *out, const char *prefix, const struct series_list *list,
-		      bool of_endpoints)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(stats_families); i++) {
-		const struct stats_family *family = &stats_families[i];
-
-		if (of_endpoints && family->not_of_endpoints)
-			continue;
-		add_family(out, prefix, family->name, "counter", family->help);
-		for (size_t j = 0; j < list->n; j++)
-			add_series(out, prefix, family, &list->items[j]);
-	}
-	add_active(out, prefix, list);
-}
-
-static int add_services(struct text *out, const struct state *state)
-{
-	_cleanup_series_list_ struct series_list list = {};
-	int err;
-
-	err = list_services(state, &list);
-	if (!err)
-		add_stats(out, PREFIX, &list, false);
+	series->budget = budget;
+	for (int i = 0; i < METRICS_KIND_MAX && !err; i++)
+		if (i != METRICS_istio || series->istio)
+			err = account_kind(series, state, i, &left);
 	return err;
 }
 
-static void add_endpoint_state(struct text *out, const struct series *series)
+const struct series_row *next_row(const struct series *series, const struct series_row *row)
 {
-	for (uint8_t state = SST_ENDPOINT_READY; state <= SST_ENDPOINT_REMOVED; state++)
-		text_add(out, ENDPOINT_PREFIX "state{%s,state=\"%s\"} %d\n",
-			 text_string(&series->labels), endpoint_state_name(state),
-			 series->endpoint->state == state);
+	size_t i = row ? row - series->rows + 1 : 1;
+
+	if (row == series->rows)
+		return NULL; /* `other` was the last */
+	while (i < series->n_rows && !series->rows[i].values)
+		i++;
+	if (i < series->n_rows)
+		return &series->rows[i];
+	return series->n_rows && series_has_other(series) ? series->rows : NULL;
 }
 
-static int add_endpoints(struct text *out, const struct state *state)
-{
-	_cleanup_series_list_ struct series_list list = {};
-	int err;
+/* ---- series: from daemon to daemon --------------------------------------------------------- */
 
-	err = list_endpoints(state, &list);
-	if (err)
-		return err;
-	add_family(out, "sidestep_", "endpoints_unlisted", "gauge",
-		   "Endpoints without series of their own, since there are too many");
-	text_add(out, "sidestep_endpoints_unlisted %zu\n", endpoints_unlisted(state));
-	add_stats(out, ENDPOINT_PREFIX, &list, true);
-	add_family(out, ENDPOINT_PREFIX, "state", "gauge", "1 for the state the endpoint is in");
-	for (size_t i = 0; i < list.n; i++)
-		add_endpoint_state(out, &list.items[i]);
-	add_family(out, ENDPOINT_PREFIX, "weight", "gauge", "The endpoint's weight");
-	for (size_t i = 0; i < list.n; i++)
-		text_add(out, ENDPOINT_PREFIX "weight{%s} %u\n", text_string(&list.items[i].labels),
-			 list.items[i].endpoint->weight);
-	return 0;
+/* The data plane that ids and totals are of. */
+static uint64_t load_of(const struct sst_meta *meta)
+{
+	return meta->loaded_ns;
 }
 
-/* ---- rules of policy ---------------------------------------------------------- */
-
-static const struct {
-	const char *name;
-	const char *help;
-	size_t offset;
-} rule_families[] = {
-	{ "policy_rule_decisions_total", "Flows and calls that the rule decided",
-	  offsetof(struct sst_rule_stats, decided) },
-	{ "policy_rule_shadow_total", "Those in which the rule, in shadow, would have had a say",
-	  offsetof(struct sst_rule_stats, shadow) },
-	{ "policy_rule_would_allow_total", "Of these, those that were denied",
-	  offsetof(struct sst_rule_stats, would_allow) },
-	{ "policy_rule_would_deny_total", "Of these, those that were allowed",
-	  offsetof(struct sst_rule_stats, would_deny) },
-};
-
-static void label_rule(struct text *labels, const struct policy_set *set,
-		       const struct sst_policy_info *info)
+char *metrics_series_save(struct metrics_series *series, const struct sst_meta *meta)
 {
-	add_label(labels, "tier", tier_name(info->tier));
-	add_label(labels, "namespace", policy_text(set, info->name_space));
-	add_label(labels, "policy", policy_text(set, info->policy));
-	add_label(labels, "rule", policy_text(set, info->rule));
-	add_label(labels, "direction", direction_name(info->direction));
-	add_label(labels, "action", action_name(info->action));
+	_cleanup_json_ json_t *object = json_object();
+	bool changed = false;
+	char *text;
+
+	for (int i = 0; i < METRICS_KIND_MAX; i++)
+		changed |= series->kind[i].changed;
+	if (!changed)
+		return NULL;
+	json_set(&object, "loaded", json_integer(load_of(meta)));
+	for (int i = 0; i < METRICS_KIND_MAX; i++)
+		json_set(&object, kinds[i].name, series_save(&series->kind[i]));
+	text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	for (int i = 0; i < METRICS_KIND_MAX && text; i++)
+		series->kind[i].changed = false;
+	return text;
 }
 
-static void add_rule(struct text *out, const struct state *state, size_t family,
-		     const struct sst_policy_info *info)
+int metrics_series_load(struct metrics_series *series, const struct sst_meta *meta,
+			const char *text, size_t length)
 {
-	const struct state_rule *rule = state_rule(state, info->id);
-	const char *value = rule ? (const char *)&rule->stats + rule_families[family].offset : NULL;
-	_cleanup_text_ struct text labels = {};
+	_cleanup_json_ json_t *object = json_loadb(text, length, 0, NULL);
+	int err = json_is_object(object) ? 0 : -EINVAL;
 
-	label_rule(&labels, &state->policy, info);
-	text_add(out, PREFIX "%s{%s} %" PRIu64 "\n", rule_families[family].name,
-		 text_string(&labels), value ? *(const uint64_t *)value : 0);
-	if (labels.error)
-		out->error = labels.error;
-}
+	if (!err &&
+	    (uint64_t)json_integer_value(json_object_get(object, "loaded")) != load_of(meta))
+		err = -ESTALE;
+	for (int i = 0; i < METRICS_KIND_MAX && !err; i++) {
+		const json_t *kind = json_object_get(object, kinds[i].name);
 
-/* All or none, as with endpoints. */
-static void add_rules(struct text *out, const struct state *state, uint32_t n)
-{
-	uint32_t unlisted = n > METRICS_RULES_MAX ? n : 0;
-
-	add_gauge(out, "policy_rules", "Rules in force or in shadow, built-in ones included", n);
-	add_gauge(out, "policy_rules_unlisted",
-		  "Rules without series of their own, since there are too many", unlisted);
-	for (size_t i = 0; i < ARRAY_SIZE(rule_families); i++) {
-		add_family(out, PREFIX, rule_families[i].name, "counter", rule_families[i].help);
-		for (uint32_t j = 0; j < n && !unlisted; j++)
-			add_rule(out, state, i, policy_info(&state->policy, j));
+		if (json_array_size(kind))
+			err = series_load(&series->kind[i], kind);
 	}
+	if (err)
+		metrics_series_release(series);
+	return err;
 }
 
-static void add_policy(struct text *out, const struct state *state)
+static void add_export(struct metrics_text *text, const struct metrics_view *view)
 {
-	static const struct sst_policy_head none = { .n_identities = SST_IDENTITY_RESERVED,
-						     .n_workloads = 1 };
-	const struct sst_policy_head *head =
-		policy_set_is_empty(&state->policy) ? &none : policy_head(&state->policy);
+	const struct metrics_series *series = view->series;
 
-	add_gauge(out, "policy_identities", "Identities, the reserved ones not counted",
-		  head->n_identities - SST_IDENTITY_RESERVED);
-	add_gauge(out, "policy_workloads", "Workloads, here and elsewhere", head->n_workloads - 1);
-	add_rules(out, state, head->n_infos);
+	metrics_family(text, "sidestep_export_series_folded", "gauge",
+		       "Series that are part of others, since there is no room for them");
+	for (int i = 0; i < METRICS_KIND_MAX; i++) {
+		char label[32];
+
+		snprintf(label, sizeof(label), "kind=\"%s\"", kinds[i].name);
+		metrics_sample(text, "sidestep_export_series_folded", "", label,
+			       series->kind[i].folded);
+	}
+	metrics_gauge(text, "sidestep_export_series_budget", "Series that there may be",
+		      series->budget);
+	metrics_gauge(text, "sidestep_export_series", "Series that there are", text->series + 1);
 }
 
 /* ---- counters by reason ------------------------------------------------------ */
 
 /* A group that abi.h has and this list lacks does not compile. */
-#define COUNTER_GROUPS(X)                                                             \
-	X(connect, "Destinations of connect() and sendmsg(), by what was decided")    \
-	X(affinity, "Remembered endpoints of clients, by what became of them")        \
-	X(udp, "Replies to unconnected UDP sockets")                                  \
-	X(policy, "Decisions of policy, once per flow and direction, by tier")        \
-	X(policy_undecided, "What policy could not decide, by what was missing")      \
-	X(policy_flow, "What became of flows and datagrams that policy is about")     \
-	X(policy_socket, "Sockets refused since they would get around policy")        \
-	X(edge, "Flows whose edge could not be told apart")                           \
-	X(flow, "Flows that could not be counted where they belong")                  \
-	X(pair, "Attempts to find both ends of a connection on this node")            \
-	X(event, "Records of flows sent to userspace")                                \
-	X(event_withheld, "Records of flows that were not made since nobody follows") \
-	X(event_lost, "Records of flows that userspace missed")                       \
-	X(splice_flow, "Steps of flows on their way into the splice and out of it")   \
-	X(splice_refused, "Ends that were not spliced")                               \
+#define COUNTER_GROUPS(X)                                                                 \
+	X(connect, "Destinations of connect() and sendmsg(), by what was decided")        \
+	X(affinity, "Remembered endpoints of clients, by what became of them")            \
+	X(udp, "Replies to unconnected UDP sockets")                                      \
+	X(policy, "Decisions of policy, once per flow and direction, by tier")            \
+	X(policy_undecided, "What policy could not decide, by what was missing")          \
+	X(policy_flow, "What became of flows and datagrams that policy is about")         \
+	X(policy_socket, "Sockets refused since they would get around policy")            \
+	X(edge, "Flows whose edge could not be told apart")                               \
+	X(flow, "Flows that could not be counted where they belong")                      \
+	X(pair, "Attempts to find both ends of a connection on this node")                \
+	X(event, "Records of flows sent to userspace")                                    \
+	X(event_withheld, "Records of flows that were not made since nobody follows")     \
+	X(event_limited, "Records of flows that were not made since there were too many") \
+	X(event_lost, "Records of flows that userspace missed")                           \
+	X(splice_flow, "Steps of flows on their way into the splice and out of it")       \
+	X(splice_refused, "Ends that were not spliced")                                   \
 	X(splice_message, "Messages of spliced flows, by the way they took")
 
 #define X(group, help) GROUP_##group,
@@ -388,10 +198,10 @@ enum counter_group { COUNTER_GROUPS(X) GROUP_MAX };
 #undef X
 
 static const struct {
-	const char *name; /* of the metric, without the prefix */
+	const char *name; /* of the metric */
 	const char *help;
 } counter_groups[] = {
-#define X(group, help) [GROUP_##group] = { #group "_total", help },
+#define X(group, help) [GROUP_##group] = { "sidestep_" #group "_total", help },
 	COUNTER_GROUPS(X)
 #undef X
 };
@@ -405,94 +215,176 @@ static const struct {
 #undef X
 };
 
-static void add_counters(struct text *out, const struct state *state)
+static void add_counters(struct metrics_text *text, const struct state *state)
 {
 	for (size_t group = 0; group < GROUP_MAX; group++) {
 		const char *name = counter_groups[group].name;
 
-		add_family(out, PREFIX, name, "counter", counter_groups[group].help);
-		for (size_t i = 0; i < SST_COUNTER_MAX; i++)
-			if (counters[i].group == group)
-				text_add(out, PREFIX "%s{reason=\"%s\"} %" PRIu64 "\n", name,
-					 counters[i].reason, state->counters[i]);
+		metrics_family(text, name, "counter", counter_groups[group].help);
+		for (size_t i = 0; i < SST_COUNTER_MAX; i++) {
+			char reason[64];
+
+			if (counters[i].group != group)
+				continue;
+			snprintf(reason, sizeof(reason), "reason=\"%s\"", counters[i].reason);
+			metrics_sample(text, name, "", reason, state->counters[i]);
+		}
 	}
 }
 
-/* ---- the data plane and the daemon -------------------------------------------- */
+/* ---- the data plane ------------------------------------------------------------ */
 
-static void add_build(struct text *out, const struct sst_meta *meta)
+static void add_build(struct metrics_text *text, const struct sst_meta *meta)
 {
-	struct text labels = {};
+	_cleanup_text_ struct text labels = {};
 
-	add_label(&labels, "version", meta->version);
+	metrics_label(&labels, "version", meta->version);
 	text_add(&labels, ",abi=\"%u\"", meta->abi);
-	add_family(out, PREFIX, "build_info", "gauge", "What is loaded; always 1");
-	text_add(out, PREFIX "build_info{%s} 1\n", text_string(&labels));
+	metrics_family(text, "sidestep_build_info", "gauge", "What is loaded; always 1");
+	metrics_sample(text, "sidestep_build_info", text_string(&labels), "", 1);
 	if (labels.error)
-		out->error = labels.error;
-	text_release(&labels);
+		text->out->error = labels.error;
 }
 
-static void add_features(struct text *out, const struct sst_meta *meta)
+static void add_features(struct metrics_text *text, const struct sst_meta *meta)
 {
-	static const char *const names[] = {
-#define X(symbol, name, help) [SST_FEATURE_##symbol] = name,
+	static const char *const labels[] = {
+#define X(symbol, name, help) [SST_FEATURE_##symbol] = "feature=\"" name "\"",
 		SST_FEATURES(X)
 #undef X
 	};
 
-	add_family(out, PREFIX, "feature_enabled", "gauge", "1: on, 0: this kernel lacks it");
+	metrics_family(text, "sidestep_feature_enabled", "gauge", "1: on, 0: this kernel lacks it");
 	for (size_t i = 0; i < SST_FEATURE_MAX; i++)
-		text_add(out, PREFIX "feature_enabled{feature=\"%s\"} %d\n", names[i],
-			 !meta->feature_off[i][0]);
+		metrics_sample(text, "sidestep_feature_enabled", "", labels[i],
+			       !meta->feature_off[i][0]);
 }
 
-static void add_maps(struct text *out, const struct state *state)
+static void add_map_values(struct metrics_text *text, const struct state *state, const char *name,
+			   bool used)
 {
-	add_family(out, PREFIX, "map_entries", "gauge", "Entries in use of a kernel map");
-	for (size_t i = 0; i < STATE_MAP_MAX; i++)
-		if (state->fill[i].name)
-			text_add(out, PREFIX "map_entries{map=\"%s\"} %" PRIu64 "\n",
-				 state->fill[i].name, state->fill[i].used);
-	add_family(out, PREFIX, "map_capacity", "gauge", "Entries that fit in a kernel map");
-	for (size_t i = 0; i < STATE_MAP_MAX; i++)
-		if (state->fill[i].name)
-			text_add(out, PREFIX "map_capacity{map=\"%s\"} %" PRIu64 "\n",
-				 state->fill[i].name, state->fill[i].capacity);
+	for (size_t i = 0; i < STATE_MAP_MAX; i++) {
+		const struct state_fill *fill = &state->fill[i];
+		char label[64];
+
+		if (!fill->name)
+			continue;
+		snprintf(label, sizeof(label), "map=\"%s\"", fill->name);
+		metrics_sample(text, name, "", label, used ? fill->used : fill->capacity);
+	}
 }
 
-static void add_daemon(struct text *out, const struct metrics_daemon *daemon)
+static void add_maps(struct metrics_text *text, const struct state *state)
 {
-	add_timestamp(out, "daemon_started_timestamp_seconds", "When the daemon started",
-		      daemon->started_ns);
-	add_timestamp(out, "config_last_reload_timestamp_seconds",
-		      "When the configuration was last read", daemon->reloaded_ns);
-	add_gauge(out, "config_last_reload_successful",
-		  "1: the configuration last read is in force", daemon->reload_succeeded);
-	add_gauge(out, "config_problems", "Problems found in the configuration last read",
-		  daemon->problems);
+	metrics_family(text, "sidestep_map_entries", "gauge", "Entries in use of a kernel map");
+	add_map_values(text, state, "sidestep_map_entries", true);
+	metrics_family(text, "sidestep_map_capacity", "gauge", "Entries that fit in a kernel map");
+	add_map_values(text, state, "sidestep_map_capacity", false);
 }
 
-int metrics_write(const struct state *state, const struct metrics_daemon *daemon, struct text *out)
+static void add_policy(struct metrics_text *text, const struct state *state)
 {
-	int err;
+	static const struct sst_policy_head none = { .n_identities = SST_IDENTITY_RESERVED,
+						     .n_workloads = 1 };
+	const struct sst_policy_head *head =
+		policy_set_is_empty(&state->policy) ? &none : policy_head(&state->policy);
 
-	add_build(out, &state->meta);
-	add_timestamp(out, "loaded_timestamp_seconds", "When the data plane was first loaded",
-		      state->meta.loaded_ns);
-	add_gauge(out, "generation", "Raised by each configuration that changed something",
-		  state->meta.generation);
-	add_features(out, &state->meta);
-	add_maps(out, state);
-	add_counters(out, state);
-	err = add_services(out, state);
-	if (err)
-		return err;
-	err = add_endpoints(out, state);
-	if (err)
-		return err;
-	add_policy(out, state);
-	if (daemon)
-		add_daemon(out, daemon);
+	metrics_gauge(text, "sidestep_policy_identities",
+		      "Identities, the reserved ones not counted",
+		      head->n_identities - SST_IDENTITY_RESERVED);
+	metrics_gauge(text, "sidestep_policy_workloads", "Workloads, here and elsewhere",
+		      head->n_workloads - 1);
+	metrics_gauge(text, "sidestep_policy_rules",
+		      "Rules in force or in shadow, built-in ones included", head->n_infos);
+}
+
+/* ---- the daemon ----------------------------------------------------------------------------- */
+
+static void add_seconds(struct metrics_text *text, const char *name, const char *type,
+			const char *help, uint64_t ns)
+{
+	metrics_family(text, name, type, help);
+	metrics_sample_fixed(text, name, "", "", ns, 9);
+}
+
+static void add_configuration(struct metrics_text *text, const struct metrics_daemon *daemon)
+{
+	metrics_timestamp(text, "sidestep_daemon_started_timestamp_seconds",
+			  "When the daemon started", daemon->started_ns);
+	metrics_timestamp(text, "sidestep_config_last_reload_timestamp_seconds",
+			  "When the configuration was last read", daemon->reloaded_ns);
+	metrics_gauge(text, "sidestep_config_last_reload_successful",
+		      "1: the configuration last read is in force", daemon->reload_succeeded);
+	metrics_gauge(text, "sidestep_config_problems",
+		      "Problems found in the configuration last read", daemon->problems);
+	metrics_timestamp(text, "sidestep_config_accepted_timestamp_seconds",
+			  "When the configuration in force was taken", daemon->accepted_ns);
+	add_seconds(text, "sidestep_apply_last_seconds", "gauge",
+		    "How long the last configuration took to be put in force", daemon->apply_ns);
+	add_seconds(text, "sidestep_apply_max_seconds", "gauge",
+		    "How long that took at most since the daemon started", daemon->apply_max_ns);
+}
+
+static void add_total(struct metrics_text *text, const char *name, const char *help, uint64_t total)
+{
+	metrics_family(text, name, "counter", help);
+	metrics_sample(text, name, "", "", total);
+}
+
+static void add_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
+{
+	add_configuration(text, daemon);
+	add_total(text, "sidestep_flow_log_lines_total", "Lines written to the flow log",
+		  daemon->log_lines);
+	add_total(text, "sidestep_flow_log_lost_total", "Lines that the flow log could not take",
+		  daemon->log_lost);
+	add_total(text, "sidestep_follow_lost_total", "Events that followers read too slowly for",
+		  daemon->follow_lost);
+	metrics_timestamp(text, "sidestep_state_read_timestamp_seconds",
+			  "When the kernel's maps were last read", daemon->read_ns);
+	add_seconds(text, "sidestep_state_read_seconds", "gauge", "How long that took",
+		    daemon->read_took_ns);
+	add_total(text, "sidestep_state_read_failures_total",
+		  "Times that the kernel's maps could not be read", daemon->reads_failed);
+	add_total(text, "sidestep_stats_file_failures_total",
+		  "Times that the stats file could not be written", daemon->stats_failed);
+	metrics_family(text, "sidestep_scrapes_total", "counter", "Answers of /metrics");
+	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"new\"", daemon->scrapes);
+	metrics_sample(text, "sidestep_scrapes_total", "", "text=\"again\"", daemon->scrapes_again);
+	metrics_gauge(text, "sidestep_daemon_memory_bytes", "Resident memory of the daemon",
+		      daemon->memory_bytes);
+	add_seconds(text, "sidestep_daemon_cpu_seconds_total", "counter",
+		    "Processor time of the daemon", daemon->cpu_ns);
+	metrics_gauge(text, "sidestep_maps_memory_bytes", "Memory of the kernel's maps",
+		      daemon->maps_bytes);
+}
+
+int metrics_write(const struct metrics_view *view, struct text *out)
+{
+	struct metrics_text text = { .out = out, .open_metrics = view->open_metrics };
+	const struct state *state = view->state;
+
+	add_build(&text, &state->meta);
+	metrics_timestamp(&text, "sidestep_loaded_timestamp_seconds",
+			  "When the data plane was first loaded", state->meta.loaded_ns);
+	metrics_gauge(&text, "sidestep_generation",
+		      "Raised by each configuration that changed something",
+		      state->meta.generation);
+	add_features(&text, &state->meta);
+	add_maps(&text, state);
+	add_counters(&text, state);
+	write_services(&text, view);
+	write_endpoints(&text, view);
+	add_policy(&text, state);
+	write_rules(&text, view);
+	write_edges(&text, view);
+	write_times(&text, view);
+	if (view->series->istio)
+		write_istio(&text, view);
+	if (view->daemon)
+		add_daemon(&text, view->daemon);
+	add_export(&text, view);
+	if (view->open_metrics)
+		text_add(out, "# EOF\n");
 	return out->error;
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the kernel's maps hold, in Prometheus' text format. Every family is
- * described in docs/metrics.md, and a unit test holds that table against the
- * output.
+ * What the kernel's maps hold, in Prometheus' text format or as OpenMetrics. Every family is
+ * described in docs/metrics.md, and a unit test holds that table against the output.
  *
- * Counters are the kernel's, so they go on across restarts of the daemon. What
- * the daemon alone knows is told in gauges.
+ * Counters are the kernel's, so they go on across restarts of the daemon. What the daemon alone
+ * knows begins with it.
+ *
+ * There are no more series than a budget, whatever there is to tell of; see series.h for what
+ * becomes of the rest.
  */
 #ifndef SIDESTEP_EXPORT_METRICS_H
 #define SIDESTEP_EXPORT_METRICS_H
@@ -14,29 +16,82 @@
 #include <stdint.h>
 
 #include "core/text.h"
+#include "export/exemplar.h"
+#include "export/series.h"
 #include "model/state.h"
 
-/*
- * Some seventeen series an endpoint: a collector would choke on those of 100,000. With more
- * endpoints than this only services have series; the CLI shows endpoints all the same.
- */
-#define METRICS_ENDPOINTS_MAX 1000
+/* Series that are always there: a budget below is exceeded by them. */
+#define METRICS_FIXED (SST_COUNTER_MAX + SST_FEATURE_MAX + 2 * STATE_MAP_MAX + 64)
 
-/* The same of rules: each has four series. */
-#define METRICS_RULES_MAX 1000
+/* What has series, in the order in which the budget is given out; X(name). */
+#define METRICS_KINDS(X) \
+	X(service)       \
+	X(rule)          \
+	X(endpoint)      \
+	X(time)          \
+	X(istio)         \
+	X(edge)
 
-/* The daemon's own values. Times are CLOCK_REALTIME. */
+#define X(name) METRICS_##name,
+enum metrics_kind { METRICS_KINDS(X) METRICS_KIND_MAX };
+#undef X
+
+/* What was told so far, from which the next telling goes on. */
+struct metrics_series {
+	struct series kind[METRICS_KIND_MAX];
+	uint32_t budget;
+	bool istio;
+};
+
+void metrics_series_init(struct metrics_series *series, bool istio);
+void metrics_series_release(struct metrics_series *series);
+
+/* Takes what was read into account: once for each reading, however often it is written. The names
+ * are of the state with its policy set. 0 or -ENOMEM. */
+int metrics_account(struct metrics_series *series, const struct state *state, uint32_t budget);
+
+/* What a daemon leaves to the next one, if anything has changed since it was last asked; NULL: it
+ * has not. Loading takes nothing from text of another load of the data plane, or of none of
+ * ours: -EINVAL, -ESTALE, -ENOMEM. */
+char *metrics_series_save(struct metrics_series *series, const struct sst_meta *meta);
+int metrics_series_load(struct metrics_series *series, const struct sst_meta *meta,
+			const char *text, size_t length);
+
+/* The daemon's own values. Times of day are CLOCK_REALTIME. */
 struct metrics_daemon {
 	uint64_t started_ns;
 	uint64_t reloaded_ns;  /* the last time the configuration was read, accepted or not */
 	bool reload_succeeded; /* that time */
 	unsigned problems;     /* found that time */
+	uint64_t accepted_ns;  /* the last time it was accepted */
+	uint64_t apply_ns;     /* how long putting it in force took, the last time */
+	uint64_t apply_max_ns;
+	uint64_t read_ns;      /* when the maps were last read */
+	uint64_t read_took_ns; /* how long that took */
+	uint64_t reads_failed;
+	uint64_t stats_failed;  /* times that the stats file could not be written */
+	uint64_t scrapes;       /* answered from a reading made for it */
+	uint64_t scrapes_again; /* answered with the text of another one, a moment ago */
+	uint64_t memory_bytes;  /* resident */
+	uint64_t cpu_ns;
+	uint64_t maps_bytes;  /* of the kernel's maps */
+	uint64_t log_lines;   /* of the flow log, that were written .. */
+	uint64_t log_lost;    /* .. and that could not be */
+	uint64_t follow_lost; /* events that followers read too slowly for */
+};
+
+struct metrics_view {
+	const struct state *state;
+	const struct metrics_series *series; /* that it was accounted in */
+	const struct metrics_daemon *daemon; /* may be NULL */
+	const struct exemplars *exemplars;   /* may be NULL */
+	bool open_metrics;
 };
 
 /*
- * Appends all families to out; daemon may be NULL. Returns 0, or -ENOMEM, when
- * what was appended is incomplete and must not be shown.
+ * Appends all families to out. Returns 0, or -ENOMEM, when what was appended is incomplete and
+ * must not be shown.
  */
-int metrics_write(const struct state *state, const struct metrics_daemon *daemon, struct text *out);
+int metrics_write(const struct metrics_view *view, struct text *out);
 
 #endif

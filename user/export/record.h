@@ -1,42 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * One record of a flow, for programs (JSON), for `flows --follow` (a line) and for
- * `flows` (a row).
- *
- * All of them tell the flow from the client's point of view, whichever end the
- * record is of: the source is the client, "sent" goes from it to the service.
- * So the two ends of a flow on one node agree, but for what belongs to an end
- * alone: its role, state, RTT and retransmissions, cgroup and namespace.
- */
+/* One record of a flow: for programs (JSON), and as a sentence for `flows --follow`. Columns are
+ * made by flow_table.h. */
 #ifndef SIDESTEP_EXPORT_RECORD_H
 #define SIDESTEP_EXPORT_RECORD_H
 
-#include <jansson.h>
-#include <stdint.h>
+#include "export/flow_view.h"
 
-#include "core/table.h"
-#include "core/text.h"
-#include "model/state.h"
-
-/* What a record does not say itself. */
-struct record_context {
-	const struct state *state;  /* for the names of services and of policy; NULL: not known */
-	int64_t realtime_offset_ns; /* CLOCK_REALTIME - CLOCK_BOOTTIME */
-};
+/* Raised when a member goes or changes its meaning; new ones may come without. */
+#define RECORD_VERSION 1
 
 /*
- * The members are documented in sidestep(8); new ones may come, none goes or changes
- * its meaning. Returns a new reference, NULL when memory is out.
+ * Appends one object, compact and without a newline: the one form in which programs get a
+ * record, whether of a listing, an event or a line of the flow log. The members are
+ * documented in sidestep(8). Without memory nothing is appended and out->error is set.
  */
-json_t *record_to_json(const struct sst_record *record, const struct record_context *context);
+void record_to_json(const struct sst_record *record, const struct record_context *context,
+		    struct text *out);
 
 /* Appends one line, with its newline. */
 void record_to_line(const struct sst_record *record, const struct record_context *context,
 		    struct text *out);
 
-/* A table for record_add_row(), without rows; table_release() it. */
-struct table record_table(void);
-void record_add_row(const struct sst_record *record, const struct record_context *context,
-		    struct table *table);
+/* The same two for events that did not reach a reader. */
+void record_lost_to_json(uint64_t count, struct text *out);
+void record_lost_to_line(uint64_t count, struct text *out);
 
 #endif

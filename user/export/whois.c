@@ -43,6 +43,25 @@ json_t *whois_json(const struct policy_set *set, uint32_t identity, uint32_t wor
 	return object;
 }
 
+void whois_line(const struct policy_set *set, uint32_t identity, uint32_t workload,
+		struct json_line *line)
+{
+	const struct sst_policy_identity *who = policy_identity_by_id(set, identity);
+	_cleanup_text_ struct text label = {};
+
+	if (workload)
+		policy_label_workload(set, workload, &label);
+	json_line_literal(line, "{\"id\":");
+	json_line_number(line, identity);
+	json_line_literal(line, ",\"namespace\":");
+	json_line_string(line, who ? policy_text(set, who->name_space) : NULL);
+	json_line_literal(line, ",\"labels\":");
+	json_line_string(line, who ? policy_text(set, who->labels) : NULL);
+	json_line_literal(line, ",\"workload\":");
+	json_line_string(line, workload ? text_string(&label) : NULL);
+	json_line_literal(line, "}");
+}
+
 json_t *rule_json(const struct policy_set *set, uint32_t rule)
 {
 	struct text text = {};

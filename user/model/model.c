@@ -18,6 +18,7 @@ struct model *model_new(const char *source)
 		.edge_ttl_s = 3600,
 		.events = 100000,
 		.series = 10000,
+		.flow_log = { .max_size = 64ull << 20, .keep = 4, .sample = 1 },
 	};
 	model->node.policy.revoke = true;
 	model->source = strdup(source);
@@ -76,6 +77,8 @@ void model_free(struct model *model)
 	free(model->files);
 	free(model->namespaces);
 	free(model->policies);
+	free(model->node.telemetry.flow_log.file);
+	flow_filter_release(&model->node.telemetry.flow_log.only);
 	free(model->node.policy.probes_cgroup);
 	free(model->node.policy.nodes);
 	free(model->services);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/problems.h"
+#include "model/flow_filter.h"
 #include "model/policy.h"
 #include "sidestep/abi.h"
 
@@ -80,11 +81,21 @@ struct model_workload {
 
 #define MODEL_EDGES_MAX 65536 /* the map's size */
 
+/* Flows as they open, close and fail, a line each. */
+struct model_flow_log {
+	char *file;        /* an absolute path, or "-" for standard output; NULL: none */
+	uint64_t max_size; /* of the file, before it is rotated */
+	uint32_t keep;     /* rotated ones */
+	uint32_t sample;   /* one flow of so many */
+	struct flow_filter only;
+};
+
 struct model_telemetry {
 	uint32_t edges;      /* more are folded into their service's `other` */
 	uint32_t edge_ttl_s; /* an edge that is idle for so long is folded, too */
 	uint32_t events;     /* of one class a second and CPU; 0: without bound */
 	uint32_t series;     /* of the metrics; what is beyond is folded */
+	struct model_flow_log flow_log;
 };
 
 struct model_node {

@@ -14,11 +14,15 @@ void policy_label_rule(const struct policy_set *set, uint32_t id, struct text *o
 		text_add(out, "#%u", id);
 		return;
 	}
-	if (info->name_space)
-		text_add(out, "%s/", policy_text(set, info->name_space));
-	text_add(out, "%s", policy_text(set, info->policy));
-	if (!is_built_in(info))
-		text_add(out, "/%s", policy_text(set, info->rule));
+	if (info->name_space) {
+		text_add_string(out, policy_text(set, info->name_space));
+		text_add_string(out, "/");
+	}
+	text_add_string(out, policy_text(set, info->policy));
+	if (!is_built_in(info)) {
+		text_add_string(out, "/");
+		text_add_string(out, policy_text(set, info->rule));
+	}
 }
 
 void policy_label_workload(const struct policy_set *set, uint32_t id, struct text *out)
@@ -31,9 +35,11 @@ void policy_label_workload(const struct policy_set *set, uint32_t id, struct tex
 		return;
 	}
 	identity = policy_identity(set, workload->identity);
-	if (identity->name_space) /* the probes of the host have none */
-		text_add(out, "%s/", policy_text(set, identity->name_space));
-	text_add(out, "%s", policy_text(set, workload->name));
+	if (identity->name_space) { /* the probes of the host have none */
+		text_add_string(out, policy_text(set, identity->name_space));
+		text_add_string(out, "/");
+	}
+	text_add_string(out, policy_text(set, workload->name));
 }
 
 void policy_label_identity(const struct policy_set *set, uint32_t id, struct text *out)

@@ -13,7 +13,7 @@ static const struct tree_key settings_keys[] = {
 };
 
 static const struct tree_key telemetry_keys[] = {
-	{ "edges" }, { "edge-ttl" }, { "events" }, { "series" }, { NULL },
+	{ "edges" }, { "edge-ttl" }, { "events" }, { "series" }, { "flow-log" }, { NULL },
 };
 
 static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
@@ -75,6 +75,7 @@ static void read_telemetry(struct tree *tree, const yaml_node_t *node, struct mo
 				  UINT32_MAX, ret->events);
 	ret->series = tree_number(tree, tree_get(tree, node, "series"), "a number of series", 1,
 				  UINT32_MAX, ret->series);
+	yaml_read_flow_log(tree, tree_get(tree, node, "flow-log"), &ret->flow_log);
 }
 
 void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret)

@@ -94,6 +94,7 @@ void yaml_read_expressions(struct tree *tree, yaml_node_t *list, struct model_se
 /* ---- parts of a file --------------------------------------------------------------- */
 
 void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_node *ret);
+void yaml_read_flow_log(struct tree *tree, const yaml_node_t *node, struct model_flow_log *ret);
 void yaml_read_services(struct reader *reader, yaml_node_t *list);
 void yaml_read_namespaces(struct reader *reader, yaml_node_t *list);
 void yaml_read_workloads(struct reader *reader, yaml_node_t *list);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The metrics' way out: the stats file, and /metrics over HTTP. What must not be forgotten when
+ * this daemon ends is kept in a file beside the stats file (see export/series.h).
+ */
+#ifndef SIDESTEP_DAEMON_EXPORTER_H
+#define SIDESTEP_DAEMON_EXPORTER_H
+
+#include <uv.h>
+
+#include "core/http_rules.h"
+#include "export/metrics.h"
+
+struct exporter;
+
+struct exporter_options {
+	const char *stats;           /* the file */
+	bool istio;                  /* Istio's names, too */
+	int http;                    /* a socket that listens; -1: no /metrics */
+	struct http_address address; /* its */
+};
+
+/* A scrape is not served from figures that are old. */
+struct exporter_calls {
+	/* Reads the kernel's figures anew; NULL: they cannot be read. */
+	const struct state *(*read)(void *arg);
+	uint32_t (*budget)(void *arg); /* of series */
+	void *arg;
+};
+
+/* Takes options->http over when it returns 0. What options and calls point to outlives it. */
+int exporter_open(uv_loop_t *loop, const struct exporter_options *options,
+		  const struct exporter_calls *calls, struct exporter **ret);
+
+/* The daemon's own values, for the caller to keep. */
+struct metrics_daemon *exporter_self(struct exporter *exporter);
+
+/* A flow that may serve as an example. */
+void exporter_event(struct exporter *exporter, const struct sst_record *record,
+		    int64_t realtime_offset_ns);
+
+/* Writes the stats file; a failure is counted, and told once. */
+void exporter_write(struct exporter *exporter, const struct state *state);
+
+void exporter_close(struct exporter *exporter);
+
+#endif

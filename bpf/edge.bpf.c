@@ -40,27 +40,31 @@ static __always_inline void time_add(struct sst_edge_info *info, enum sst_time w
 	__sync_fetch_and_add(&histogram->count[bucket], 1);
 }
 
+static __always_inline int is_made(__u32 id)
+{
+	return bpf_map_lookup_elem(&edges, &id) && bpf_map_lookup_elem(&edge_info, &id);
+}
+
 /* Both entries of an id; another CPU may make them at the same time. 0: there is no memory. */
 static __always_inline int entries_make(__u32 id)
 {
 	bpf_map_update_elem(&edges, &id, (const void *)&empty.total, BPF_NOEXIST);
 	bpf_map_update_elem(&edge_info, &id, (const void *)&empty.info, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&edges, &id) && bpf_map_lookup_elem(&edge_info, &id);
+	return is_made(id);
 }
 
-/* What is beyond the budget is still its service's; of one that has gone, nobody's: its id is
- * taken away. */
+/* What is beyond the budget is still its service's. Of a service that has gone it is nobody's,
+ * as its id goes, too; and so is what there is no memory for just now: nobody's is there from the
+ * load on. */
 static __always_inline __u32 folded(__u32 service)
 {
-	__u32 id = SST_EDGE_FOLDED;
+	__u32 id = SST_EDGE_FOLDED | service;
 
 	count(SST_COUNTER_EDGE_FOLDED);
-	if (bpf_map_lookup_elem(&services, &service))
-		id |= service;
-	if (bpf_map_lookup_elem(&edge_info, &id) && bpf_map_lookup_elem(&edges, &id))
+	if (bpf_map_lookup_elem(&services, &service) && (is_made(id) || entries_make(id)))
 		return id;
-	if (entries_make(id))
-		return id;
+	if (is_made(SST_EDGE_FOLDED))
+		return SST_EDGE_FOLDED;
 	count(SST_COUNTER_EDGE_LOST);
 	return 0;
 }

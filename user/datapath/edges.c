@@ -160,8 +160,12 @@ static struct state_edge *other_of(struct others *others, uint32_t service)
 static int fold(struct others *others, uint32_t service, const struct sst_edge *total,
 		const struct sst_histogram *time, uint64_t used_ns)
 {
-	struct state_edge *other = other_of(others, service);
+	const struct sst_edge nothing = {};
+	struct state_edge *other;
 
+	if (!memcmp(total, &nothing, sizeof(nothing)))
+		return 0;
+	other = other_of(others, service);
 	if (!other)
 		return -ENOMEM;
 	edge_add(&other->total, total);

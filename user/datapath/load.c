@@ -357,23 +357,36 @@ static int open_cgroup(struct load *load, const char *given)
 	return 0;
 }
 
-/* Entries that must exist before the first flow: the statistics of "no service". */
-static int first_entries(struct load *load)
+/* size: of the value, on each CPU or not. */
+static int first_entry(struct load *load, enum map_index map, __u32 id, size_t size)
 {
 	int cpus = libbpf_num_possible_cpus();
-	_cleanup_free_ struct sst_stats *zero = NULL;
-	struct sst_config config = { .splice = SST_SPLICE_OFF };
-	__u32 none = 0;
+	_cleanup_free_ void *zero = NULL;
 
 	if (cpus < 0)
 		return cpus;
-	zero = calloc(cpus, sizeof(*zero));
+	zero = calloc(cpus, size);
 	if (!zero)
 		return -ENOMEM;
-	if (bpf_map_update_elem(load->datapath->map[MAP_service_stats], &none, zero, BPF_NOEXIST) &&
+	if (bpf_map_update_elem(load->datapath->map[map], &id, zero, BPF_NOEXIST) &&
 	    errno != EEXIST)
 		return -errno;
-	return config_write(load->datapath, &config);
+	return 0;
+}
+
+/* Entries that must exist before the first flow: the statistics of "no service", and its edge
+ * for what there is no memory for just then. */
+static int first_entries(struct load *load)
+{
+	struct sst_config config = { .splice = SST_SPLICE_OFF };
+	int err = first_entry(load, MAP_service_stats, 0, sizeof(struct sst_stats));
+
+	if (!err)
+		err = first_entry(load, MAP_edges, SST_EDGE_FOLDED, sizeof(struct sst_edge));
+	if (!err)
+		err = first_entry(load, MAP_edge_info, SST_EDGE_FOLDED,
+				  sizeof(struct sst_edge_info));
+	return err ?: config_write(load->datapath, &config);
 }
 
 /* Before the self-test, which tries it. */

@@ -268,7 +268,7 @@ lengths() {
 	for address in 10.96.0.10 "[::ffff:10.96.0.10]" "[fd96::10]"; do
 		[[ $address == *fd96* ]] && set -- six ipv6 || set -- four ip
 		capture_start "$1" -w "$PCAP" --payload 100
-		try pod node "$TOOLS/pair" client --sizes 100 --rounds 500 --warmup 0 "$address:80"
+		try pod node "$TOOLS/pair" client --sizes 100 --rounds 3000 --warmup 0 "$address:80"
 		[ "$status" -eq 0 ]
 		capture_ended
 		[ "$(summary spliced)" -gt 50000 ]

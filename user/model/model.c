@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/cleanup.h"
 
 struct model *model_new(const char *source)
@@ -26,6 +27,46 @@ struct model *model_new(const char *source)
 	return TAKE_PTR(model);
 }
 
+size_t model_fronts(const struct model_service *service)
+{
+	return service->n_addresses + service->n_node_addresses;
+}
+
+bool model_front(const struct model_service *service, const struct model_port *port, size_t i,
+		 struct model_front *ret)
+{
+	const struct model_node_address *own;
+
+	if (i < service->n_addresses) {
+		*ret = (struct model_front){
+			.address = service->addresses[i],
+			.port = port->port,
+		};
+		if (service->address_places)
+			ret->place = service->address_places[i];
+		return true;
+	}
+	own = &service->node_addresses[i - service->n_addresses];
+	*ret = (struct model_front){
+		.address = own->address,
+		.port = port->node_port,
+		.netns = own->netns,
+		.place = port->place,
+	};
+	return port->node_port;
+}
+
+bool model_serves(const struct model_service *service, const struct model_port *port, int family)
+{
+	struct model_front front;
+
+	for (size_t i = 0; i < model_fronts(service); i++)
+		if (model_front(service, port, i, &front) &&
+		    address_family(&front.address) == family)
+			return true;
+	return false;
+}
+
 static void release_port(struct model_port *port)
 {
 	for (size_t i = 0; i < port->n_endpoints; i++)
@@ -40,6 +81,7 @@ static void release_service(struct model_service *service)
 		release_port(&service->ports[i]);
 	free(service->ports);
 	free(service->addresses);
+	free(service->node_addresses);
 	free(service->address_places);
 	free(service->name);
 }

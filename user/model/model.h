@@ -35,10 +35,17 @@ struct model_endpoint {
 struct model_port {
 	char *name; /* "" when the service has one unnamed port */
 	uint16_t port;
-	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint16_t node_port; /* 0: not served at the node's addresses */
+	uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP */
 	struct model_endpoint *endpoints;
 	size_t n_endpoints;
 	struct place place;
+};
+
+/* An address of this node, at which services have ports of their own. */
+struct model_node_address {
+	struct sst_addr address;
+	uint64_t netns; /* cookie of the only network namespace it is for, 0: for all */
 };
 
 struct model_service {
@@ -46,6 +53,8 @@ struct model_service {
 	struct sst_addr *addresses;
 	struct place *address_places;
 	size_t n_addresses;
+	struct model_node_address *node_addresses; /* where each port has its node_port */
+	size_t n_node_addresses;
 	struct model_port *ports;
 	size_t n_ports;
 	enum sst_balance balance;
@@ -108,6 +117,22 @@ struct model {
 	struct model_policy *policies;
 	size_t n_policies;
 };
+
+/* One of the places where a port of a service is reached. */
+struct model_front {
+	struct sst_addr address;
+	uint16_t port;
+	uint64_t netns; /* as of a node's address */
+	struct place place;
+};
+
+/* Number i of model_fronts(); false: this port is not reached there. */
+size_t model_fronts(const struct model_service *service);
+bool model_front(const struct model_service *service, const struct model_port *port, size_t i,
+		 struct model_front *ret);
+
+/* Can the port be reached by an address of this family? */
+bool model_serves(const struct model_service *service, const struct model_port *port, int family);
 
 /* An empty model with the defaults of the node; NULL when memory is out. */
 struct model *model_new(const char *source);

@@ -55,14 +55,6 @@ void check_reachable(struct check *check, const char *whose, const struct sst_ad
 
 /* ---- services ------------------------------------------------------------ */
 
-static bool has_family(const struct model_service *service, int family)
-{
-	for (size_t i = 0; i < service->n_addresses; i++)
-		if (address_family(&service->addresses[i]) == family)
-			return true;
-	return false;
-}
-
 static int check_addresses(struct check *check, const struct model_service *service)
 {
 	_cleanup_seen_ struct seen seen = { 0 };
@@ -139,10 +131,9 @@ static int check_ports(struct check *check, const struct model_service *service)
 }
 
 static int check_frontend(struct check *check, const struct model_service *service,
-			  const struct sst_addr *address, const struct model_port *port,
-			  struct place place)
+			  const struct model_port *port, const struct model_front *front)
 {
-	struct sst_frontend_key key = { *address, htons(port->port), port->protocol, 0 };
+	struct sst_frontend_key key = { front->address, htons(front->port), port->protocol, 0 };
 	struct seen_first first, who = { service->place, service };
 	char text[ADDRESS_TEXT_MAX], at[WHERE_MAX];
 	const struct model_service *other;
@@ -153,8 +144,9 @@ static int check_frontend(struct check *check, const struct model_service *servi
 	other = first.owner;
 	/* Within one service the repeated address or port has been told already. */
 	if (other != service)
-		complain(check, place, "%s/%s of service '%s' is already served by service '%s'%s",
-			 address_port_format(address, key.port, text),
+		complain(check, front->place,
+			 "%s/%s of service '%s' is already served by service '%s'%s",
+			 address_port_format(&key.address, key.port, text),
 			 protocol_name(port->protocol), service->name, other->name,
 			 check_where(other->place, at));
 	return 0;
@@ -162,12 +154,13 @@ static int check_frontend(struct check *check, const struct model_service *servi
 
 static int check_frontends(struct check *check, const struct model_service *service)
 {
+	struct model_front front;
 	int r = 0;
 
-	for (size_t i = 0; !r && i < service->n_addresses; i++)
+	for (size_t i = 0; !r && i < model_fronts(service); i++)
 		for (size_t j = 0; !r && j < service->n_ports; j++)
-			r = check_frontend(check, service, &service->addresses[i],
-					   &service->ports[j], service->address_places[i]);
+			if (model_front(service, &service->ports[j], i, &front))
+				r = check_frontend(check, service, &service->ports[j], &front);
 	return r;
 }
 
@@ -192,7 +185,7 @@ static int check_endpoint(struct check *check, const struct model_service *servi
 		return 0;
 	}
 	check_reachable(check, "endpoint", &endpoint->address, endpoint->place);
-	if (!has_family(service, family))
+	if (!model_serves(service, port, family))
 		complain(check, endpoint->place,
 			 "endpoint %s is %s, but service '%s' has no such address",
 			 address_format(&endpoint->address, text), family_name(family),

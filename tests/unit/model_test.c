@@ -252,6 +252,10 @@ static void test_node_ports(void **unused UNUSED)
 	add_node_port(b, "2001:db8::1", 30081);
 	add_endpoint(b->ports, "fd00::1", 80);
 	check(model, "");
+	b->ports->node_port = 80;
+	add_address(b, "192.0.2.1");
+	check(model, "test:2:21: node port 192.0.2.1:80/TCP of service 'b' is already another port "
+		     "of it");
 	b->ports->node_port = 30080;
 	check(model, "test:2:21: 192.0.2.1:30080/TCP of service 'b' is already served by service "
 		     "'a' at line 1");

@@ -75,7 +75,7 @@ static void release_port(struct model_port *port)
 	free(port->name);
 }
 
-static void release_service(struct model_service *service)
+void model_service_release(struct model_service *service)
 {
 	for (size_t i = 0; i < service->n_ports; i++)
 		release_port(&service->ports[i]);
@@ -99,12 +99,18 @@ static void release_workload(struct model_workload *workload)
 	free(workload->name);
 }
 
+void model_host_release(struct model_host *host)
+{
+	free(host->addresses);
+	free(host->name);
+}
+
 void model_free(struct model *model)
 {
 	if (!model)
 		return;
 	for (size_t i = 0; i < model->n_services; i++)
-		release_service(&model->services[i]);
+		model_service_release(&model->services[i]);
 	for (size_t i = 0; i < model->n_workloads; i++)
 		release_workload(&model->workloads[i]);
 	for (size_t i = 0; i < model->n_namespaces; i++) {
@@ -118,6 +124,7 @@ void model_free(struct model *model)
 	free(model->files);
 	free(model->namespaces);
 	free(model->policies);
+	free(model->node.name);
 	free(model->node.policy.probes_cgroup);
 	free(model->node.policy.nodes);
 	free(model->services);

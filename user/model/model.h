@@ -17,9 +17,10 @@
 #include "model/policy.h"
 #include "sidestep/abi.h"
 
-#define MODEL_WEIGHT_MAX   1000
+#define MODEL_WEIGHT_MAX    1000
+#define MODEL_NODE_NAME_MAX 253 /* as of any object of Kubernetes */
 /* Slots a schedule may take: the sum of the weights over their common divisor. */
-#define MODEL_SCHEDULE_MAX 65535
+#define MODEL_SCHEDULE_MAX  65535
 
 struct model_endpoint {
 	struct sst_addr address;
@@ -97,11 +98,23 @@ struct model_telemetry {
 };
 
 struct model_node {
+	char *name;             /* what Kubernetes calls it; NULL: as the host is called */
 	enum sst_splice splice; /* never INHERIT */
 	bool fail_closed;
 	struct model_policy_settings policy;
 	struct model_telemetry telemetry;
 };
+
+/* What of the host services depend on, and no file tells. */
+struct model_host {
+	char *name;
+	struct sst_addr *addresses; /* its own, without loopback */
+	size_t n_addresses;
+	uint64_t netns; /* cookie of its network namespace; 0: not known */
+};
+
+void model_host_release(struct model_host *host);
+#define _cleanup_model_host_ __attribute__((cleanup(model_host_release)))
 
 struct model {
 	char *source; /* the file's name, or all of them, for messages */
@@ -117,6 +130,9 @@ struct model {
 	struct model_policy *policies;
 	size_t n_policies;
 };
+
+/* Frees what is in it; usable as a cleanup. */
+void model_service_release(struct model_service *service);
 
 /* One of the places where a port of a service is reached. */
 struct model_front {

@@ -130,8 +130,10 @@ static int check_ports(struct check *check, const struct model_service *service)
 	return r;
 }
 
+/* is_own: by an address of the node. */
 static int check_frontend(struct check *check, const struct model_service *service,
-			  const struct model_port *port, const struct model_front *front)
+			  const struct model_port *port, const struct model_front *front,
+			  bool is_own)
 {
 	struct sst_frontend_key key = { front->address, htons(front->port), port->protocol, 0 };
 	struct seen_first first, who = { service->place, service };
@@ -142,13 +144,17 @@ static int check_frontend(struct check *check, const struct model_service *servi
 	if (r != -EEXIST)
 		return r;
 	other = first.owner;
+	address_port_format(&front->address, key.port, text);
 	/* Within one service the repeated address or port has been told already. */
 	if (other != service)
 		complain(check, front->place,
-			 "%s/%s of service '%s' is already served by service '%s'%s",
-			 address_port_format(&key.address, key.port, text),
+			 "%s/%s of service '%s' is already served by service '%s'%s", text,
 			 protocol_name(port->protocol), service->name, other->name,
 			 check_where(other->place, at));
+	else if (is_own)
+		complain(check, front->place,
+			 "node port %s/%s of service '%s' is already another port of it", text,
+			 protocol_name(port->protocol), service->name);
 	return 0;
 }
 
@@ -160,7 +166,8 @@ static int check_frontends(struct check *check, const struct model_service *serv
 	for (size_t i = 0; !r && i < model_fronts(service); i++)
 		for (size_t j = 0; !r && j < service->n_ports; j++)
 			if (model_front(service, &service->ports[j], i, &front))
-				r = check_frontend(check, service, &service->ports[j], &front);
+				r = check_frontend(check, service, &service->ports[j], &front,
+						   i >= service->n_addresses);
 	return r;
 }
 

@@ -108,7 +108,7 @@ struct model_node {
 /* What of the host services depend on, and no file tells. */
 struct model_host {
 	char *name;
-	struct sst_addr *addresses; /* its own, without loopback */
+	struct sst_addr *addresses; /* its own, without loopback and a link's */
 	size_t n_addresses;
 	uint64_t netns; /* cookie of its network namespace; 0: not known */
 };

@@ -202,11 +202,11 @@ static void test_addresses(void **unused UNUSED)
 		  SERVICE("clusterIP: 'fd96::1', " NODE_PORT),
 		  "shop/web\n TCP at [fd96::1]:80 [2001:db8::1]:30080:\n" },
 		{ "node ports at the addresses that the node's object tells",
-		  NODE("there", "", "{ type: InternalIP, address: 192.0.2.8 }")
-			  NODE("here", "",
-			       "{ type: Hostname, address: here },\n"
-			       "  { type: InternalIP, address: 192.0.2.7 },\n"
-			       "  { type: ExternalIP, address: 203.0.113.7 }")
+		  NODE("here", "",
+		       "{ type: Hostname, address: here },\n"
+		       "  { type: InternalIP, address: 192.0.2.7 },\n"
+		       "  { type: ExternalIP, address: 203.0.113.7 }")
+			  NODE("there", "", "{ type: InternalIP, address: 192.0.2.8 }")
 				  SERVICE(CLUSTER_IP NODE_PORT),
 		  "shop/web\n TCP at 10.96.0.1:80 192.0.2.7:30080 127.0.0.1:30080@77:\n" },
 		{ "another proxy's: service.kubernetes.io/service-proxy-name",
@@ -235,6 +235,11 @@ static void test_ports(void **unused UNUSED)
 			  SLICE("{ name: http, port: 8081 }", EP("3")),
 		  "shop/web\n http/TCP at 10.96.0.1:80: 10.1.0.2:8080 10.1.0.3:8081\n"
 		  " dns/UDP at 10.96.0.1:53: 10.1.0.2:5353\n" },
+		{ "targets by the port's name, not by its number: ServicePortName",
+		  SERVICE(CLUSTER_IP "ports: [ { name: a, port: 80 }, { name: b, port: 8080 } ]")
+			  SLICE("{ name: b, port: 80 }, { name: a, port: 8080 }", EP("2")),
+		  "shop/web\n a/TCP at 10.96.0.1:80: 10.1.0.2:8080\n"
+		  " b/TCP at 10.96.0.1:8080: 10.1.0.2:80\n" },
 		{ "one name in two protocols is two ports: ServicePortName",
 		  SERVICE(CLUSTER_IP "ports: [ { name: dns, port: 53, protocol: UDP } ]")
 			  SLICE("{ name: dns, port: 5353, protocol: TCP }", EP("2")),
@@ -337,6 +342,14 @@ static void test_conditions(void **unused UNUSED)
 		  SERVICE(CLUSTER_IP PORT) SLICE(
 			  TO, EP_IS("2", ENDING) ", " EP_IS("3", ENDED) ", " EP_IS("4", UNREADY)),
 		  "shop/web\n" WEB_AT " 10.1.0.2:8080 10.1.0.3:8080~ 10.1.0.4:8080-\n" },
+		{ "one that ends and does not tell whether it serves does: newEndpointSliceInfo()",
+		  SERVICE(CLUSTER_IP PORT)
+			  SLICE(TO, EP_IS("2", "conditions: { ready: false, terminating: true }")),
+		  "shop/web\n" WEB_AT " 10.1.0.2:8080\n" },
+		{ "one that serves, is not ready and does not end: CategorizeEndpoints()",
+		  SERVICE(CLUSTER_IP PORT) SLICE(
+			  TO, EP_IS("2", IS("false", "true", "false")) ", " EP_IS("3", ENDING)),
+		  "shop/web\n" WEB_AT " 10.1.0.2:8080- 10.1.0.3:8080\n" },
 		{ "each port and family by itself: CategorizeEndpoints()",
 		  SERVICE("clusterIPs: [ 10.96.0.1, 'fd96::1' ], " PORT)
 			  SLICE(TO, EP_IS("2", ENDING)) SLICE6(TO, "{ addresses: [ 'fd77::2' ] }"),

@@ -104,7 +104,7 @@ static int make_port(const struct kube_combination *combination,
 	*ret = (struct model_port){
 		.name = strdup(port->name),
 		.port = port->port,
-		.node_port = part->external ? port->node_port : 0,
+		.node_port = port->node_port,
 		.protocol = port->protocol,
 		.place = port->place,
 	};

@@ -229,7 +229,7 @@ static int reserve(struct model_port *port, size_t n)
 static int choose(const struct candidates *candidates, bool local, const struct kube_here *here,
 		  struct model_port *ret)
 {
-	enum topology topology = local ? ANYWHERE : find_topology(candidates, here);
+	enum topology topology = find_topology(candidates, here);
 	bool any_ready = false;
 	int r = reserve(ret, candidates->n);
 

@@ -543,6 +543,8 @@ static void test_refused(void **unused UNUSED)
 		{ SLICE(TO, EP_IS("2", "conditions: { ready: maybe }, hints: { forZones: [ a ] }")),
 		  "4:64: found 'maybe', expected true or false\n"
 		  "4:94: found a hint without 'name', expected that key" },
+		{ "node: { name: 'a b' }\n",
+		  "1:15: found 'a b', " NAME_EXPECTED("a node's name", "1", "253") },
 		{ "{ apiVersion: v1, kind: Node, metadata: {} }\n",
 		  "1:41: found metadata without 'name', expected that key" },
 		/* of all of them */

@@ -15,6 +15,16 @@ struct choice {
 	__u8 splice; /* enum sst_splice, the service's */
 };
 
+/* What is asked for, if it is a service to this caller: the node's loopback address is another
+ * one to others. */
+static __always_inline int frontend_find(struct bpf_sock_addr *ctx,
+					 const struct sst_frontend_key *asked,
+					 struct sst_frontend *frontend)
+{
+	return map_copy(&frontends, asked, frontend) &&
+	       (!frontend->netns || frontend->netns == bpf_get_netns_cookie(ctx));
+}
+
 /* The endpoint, if it is this service's and may get new connections. */
 static __always_inline int endpoint_ready(__u32 id, __u32 service, struct sst_endpoint *endpoint)
 {
@@ -111,7 +121,7 @@ static __always_inline enum sst_counter service_choose(struct bpf_sock_addr *ctx
 	__u32 id;
 
 	for (int i = 0; i < 3; i++) {
-		if (!map_copy(&frontends, asked, &frontend))
+		if (!frontend_find(ctx, asked, &frontend))
 			return SST_COUNTER_CONNECT_NO_SERVICE;
 		choice->service = id = frontend.service;
 		if (!map_copy(&services, &id, &service))

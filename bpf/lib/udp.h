@@ -79,7 +79,7 @@ udp_chosen(struct bpf_sock_addr *ctx, const struct sst_frontend_key *asked, stru
 	struct sst_frontend frontend;
 	struct udp_peers *peers;
 
-	if (!map_copy(&frontends, asked, &frontend))
+	if (!frontend_find(ctx, asked, &frontend))
 		return SST_COUNTER_CONNECT_NO_SERVICE;
 	choice->service = frontend.service;
 	peers = sk ? udp_peers_of(sk, 1) : 0;

@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 4
+#define SST_ABI_VERSION 5
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -40,8 +40,10 @@ static_assert(sizeof(struct sst_frontend_key) == 20, "sst_frontend_key");
 
 struct sst_frontend {
 	__u32 service;
+	__u32 pad;
+	__u64 netns; /* cookie of the only network namespace it is for, 0: for all */
 };
-static_assert(sizeof(struct sst_frontend) == 4, "sst_frontend");
+static_assert(sizeof(struct sst_frontend) == 16, "sst_frontend");
 
 enum sst_balance {
 	SST_BALANCE_RANDOM = 0,

@@ -157,7 +157,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct policy_ids ids = {};
 	int r;
 
-	if (yaml_load_text("fuzz.yaml", (const char *)data, size, &refused, &model))
+	if (yaml_load_text("fuzz.yaml", (const char *)data, size, NULL, &refused, &model))
 		return 0;
 	locate_workloads(model, &host);
 	r = policy_compile(model, &host, &none, &ids, &problems, &set);

@@ -5,6 +5,7 @@
  */
 #include "fuzz.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -60,18 +61,20 @@ static bool names_file(const struct files *files, const char *problem)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct sst_addr own = { { 0, 0, htonl(0xffff), htonl(0xc0000201) } };
+	struct model_host host = { "n1", &own, 1, 77 };
 	_cleanup_(close_files) struct files files = {};
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
 	int r;
 
 	split(&files, data, size);
-	r = yaml_load_files(files.paths, files.n, &problems, &model);
+	r = yaml_load_files(files.paths, files.n, &host, &problems, &model);
 	check_told(r, &problems);
 	assert(!r == !!model);
 	for (unsigned i = 0; i < problems.count; i++)
 		assert(names_file(&files, problems.text[i]));
 	if (model)
-		assert(!model_validate(model, &problems) && !problems.count);
+		assert(!model_validate(model, &problems) && !problems_errors(&problems));
 	return 0;
 }

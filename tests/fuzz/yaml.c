@@ -6,7 +6,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
-	int r = yaml_load_text("fuzz.yaml", (const char *)data, size, &problems, &model);
+	int r = yaml_load_text("fuzz.yaml", (const char *)data, size, NULL, &problems, &model);
 
 	check_told(r, &problems);
 	assert(!r == !!model);

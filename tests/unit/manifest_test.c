@@ -678,11 +678,7 @@ static void test_kinds(void **unused UNUSED)
 		  "1:25: kind 'Deployment' is not used by Sidestep" },
 		{ "{ apiVersion: v1, kind: [Pod] }\n", "1:25: found a list, expected a kind" },
 		{ "{ apiVersion: v1, kind: Service, spec: {} }\n",
-		  "1:25: kind Service is not supported by this version, 'services' of the node's "
-		  "configuration are" },
-		{ "{ apiVersion: discovery.k8s.io/v1, kind: EndpointSlice }\n",
-		  "1:42: kind EndpointSlice is not supported by this version, 'endpoints' of the "
-		  "node's configuration are" },
+		  "1:1: found a Service without 'metadata', expected that key" },
 		{ "{ apiVersion: projectcalico.org/v3, kind: NetworkPolicy }\n",
 		  "1:15: found 'projectcalico.org/v3', expected networking.k8s.io/v1 for kind "
 		  "NetworkPolicy" },
@@ -690,10 +686,9 @@ static void test_kinds(void **unused UNUSED)
 		  "1:15: found 'policy.networking.k8s.io/v1', expected "
 		  "policy.networking.k8s.io/v1alpha2 or policy.networking.k8s.io/v1beta1 for kind "
 		  "ClusterNetworkPolicy" },
-		{ "{ apiVersion: v1, kind: List, items: [ 1, { kind: Service } ] }\n",
+		{ "{ apiVersion: v1, kind: List, items: [ 1, { kind: Secret } ] }\n",
 		  "1:40: found '1', expected a mapping (a manifest)\n"
-		  "1:51: kind Service is not supported by this version, 'services' of the node's "
-		  "configuration are" },
+		  "1:51: kind 'Secret' is not used by Sidestep" },
 		{ "{ apiVersion: v1, kind: List, items: {} }\n",
 		  "1:38: found a mapping, expected a list of items" },
 	};
@@ -1014,7 +1009,7 @@ static int load_files(size_t n, struct problems *problems, struct model **ret)
 {
 	const char *const files[] = { paths[0], paths[1], paths[2] };
 
-	return yaml_load_files(files, n, problems, ret);
+	return yaml_load_files(files, n, NULL, problems, ret);
 }
 
 static void test_files(void **unused UNUSED)
@@ -1066,13 +1061,12 @@ static void test_file_of_a_problem(void **unused UNUSED)
 
 	write_file(0, "workloads:\n  - { name: w, addresses: [10.1.0.1] }\n");
 	write_file(1, POD_WITH("", "podIP: 10.1.0.1"));
-	write_file(2, "\nnode: {}\n---\nkind: Service\n");
+	write_file(2, "\nnode: {}\n---\nkind: Secret\n");
 	told = load_files_refused(3, -EINVAL);
 	assert_string_equal(
 		text_string(&told),
 		"c.yaml:2:1: found a second configuration of the node, the first is at a.yaml:1\n"
-		"c.yaml:4:7: kind Service is not supported by this version, 'services' of the "
-		"node's configuration are\n"
+		"c.yaml:4:7: kind 'Secret' is not used by Sidestep\n"
 		"b.yaml:2:20: address 10.1.0.1 of workload 'p' is already that of workload 'w' at "
 		"a.yaml:2\n");
 }

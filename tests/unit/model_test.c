@@ -234,6 +234,33 @@ static void test_frontends(void **unused UNUSED)
 		     "at line 1");
 }
 
+static void add_node_port(struct model_service *service, const char *text, uint16_t port)
+{
+	GROW(service->node_addresses, service->n_node_addresses)->address = address(text);
+	service->ports->node_port = port;
+}
+
+static void test_node_ports(void **unused UNUSED)
+{
+	_cleanup_model_ struct model *model = new_model();
+	struct model_service *b;
+
+	add_node_port(add_simple(model, "a", "10.96.0.10"), "192.0.2.1", 30080);
+	b = add_simple(model, "b", "10.96.0.11");
+	add_node_port(b, "192.0.2.1", 30081);
+	/* a family that only the node's address has */
+	add_node_port(b, "2001:db8::1", 30081);
+	add_endpoint(b->ports, "fd00::1", 80);
+	check(model, "");
+	b->ports->node_port = 80;
+	add_address(b, "192.0.2.1");
+	check(model, "test:2:21: node port 192.0.2.1:80/TCP of service 'b' is already another port "
+		     "of it");
+	b->ports->node_port = 30080;
+	check(model, "test:2:21: 192.0.2.1:30080/TCP of service 'b' is already served by service "
+		     "'a' at line 1");
+}
+
 static void test_ports(void **unused UNUSED)
 {
 	_cleanup_model_ struct model *model = new_model();
@@ -485,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_no_places),
 		cmocka_unit_test(test_service_addresses),
 		cmocka_unit_test(test_frontends),
+		cmocka_unit_test(test_node_ports),
 		cmocka_unit_test(test_ports),
 		cmocka_unit_test(test_endpoints),
 		cmocka_unit_test(test_ipv6_service),

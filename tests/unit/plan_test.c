@@ -451,6 +451,43 @@ static void test_address_moves_in_one_step(void **state)
 	assert_nothing_to_do(bench);
 }
 
+static void test_node_ports(void **state)
+{
+	struct bench *bench = *state;
+	struct model_service *web = bench->wish.services;
+	struct model_port *port = wish_web(&bench->wish, 1);
+	struct model_node_address own[] = {
+		{ address_of("192.0.2.1"), 0 },
+		{ address_of("127.0.0.1"), 77 },
+	};
+	const struct state_frontend *frontend;
+
+	make_and_run(bench);
+	port->node_port = 30080;
+	web->node_addresses = own;
+	web->n_node_addresses = 2;
+	make_and_run(bench);
+	/* the same service, so affinity and turns are one */
+	assert_steps(&bench->plan, STEP_FLIP_FRONTEND, STEP_FLIP_FRONTEND);
+	assert_change(&bench->plan, 0, '+', "address", "web/http 192.0.2.1:30080/TCP", NULL);
+	assert_change(&bench->plan, 1, '+', "address", "web/http 127.0.0.1:30080/TCP", NULL);
+	frontend = &bench->plan.steps[1].value.frontend;
+	assert_int_equal(frontend->service, 1);
+	assert_int_equal(frontend->netns, 77);
+	assert_nothing_to_do(bench);
+	/* loaded from another namespace */
+	own[1].netns = 78;
+	make_and_run(bench);
+	assert_steps(&bench->plan, STEP_FLIP_FRONTEND, STEP_GRACE);
+	assert_int_equal(bench->plan.steps[0].old.frontend.netns, 77);
+	assert_nothing_to_do(bench);
+	/* at the node's addresses only */
+	web->n_addresses = 0;
+	make_and_run(bench);
+	assert_steps(&bench->plan, STEP_DROP_FRONTEND, STEP_GRACE);
+	assert_nothing_to_do(bench);
+}
+
 /* ---- leaving ---------------------------------------------------------------- */
 
 static void test_idle_endpoint_leaves(void **state)
@@ -1076,6 +1113,7 @@ int main(void)
 		test(test_config),
 		test(test_addresses_come_and_go),
 		test(test_address_moves_in_one_step),
+		test(test_node_ports),
 		test(test_idle_endpoint_leaves),
 		test(test_busy_endpoint_leaves),
 		test(test_removed_endpoint_returns),

@@ -205,7 +205,7 @@ static bool ask_printed(const struct cluster_wish *wish, uint64_t number)
 
 	cluster_make(wish, &dice, &cluster);
 	native_print(&cluster, &file);
-	if (yaml_load_text("printed", file.data, file.length, &problems, &model)) {
+	if (yaml_load_text("printed", file.data, file.length, NULL, &problems, &model)) {
 		fprintf(stderr, "%s%s\n", file.data, problems.text[0]);
 		return false;
 	}

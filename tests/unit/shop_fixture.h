@@ -40,7 +40,7 @@ static inline struct model *shop_model(const char *yaml)
 	_cleanup_problems_ struct problems problems = {};
 	struct model *model = NULL;
 
-	if (yaml_load_text("shop.yaml", yaml, strlen(yaml), &problems, &model))
+	if (yaml_load_text("shop.yaml", yaml, strlen(yaml), NULL, &problems, &model))
 		fail_msg("%s", problems.count ? problems.text[0] : "no memory");
 	return model;
 }

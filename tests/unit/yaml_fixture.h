@@ -30,7 +30,7 @@
 
 static inline int load(const char *text, struct problems *problems, struct model **ret)
 {
-	return yaml_load_text("t.yaml", text, strlen(text), problems, ret);
+	return yaml_load_text("t.yaml", text, strlen(text), NULL, problems, ret);
 }
 
 static inline struct model *load_valid(const char *text)

@@ -303,9 +303,9 @@ static void test_structure(void **unused UNUSED)
 		  "3:1: key 'node' is given twice, first at line 1" },
 		{ "node: { \"a\\e[1mb\": 1, \"a\\e[1mb\": 2 }\n",
 		  "1:23: key 'a?[1mb' is given twice, first at line 1\n"
-		  "1:9: unknown key 'a?[1mb' in the node, expected one of: fail, splice, policy, "
+		  "1:9: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, policy, "
 		  "telemetry\n"
-		  "1:23: unknown key 'a?[1mb' in the node, expected one of: fail, splice, policy, "
+		  "1:23: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, policy, "
 		  "telemetry" },
 		{ "? [ a ]\n: b\n", "1:3: found a list, expected text as a key" },
 		{ "node: { fail: !!str open }\n", "" },
@@ -737,8 +737,9 @@ static void test_25_errors(void **unused UNUSED)
 	assert_null(model);
 	assert_int_equal(problems.count, 20);
 	assert_int_equal(problems.more, 5);
-	assert_string_equal(problems.text[19], "t.yaml:21:3: unknown key 'wrong-t' in the node, "
-					       "expected one of: fail, splice, policy, telemetry");
+	assert_string_equal(problems.text[19],
+			    "t.yaml:21:3: unknown key 'wrong-t' in the node, "
+			    "expected one of: name, fail, splice, policy, telemetry");
 }
 
 /* The second would not fit, though the text is short: aliases are counted as what they are. */

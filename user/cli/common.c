@@ -7,13 +7,18 @@
 
 #include "core/cleanup.h"
 #include "datapath/host.h"
+#include "datapath/locate.h"
 #include "datapath/outside.h"
 #include "datapath/reconcile.h"
 #include "source/yaml.h"
 
 int cli_read_model(const struct cli_options *options, struct problems *problems, struct model **ret)
 {
-	int err = yaml_load_files(options->files, options->n_files, problems, ret);
+	_cleanup_model_host_ struct model_host host = {};
+	int err = locate_self(&host);
+
+	if (!err)
+		err = yaml_load_files(options->files, options->n_files, &host, problems, ret);
 
 	if (!err)
 		return CLI_DONE;

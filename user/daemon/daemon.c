@@ -170,6 +170,7 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 {
 	const struct daemon_options *options = daemon->options;
 	_cleanup_located_ struct located located = {};
+	_cleanup_model_host_ struct model_host host = {};
 	_cleanup_model_ struct model *model = NULL;
 	int err;
 
@@ -177,7 +178,9 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 	for (size_t i = 0; i < options->n_files; i++)
 		if (stat(options->files[i], &daemon->followed[i].as_read))
 			daemon->followed[i].as_read = (struct stat){};
-	err = yaml_load_files(options->files, options->n_files, problems, &model);
+	err = locate_self(&host);
+	if (!err)
+		err = yaml_load_files(options->files, options->n_files, &host, problems, &model);
 	if (!err)
 		err = locate(model, problems, &located);
 	if (!err)

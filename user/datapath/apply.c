@@ -45,7 +45,10 @@ static int drop(struct apply *apply, enum map_index map, const void *key)
 
 static int put_frontend(struct apply *apply, const struct state_frontend *frontend)
 {
-	struct sst_frontend value = { .service = frontend->service };
+	struct sst_frontend value = {
+		.service = frontend->service,
+		.netns = frontend->netns,
+	};
 
 	return put(apply, MAP_frontends, &frontend->key, &value);
 }

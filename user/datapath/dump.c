@@ -90,10 +90,12 @@ static int dump_frontends(struct datapath *datapath, struct state *state)
 		return -ENOMEM;
 	for (size_t i = 0; i < entries.n; i++) {
 		struct state_frontend *frontend = &state->frontends[state->n_frontends];
+		struct sst_frontend value;
 
 		memcpy(&frontend->key, entries.keys + i * entries.key_size, entries.key_size);
-		memcpy(&frontend->service, entries.values + i * entries.value_size,
-		       sizeof(frontend->service));
+		memcpy(&value, entries.values + i * entries.value_size, sizeof(value));
+		frontend->service = value.service;
+		frontend->netns = value.netns;
 		state->n_frontends += frontend->service < SST_SELFTEST_ID;
 	}
 	qsort(state->frontends, state->n_frontends, sizeof(*state->frontends), compare_frontends);

@@ -2,12 +2,14 @@
 #include "datapath/locate.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "core/address.h"
@@ -182,6 +184,51 @@ static int locate_host(struct search *search)
 	host->addresses = TAKE_PTR(sight.addresses);
 	host->n_addresses = sight.n;
 	return add_netns(search, ours);
+}
+
+/* As kubelet calls a node that nobody has named: the host's name in lower case. */
+static char *node_name(void)
+{
+	struct utsname host;
+
+	if (uname(&host))
+		return NULL;
+	for (char *c = host.nodename; *c; c++)
+		*c = tolower((unsigned char)*c);
+	return strdup(host.nodename);
+}
+
+/* They are those of a link, and another's on another one. */
+static size_t drop_link_local(struct sst_addr *addresses, size_t n)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if ((addresses[i].w[0] & htonl(0xffc00000)) != htonl(0xfe800000))
+			addresses[kept++] = addresses[i];
+	return kept;
+}
+
+int locate_self(struct model_host *ret)
+{
+	_cleanup_sight_ struct sight sight = {};
+	int err = look_around(&sight);
+	char *name;
+	size_t n;
+
+	if (err)
+		return err;
+	name = node_name();
+	if (!name)
+		return -ENOMEM;
+	n = drop_link_local(sight.addresses, sight.n);
+	*ret = (struct model_host){
+		.name = name,
+		.addresses = TAKE_PTR(sight.addresses),
+		.n_addresses = n,
+		.netns = sight.cookie,
+	};
+	return 0;
 }
 
 /* ---- workloads that say where ------------------------------------------------------------- */

@@ -16,6 +16,9 @@ struct located {
 	size_t n_netns;
 };
 
+/* What no model tells of the node. 0 or -errno. */
+int locate_self(struct model_host *ret);
+
 /*
  * Looks at the host; for a model without workloads and policies there is nothing to see.
  * What could not be found is told in problems and is no failure: a workload whose

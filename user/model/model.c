@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/address.h"
 #include "core/cleanup.h"
 
 struct model *model_new(const char *source)
@@ -27,6 +28,46 @@ struct model *model_new(const char *source)
 	return TAKE_PTR(model);
 }
 
+size_t model_fronts(const struct model_service *service)
+{
+	return service->n_addresses + service->n_node_addresses;
+}
+
+bool model_front(const struct model_service *service, const struct model_port *port, size_t i,
+		 struct model_front *ret)
+{
+	const struct model_node_address *own;
+
+	if (i < service->n_addresses) {
+		*ret = (struct model_front){
+			.address = service->addresses[i],
+			.port = port->port,
+		};
+		if (service->address_places)
+			ret->place = service->address_places[i];
+		return true;
+	}
+	own = &service->node_addresses[i - service->n_addresses];
+	*ret = (struct model_front){
+		.address = own->address,
+		.port = port->node_port,
+		.netns = own->netns,
+		.place = port->place,
+	};
+	return port->node_port;
+}
+
+bool model_serves(const struct model_service *service, const struct model_port *port, int family)
+{
+	struct model_front front;
+
+	for (size_t i = 0; i < model_fronts(service); i++)
+		if (model_front(service, port, i, &front) &&
+		    address_family(&front.address) == family)
+			return true;
+	return false;
+}
+
 static void release_port(struct model_port *port)
 {
 	for (size_t i = 0; i < port->n_endpoints; i++)
@@ -35,12 +76,13 @@ static void release_port(struct model_port *port)
 	free(port->name);
 }
 
-static void release_service(struct model_service *service)
+void model_service_release(struct model_service *service)
 {
 	for (size_t i = 0; i < service->n_ports; i++)
 		release_port(&service->ports[i]);
 	free(service->ports);
 	free(service->addresses);
+	free(service->node_addresses);
 	free(service->address_places);
 	free(service->name);
 }
@@ -58,12 +100,18 @@ static void release_workload(struct model_workload *workload)
 	free(workload->name);
 }
 
+void model_host_release(struct model_host *host)
+{
+	free(host->addresses);
+	free(host->name);
+}
+
 void model_free(struct model *model)
 {
 	if (!model)
 		return;
 	for (size_t i = 0; i < model->n_services; i++)
-		release_service(&model->services[i]);
+		model_service_release(&model->services[i]);
 	for (size_t i = 0; i < model->n_workloads; i++)
 		release_workload(&model->workloads[i]);
 	for (size_t i = 0; i < model->n_namespaces; i++) {
@@ -79,6 +127,7 @@ void model_free(struct model *model)
 	free(model->policies);
 	free(model->node.telemetry.flow_log.file);
 	flow_filter_release(&model->node.telemetry.flow_log.only);
+	free(model->node.name);
 	free(model->node.policy.probes_cgroup);
 	free(model->node.policy.nodes);
 	free(model->services);

@@ -18,9 +18,10 @@
 #include "model/policy.h"
 #include "sidestep/abi.h"
 
-#define MODEL_WEIGHT_MAX   1000
+#define MODEL_WEIGHT_MAX    1000
+#define MODEL_NODE_NAME_MAX 253 /* as of any object of Kubernetes */
 /* Slots a schedule may take: the sum of the weights over their common divisor. */
-#define MODEL_SCHEDULE_MAX 65535
+#define MODEL_SCHEDULE_MAX  65535
 
 struct model_endpoint {
 	struct sst_addr address;
@@ -36,10 +37,17 @@ struct model_endpoint {
 struct model_port {
 	char *name; /* "" when the service has one unnamed port */
 	uint16_t port;
-	uint8_t protocol; /* IPPROTO_TCP, IPPROTO_UDP */
+	uint16_t node_port; /* 0: not served at the node's addresses */
+	uint8_t protocol;   /* IPPROTO_TCP, IPPROTO_UDP */
 	struct model_endpoint *endpoints;
 	size_t n_endpoints;
 	struct place place;
+};
+
+/* An address of this node, at which services have ports of their own. */
+struct model_node_address {
+	struct sst_addr address;
+	uint64_t netns; /* cookie of the only network namespace it is for, 0: for all */
 };
 
 struct model_service {
@@ -47,6 +55,8 @@ struct model_service {
 	struct sst_addr *addresses;
 	struct place *address_places;
 	size_t n_addresses;
+	struct model_node_address *node_addresses; /* where each port has its node_port */
+	size_t n_node_addresses;
 	struct model_port *ports;
 	size_t n_ports;
 	enum sst_balance balance;
@@ -99,11 +109,23 @@ struct model_telemetry {
 };
 
 struct model_node {
+	char *name;             /* what Kubernetes calls it; NULL: as the host is called */
 	enum sst_splice splice; /* never INHERIT */
 	bool fail_closed;
 	struct model_policy_settings policy;
 	struct model_telemetry telemetry;
 };
+
+/* What of the host services depend on, and no file tells. */
+struct model_host {
+	char *name;
+	struct sst_addr *addresses; /* its own, without loopback and a link's */
+	size_t n_addresses;
+	uint64_t netns; /* cookie of its network namespace; 0: not known */
+};
+
+void model_host_release(struct model_host *host);
+#define _cleanup_model_host_ __attribute__((cleanup(model_host_release)))
 
 struct model {
 	char *source; /* the file's name, or all of them, for messages */
@@ -119,6 +141,25 @@ struct model {
 	struct model_policy *policies;
 	size_t n_policies;
 };
+
+/* Frees what is in it; usable as a cleanup. */
+void model_service_release(struct model_service *service);
+
+/* One of the places where a port of a service is reached. */
+struct model_front {
+	struct sst_addr address;
+	uint16_t port;
+	uint64_t netns; /* as of a node's address */
+	struct place place;
+};
+
+/* Number i of model_fronts(); false: this port is not reached there. */
+size_t model_fronts(const struct model_service *service);
+bool model_front(const struct model_service *service, const struct model_port *port, size_t i,
+		 struct model_front *ret);
+
+/* Can the port be reached by an address of this family? */
+bool model_serves(const struct model_service *service, const struct model_port *port, int family);
 
 /* An empty model with the defaults of the node; NULL when memory is out. */
 struct model *model_new(const char *source);

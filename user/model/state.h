@@ -17,6 +17,7 @@
 struct state_frontend {
 	struct sst_frontend_key key;
 	uint32_t service;
+	uint64_t netns; /* cookie of the only network namespace it is for, 0: for all */
 };
 
 struct state_service {

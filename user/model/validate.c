@@ -55,14 +55,6 @@ void check_reachable(struct check *check, const char *whose, const struct sst_ad
 
 /* ---- services ------------------------------------------------------------ */
 
-static bool has_family(const struct model_service *service, int family)
-{
-	for (size_t i = 0; i < service->n_addresses; i++)
-		if (address_family(&service->addresses[i]) == family)
-			return true;
-	return false;
-}
-
 static int check_addresses(struct check *check, const struct model_service *service)
 {
 	_cleanup_seen_ struct seen seen = { 0 };
@@ -138,11 +130,12 @@ static int check_ports(struct check *check, const struct model_service *service)
 	return r;
 }
 
+/* is_own: by an address of the node. */
 static int check_frontend(struct check *check, const struct model_service *service,
-			  const struct sst_addr *address, const struct model_port *port,
-			  struct place place)
+			  const struct model_port *port, const struct model_front *front,
+			  bool is_own)
 {
-	struct sst_frontend_key key = { *address, htons(port->port), port->protocol, 0 };
+	struct sst_frontend_key key = { front->address, htons(front->port), port->protocol, 0 };
 	struct seen_first first, who = { service->place, service };
 	char text[ADDRESS_TEXT_MAX], at[WHERE_MAX];
 	const struct model_service *other;
@@ -151,23 +144,30 @@ static int check_frontend(struct check *check, const struct model_service *servi
 	if (r != -EEXIST)
 		return r;
 	other = first.owner;
+	address_port_format(&front->address, key.port, text);
 	/* Within one service the repeated address or port has been told already. */
 	if (other != service)
-		complain(check, place, "%s/%s of service '%s' is already served by service '%s'%s",
-			 address_port_format(address, key.port, text),
+		complain(check, front->place,
+			 "%s/%s of service '%s' is already served by service '%s'%s", text,
 			 protocol_name(port->protocol), service->name, other->name,
 			 check_where(other->place, at));
+	else if (is_own)
+		complain(check, front->place,
+			 "node port %s/%s of service '%s' is already another port of it", text,
+			 protocol_name(port->protocol), service->name);
 	return 0;
 }
 
 static int check_frontends(struct check *check, const struct model_service *service)
 {
+	struct model_front front;
 	int r = 0;
 
-	for (size_t i = 0; !r && i < service->n_addresses; i++)
+	for (size_t i = 0; !r && i < model_fronts(service); i++)
 		for (size_t j = 0; !r && j < service->n_ports; j++)
-			r = check_frontend(check, service, &service->addresses[i],
-					   &service->ports[j], service->address_places[i]);
+			if (model_front(service, &service->ports[j], i, &front))
+				r = check_frontend(check, service, &service->ports[j], &front,
+						   i >= service->n_addresses);
 	return r;
 }
 
@@ -192,7 +192,7 @@ static int check_endpoint(struct check *check, const struct model_service *servi
 		return 0;
 	}
 	check_reachable(check, "endpoint", &endpoint->address, endpoint->place);
-	if (!has_family(service, family))
+	if (!model_serves(service, port, family))
 		complain(check, endpoint->place,
 			 "endpoint %s is %s, but service '%s' has no such address",
 			 address_format(&endpoint->address, text), family_name(family),

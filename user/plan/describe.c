@@ -58,13 +58,13 @@ static void add_label(struct text *text, const struct sst_service_info *info)
 }
 
 static void add_service_name(struct text *text, const struct sst_service_info *info,
-			     const struct sst_addr *address)
+			     const struct sst_frontend_key *at)
 {
 	char buf[ADDRESS_TEXT_MAX];
 
 	add_label(text, info);
-	if (address)
-		text_add(text, " %s", address_port_format(address, info->port, buf));
+	if (at)
+		text_add(text, " %s", address_port_format(&at->address, at->port, buf));
 	else
 		text_add(text, " port %u", ntohs(info->port));
 	text_add(text, "/%s", protocol_name(info->protocol));
@@ -90,15 +90,6 @@ static bool was_served(const struct unit *unit)
 static bool was_configured(const struct member *member)
 {
 	return member->old && member->old->value.state != SST_ENDPOINT_REMOVED;
-}
-
-/* Where the model's service can be reached first. */
-static const struct sst_addr *first_address(const struct unit *unit)
-{
-	for (size_t i = 0; unit->service && i < unit->service->n_addresses; i++)
-		if (address_family(&unit->service->addresses[i]) == unit->info.family)
-			return &unit->service->addresses[i];
-	return unit->old_address ? &unit->old_address->key.address : NULL;
 }
 
 static uint64_t open_flows(const struct member *member)
@@ -136,15 +127,18 @@ static void tell_node(const struct diff *diff, struct draft *draft)
 	text_release(&detail);
 }
 
-static void tell_service(const struct unit *unit, char op, struct text *detail, struct draft *draft)
+/* at is where it can be reached first, NULL: nowhere. */
+static void tell_service(const struct unit *unit, const struct sst_frontend_key *at, char op,
+			 struct text *detail, struct draft *draft)
 {
 	struct text name = { 0 };
 
-	add_service_name(&name, &unit->info, first_address(unit));
+	add_service_name(&name, &unit->info, at);
 	draft_change(draft, op, "service", &name, detail);
 }
 
-static void tell_new_service(const struct unit *unit, size_t addresses, struct draft *draft)
+static void tell_new_service(const struct unit *unit, const struct front *fronts, size_t addresses,
+			     struct draft *draft)
 {
 	struct text detail = { 0 };
 	size_t n = 0, ready = 0;
@@ -159,7 +153,7 @@ static void tell_new_service(const struct unit *unit, size_t addresses, struct d
 	if (ready != n)
 		text_add(next_part(&detail), "%zu ready", ready);
 	text_add(next_part(&detail), "%s", balance_name(unit->value.balance));
-	tell_service(unit, '+', &detail, draft);
+	tell_service(unit, &fronts->key, '+', &detail, draft);
 }
 
 static void tell_gone_service(const struct unit *unit, struct draft *draft)
@@ -174,10 +168,11 @@ static void tell_gone_service(const struct unit *unit, struct draft *draft)
 	}
 	add_count(&detail, n, "endpoint");
 	add_flows(&detail, flows, unit);
-	tell_service(unit, '-', &detail, draft);
+	tell_service(unit, unit->old_address ? &unit->old_address->key : NULL, '-', &detail, draft);
 }
 
-static void tell_changed_service(const struct unit *unit, struct draft *draft)
+static void tell_changed_service(const struct unit *unit, const struct front *fronts,
+				 struct draft *draft)
 {
 	const struct sst_service *before = &unit->old->value, *after = &unit->value;
 	struct text detail = { 0 };
@@ -192,16 +187,16 @@ static void tell_changed_service(const struct unit *unit, struct draft *draft)
 		     on_remove_name(after->on_remove));
 	add_number(&detail, "affinity", before->affinity_s, after->affinity_s, "s");
 	if (detail.length)
-		tell_service(unit, '~', &detail, draft);
+		tell_service(unit, &fronts->key, '~', &detail, draft);
 	text_release(&detail);
 }
 
-static void tell_address(const struct unit *unit, char op, const struct sst_addr *address,
+static void tell_address(const struct unit *unit, char op, const struct sst_frontend_key *at,
 			 const struct unit *from, struct draft *draft)
 {
 	struct text name = { 0 }, detail = { 0 };
 
-	add_service_name(&name, &unit->info, address);
+	add_service_name(&name, &unit->info, at);
 	if (from) {
 		text_add(&detail, "from ");
 		add_label(&detail, &from->info);
@@ -279,7 +274,7 @@ static void tell_new_address(const struct diff *diff, const struct front *front,
 		return;
 	if (front->old)
 		from = diff_unit(diff, front->old->service);
-	tell_address(front->unit, '+', &front->key.address, from, draft);
+	tell_address(front->unit, '+', &front->key, from, draft);
 }
 
 /* Addresses that a service which stays does not have any more. */
@@ -290,20 +285,20 @@ static void tell_gone_addresses(const struct diff *diff, struct draft *draft)
 		const struct unit *unit = diff_unit(diff, old->service);
 
 		if (unit && !unit->leaves && !diff->address_stays[i])
-			tell_address(unit, '-', &old->key.address, NULL, draft);
+			tell_address(unit, '-', &old->key, NULL, draft);
 	}
 }
 
-/* fronts are those of this unit. */
+/* fronts are those of this unit: at least one, if it does not leave. */
 static void tell_unit(const struct diff *diff, const struct unit *unit, const struct front *fronts,
 		      size_t n_fronts, struct draft *draft)
 {
 	if (unit->leaves && was_served(unit)) {
 		tell_gone_service(unit, draft);
 	} else if (!unit->leaves && !was_served(unit)) {
-		tell_new_service(unit, n_fronts, draft);
+		tell_new_service(unit, fronts, n_fronts, draft);
 	} else if (!unit->leaves) {
-		tell_changed_service(unit, draft);
+		tell_changed_service(unit, fronts, draft);
 		for (size_t i = 0; i < n_fronts; i++)
 			tell_new_address(diff, &fronts[i], draft);
 		tell_endpoints(unit, draft);

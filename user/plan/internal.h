@@ -44,6 +44,7 @@ struct unit {
 /* A frontend as it shall be. */
 struct front {
 	struct sst_frontend_key key;
+	uint64_t netns; /* cookie of the only network namespace it is for, 0: for all */
 	const struct unit *unit;
 	const struct state_frontend *old; /* NULL: new */
 };
@@ -77,10 +78,11 @@ static inline bool unit_is_new(const struct unit *unit)
 	return !unit->old && !unit->leaves;
 }
 
-/* The address is new, or led to another service. */
+/* The address is new, or led to another service, or others. */
 static inline bool front_is_news(const struct front *front)
 {
-	return !front->old || front->old->service != front->unit->id;
+	return !front->old || front->old->service != front->unit->id ||
+	       front->old->netns != front->netns;
 }
 
 /* A member that leaves can be deleted once its last flow has closed. */

@@ -299,14 +299,6 @@ static void match_port(struct diff *diff, struct lookup *lookup,
 	match_rest(diff, lookup, unit);
 }
 
-static bool has_family(const struct model_service *service, int family)
-{
-	for (size_t i = 0; i < service->n_addresses; i++)
-		if (address_family(&service->addresses[i]) == family)
-			return true;
-	return false;
-}
-
 static void match_service(struct diff *diff, struct lookup *lookup,
 			  const struct model_service *service)
 {
@@ -314,7 +306,7 @@ static void match_service(struct diff *diff, struct lookup *lookup,
 
 	for (size_t i = 0; i < service->n_ports; i++)
 		for (size_t j = 0; j < ARRAY_SIZE(families); j++)
-			if (has_family(service, families[j]))
+			if (model_serves(service, &service->ports[i], families[j]))
 				match_port(diff, lookup, service, &service->ports[i], families[j]);
 }
 
@@ -380,13 +372,14 @@ static void match_orphans(struct diff *diff, const struct lookup *lookup)
 
 /* ---- frontends -------------------------------------------------------------- */
 
-static void match_address(struct diff *diff, struct unit *unit, const struct sst_addr *address)
+static void match_address(struct diff *diff, struct unit *unit, const struct model_front *at)
 {
 	const struct state *state = diff->state;
 	struct front front = {
-		.key = { .address = *address,
-			 .port = unit->info.port,
+		.key = { .address = at->address,
+			 .port = htons(at->port),
 			 .protocol = unit->info.protocol },
+		.netns = at->netns,
 		.unit = unit,
 	};
 
@@ -401,15 +394,15 @@ static void match_address(struct diff *diff, struct unit *unit, const struct sst
 
 static void match_addresses(struct diff *diff)
 {
+	struct model_front at;
+
 	for (size_t i = 0; i < diff->n_units; i++) {
 		struct unit *unit = &diff->units[i];
 
-		for (size_t j = 0; unit->service && j < unit->service->n_addresses; j++) {
-			const struct sst_addr *address = &unit->service->addresses[j];
-
-			if (address_family(address) == unit->info.family)
-				match_address(diff, unit, address);
-		}
+		for (size_t j = 0; unit->service && j < model_fronts(unit->service); j++)
+			if (model_front(unit->service, unit->port, j, &at) &&
+			    address_family(&at.address) == unit->info.family)
+				match_address(diff, unit, &at);
 	}
 }
 
@@ -458,7 +451,7 @@ static struct size size_of_model(const struct model *model)
 		const struct model_service *service = &model->services[i];
 
 		size.units += service->n_ports * 2;
-		size.fronts += service->n_ports * service->n_addresses;
+		size.fronts += service->n_ports * model_fronts(service);
 		for (size_t j = 0; j < service->n_ports; j++)
 			size.members += service->ports[j].n_endpoints;
 	}

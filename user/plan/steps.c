@@ -183,6 +183,7 @@ static void flip_frontends(const struct diff *diff, struct draft *draft)
 		step = draft_step(draft, STEP_FLIP_FRONTEND, front->unit->id);
 		step->value.frontend.key = front->key;
 		step->value.frontend.service = front->unit->id;
+		step->value.frontend.netns = front->netns;
 		step->replaces = front->old;
 		if (front->old)
 			step->old.frontend = *front->old;

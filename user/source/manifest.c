@@ -17,7 +17,6 @@ struct kind {
 	void (*read)(struct reader *reader, const struct kind *kind, yaml_node_t *object);
 	/* of read_policy(): reads the rest */
 	void (*policy)(struct tree *tree, const yaml_node_t *object, struct model_policy *policy);
-	const char *refusal; /* instead of all that */
 };
 
 /* ---- parts ----------------------------------------------------------------------- */
@@ -183,6 +182,42 @@ static void read_pod(struct reader *reader, const struct kind *kind, yaml_node_t
 	YAML_KEEP(reader, workloads, workload, tree_problems(tree) == before);
 }
 
+/* ---- what services are made of ---------------------------------------------------- */
+
+/* Keeps what is sound and of use of reader->objects.list, which fn reads. */
+#define READ_OBJECT(reader, object, list, fn, release)                                          \
+	({                                                                                      \
+		struct kube_objects *_objects = &(reader)->objects;                             \
+		struct tree *_tree = (reader)->tree;                                            \
+		unsigned _before = tree_problems(_tree);                                        \
+		__typeof__(*_objects->list) _item = { 0 };                                      \
+		bool _useful = fn(_tree, object, &_item);                                       \
+		_objects->list =                                                                \
+			yaml_grow(_tree, _objects->list, _objects->n_##list, 1, sizeof(_item)); \
+		if (_useful && tree_problems(_tree) == _before && !_tree->no_memory)            \
+			_objects->list[_objects->n_##list++] = _item;                           \
+		else                                                                            \
+			release(&_item);                                                        \
+	})
+
+static void read_service(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	(void)kind;
+	READ_OBJECT(reader, object, services, manifest_service, kube_service_release);
+}
+
+static void read_slice(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	(void)kind;
+	READ_OBJECT(reader, object, slices, manifest_slice, kube_slice_release);
+}
+
+static void read_node(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	(void)kind;
+	READ_OBJECT(reader, object, nodes, manifest_node, kube_node_release);
+}
+
 /* ---- policies -------------------------------------------------------------------- */
 
 /* Annotations of ours: one with a typo would enforce what was to be tried. */
@@ -267,12 +302,9 @@ static const struct kind kinds[] = {
 	  { POLICY_API "v1alpha1" },
 	  .read = read_policy,
 	  .policy = manifest_baseline_policy },
-	{ "Service",
-	  .refusal = "kind Service is not supported by this version, 'services' of the node's "
-		     "configuration are" },
-	{ "EndpointSlice",
-	  .refusal = "kind EndpointSlice is not supported by this version, 'endpoints' of the "
-		     "node's configuration are" },
+	{ "Service", { "v1" }, .read = read_service },
+	{ "EndpointSlice", { "discovery.k8s.io/v1" }, .read = read_slice },
+	{ "Node", { "v1" }, .read = read_node },
 };
 
 static const struct kind *find_kind(const char *name)
@@ -324,8 +356,6 @@ void manifest_read(struct reader *reader, yaml_node_t *root)
 	if (!kind)
 		tree_complain(tree, node, "kind %s is not used by Sidestep",
 			      tree_quote(node, found));
-	else if (kind->refusal)
-		tree_complain(tree, node, "%s", kind->refusal);
 	else if (check_version(tree, root, kind))
 		kind->read(reader, kind, root);
 }

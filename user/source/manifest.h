@@ -14,6 +14,14 @@ bool manifest_is(struct tree *tree, const yaml_node_t *root);
 /* Adds what it describes to the reader's model. */
 void manifest_read(struct reader *reader, yaml_node_t *root);
 
+/*
+ * What one object says, of which the caller has checked kind and apiVersion. False: it is of no
+ * use, or tells of problems; what is in *ret, which was zero, is to be released in any case.
+ */
+bool manifest_service(struct tree *tree, const yaml_node_t *object, struct kube_service *ret);
+bool manifest_slice(struct tree *tree, const yaml_node_t *object, struct kube_slice *ret);
+bool manifest_node(struct tree *tree, const yaml_node_t *object, struct kube_node *ret);
+
 /* ---- what the files of the schema share: manifest.c, manifest_*.c ---------------- */
 
 /* The value of a key. What is null counts as absent, as it does in Kubernetes. */

@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/text.h"
+#include "kube/combine.h"
 #include "source/manifest.h"
 #include "source/yaml_schema.h"
 
@@ -180,31 +181,45 @@ static void end(struct reader *reader)
 {
 	model_free(reader->model);
 	model_free(reader->scraps);
+	kube_objects_release(&reader->objects);
 }
 
-static int finish(struct reader *reader, struct model **ret)
+/* Of all manifests together: what one says is about what others say. */
+static int combine(struct reader *reader, const struct model_host *host)
+{
+	static const struct model_host unknown = { 0 };
+	struct kube_here here =
+		kube_find_here(&reader->objects, reader->model->node.name, host ?: &unknown);
+
+	return kube_combine(&reader->objects, &here, reader->problems, reader->model);
+}
+
+static int finish(struct reader *reader, const struct model_host *host, struct model **ret)
 {
 	int r = model_complete_namespaces(reader->model);
 
+	if (!r)
+		r = combine(reader, host);
 	if (!r)
 		r = model_validate(reader->model, reader->problems);
 	if (r)
 		return r;
 	if (count_problems(reader) != reader->n_before)
 		return -EINVAL;
+	kube_tell_skipped(&reader->objects, reader->model->source, reader->problems);
 	*ret = TAKE_PTR(reader->model);
 	return 0;
 }
 
-int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
-		   struct model **ret)
+int yaml_load_text(const char *name, const char *text, size_t size, const struct model_host *host,
+		   struct problems *problems, struct model **ret)
 {
 	_cleanup_(end) struct reader reader = { 0 };
 	int r = begin(&reader, name, problems);
 
 	if (!r)
 		r = read_text(&reader, name, NULL, text, size);
-	return r ? r : finish(&reader, ret);
+	return r ? r : finish(&reader, host, ret);
 }
 
 /* Places refer to the names for as long as there is the model. */
@@ -238,8 +253,8 @@ static int read_files(struct reader *reader, const char *const *paths, size_t n)
 	return ret;
 }
 
-int yaml_load_files(const char *const *paths, size_t n, struct problems *problems,
-		    struct model **ret)
+int yaml_load_files(const char *const *paths, size_t n, const struct model_host *host,
+		    struct problems *problems, struct model **ret)
 {
 	_cleanup_(end) struct reader reader = { 0 };
 	_cleanup_text_ struct text source = { 0 };
@@ -254,10 +269,10 @@ int yaml_load_files(const char *const *paths, size_t n, struct problems *problem
 		r = name_files(reader.model, paths, n);
 	if (!r)
 		r = read_files(&reader, paths, n);
-	return r ? r : finish(&reader, ret);
+	return r ? r : finish(&reader, host, ret);
 }
 
 int yaml_load_file(const char *path, struct problems *problems, struct model **ret)
 {
-	return yaml_load_files(&path, 1, problems, ret);
+	return yaml_load_files(&path, 1, NULL, problems, ret);
 }

@@ -21,12 +21,12 @@
  * All read each document, validate the whole (model_validate) and refuse it whole when
  * anything is wrong. Return 0; -EINVAL with every problem found; or another
  * -errno, told in problems too when it comes from a file. On failure *ret is
- * untouched.
+ * untouched. Success may come with warnings. host: NULL, where nothing is known of it.
  */
-int yaml_load_files(const char *const *paths, size_t n, struct problems *problems,
-		    struct model **ret);
+int yaml_load_files(const char *const *paths, size_t n, const struct model_host *host,
+		    struct problems *problems, struct model **ret);
 int yaml_load_file(const char *path, struct problems *problems, struct model **ret);
-int yaml_load_text(const char *name, const char *text, size_t size, struct problems *problems,
-		   struct model **ret);
+int yaml_load_text(const char *name, const char *text, size_t size, const struct model_host *host,
+		   struct problems *problems, struct model **ret);
 
 #endif

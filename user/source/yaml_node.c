@@ -3,9 +3,8 @@
 #include "source/yaml.h"
 #include "source/yaml_schema.h"
 
-static const struct tree_key node_keys[] = {
-	{ "fail" }, { "splice" }, { "policy" }, { "telemetry" }, { NULL }
-};
+static const struct tree_key node_keys[] = { { "name" },   { "fail" },      { "splice" },
+					     { "policy" }, { "telemetry" }, { NULL } };
 
 static const struct tree_key settings_keys[] = {
 	{ "default" }, { "host" },   { "probes" }, { "nodes" },
@@ -82,6 +81,8 @@ void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_nod
 {
 	if (!tree_mapping(tree, node, "the node", node_keys))
 		return;
+	ret->name = tree_name(tree, tree_get(tree, node, "name"), "a node's name", 1,
+			      MODEL_NODE_NAME_MAX);
 	ret->fail_closed =
 		tree_word(tree, tree_get(tree, node, "fail"), fail_words, ret->fail_closed);
 	ret->splice =

@@ -4,6 +4,7 @@
 #define SIDESTEP_SOURCE_YAML_SCHEMA_H
 
 #include "core/cleanup.h"
+#include "kube/object.h"
 #include "model/model.h"
 #include "source/yaml_tree.h"
 
@@ -18,8 +19,9 @@ struct reader {
 	 * only missing.
 	 */
 	struct model *scraps;
-	size_t n_endpoints;         /* so far, of YAML_ENDPOINTS_MAX */
-	struct place configuration; /* of the one document of ours, when there was one */
+	struct kube_objects objects; /* of manifests: what services are made of at the end */
+	size_t n_endpoints;          /* so far, of YAML_ENDPOINTS_MAX */
+	struct place configuration;  /* of the one document of ours, when there was one */
 };
 
 /*

@@ -89,9 +89,10 @@ static void make_names(void)
 	_cleanup_problems_ struct problems problems = {};
 	_cleanup_model_ struct model *model = NULL;
 	struct policy_set none = {};
+	struct model_host node = {};
 	struct policy_host host = {};
 	struct policy_ids ids = {};
-	int err = yaml_load_text("bench", config, strlen(config), &problems, &model);
+	int err = yaml_load_text("bench", config, strlen(config), &node, &problems, &model);
 
 	if (!err)
 		err = policy_compile(model, &host, &none, &ids, &problems, &bench.state.policy);

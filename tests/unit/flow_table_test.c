@@ -86,7 +86,7 @@ static void test_too_many_columns(void **unused UNUSED)
 /* With IPv4, a service of usual length, and figures as long as they get. */
 static void test_default_width(void **unused UNUSED)
 {
-	struct flow_columns columns = flow_columns_default();
+	struct flow_columns columns = flow_columns_default(false);
 	struct sst_record record = a_record();
 	_cleanup_text_ struct text out = {};
 	struct fixture f;

@@ -89,7 +89,9 @@ static int print_table(const struct cli_options *options, const struct listing *
 		       const struct record_context *context)
 {
 	struct flow_columns columns =
-		options->columns.n ? options->columns : flow_columns_default();
+		options->columns.n
+			? options->columns
+			: flow_columns_default(!policy_set_is_empty(&context->state->policy));
 	_cleanup_text_ struct text out = {};
 
 	flow_table(listing->records, listing->n, context, &columns, is_coloured(), &out);

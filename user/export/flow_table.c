@@ -244,10 +244,11 @@ int flow_columns_parse(const char *text, struct flow_columns *ret, const char **
 	return 0;
 }
 
-struct flow_columns flow_columns_default(void)
+#define USUAL "flow,service,source,destination,state,sent,received,spliced,age"
+
+struct flow_columns flow_columns_default(bool with_policy)
 {
-	static const char names[] = "flow,service,source,destination,state,sent,received,spliced,"
-				    "age";
+	const char *names = with_policy ? USUAL ",from,to,verdict,rule" : USUAL;
 	struct flow_columns columns;
 	const char *wrong;
 

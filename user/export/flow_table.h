@@ -20,8 +20,9 @@ struct flow_columns {
  */
 int flow_columns_parse(const char *text, struct flow_columns *ret, const char **ret_wrong);
 
-/* What is shown unless one asks for others: 120 characters with IPv4. */
-struct flow_columns flow_columns_default(void);
+/* What is shown unless one asks for others: 120 characters with IPv4, and behind them what policy
+ * says, where there is any. */
+struct flow_columns flow_columns_default(bool with_policy);
 
 /* Name and meaning of column i, NULL behind the last one. */
 const char *flow_column_name(size_t i);

@@ -78,6 +78,7 @@ scrape() {
 		storm+=("$PID")
 	done
 	wait_until 30 none_runs "${storm[@]}"
+	sleep 1 # the text of before is told again for a while
 	scrape
 	# how many readings there were depends on the machine; that they were few does not
 	[ "$(metric sidestep_scrapes_total text=again)" -ge 300 ]

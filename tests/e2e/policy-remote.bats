@@ -258,14 +258,14 @@ only_port() { # NAMESPACE PORT
 	workloads "server:$(addresses_of server)" | load_config
 	serve_as server server
 	gets_in near "$(ip4 server):8080"
-	bpftool -j cgroup show "$CG" | jq -e 'all(.[]; .attach_type != "cgroup_inet_ingress")'
+	bpftool -j cgroup show "$CG" | jq -e 'all(.[]; .name != "sst_ingress")'
 	{
 		workloads "server:$(addresses_of server)"
 		echo "policies: [ { name: server, subject: { app: server }, ingress: [] } ]"
 	} | apply_config
-	bpftool -j cgroup show "$CG" | jq -e 'any(.[]; .attach_type == "cgroup_inet_ingress")'
+	bpftool -j cgroup show "$CG" | jq -e 'any(.[]; .name == "sst_ingress")'
 	kept_out near "$(ip4 server):8080"
 	workloads "server:$(addresses_of server)" | apply_config
-	bpftool -j cgroup show "$CG" | jq -e 'all(.[]; .attach_type != "cgroup_inet_ingress")'
+	bpftool -j cgroup show "$CG" | jq -e 'all(.[]; .name != "sst_ingress")'
 	gets_in near "$(ip4 server):8080"
 }

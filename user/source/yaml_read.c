@@ -107,7 +107,9 @@ static const char *nearest(const char *unknown, const struct tree_key *keys)
 	if (length >= KEY_MAX)
 		return NULL;
 	for (; keys->name; keys++) {
-		if (keys->refusal || distance(unknown, keys->name) >= best)
+		/* names that a file gives its own ports may be longer */
+		if (keys->refusal || strlen(keys->name) >= KEY_MAX ||
+		    distance(unknown, keys->name) >= best)
 			continue;
 		best = distance(unknown, keys->name);
 		ret = keys->name;

@@ -240,9 +240,9 @@ two_live() {
 	shop "flow-log: { file: $log }"
 	daemon_start
 	traffic
-	wait_until 5 lines_are "$log" 'map(select(.event == "close")) | length == 5'
+	wait_until 5 lines_are "$log" 'length == 12'
 	[ "$(stat -c %a "$log")" = 600 ]
-	lines_are "$log" 'length == 12 and all(.[]; .version == 1 and .sample == 1 and .flow != null)'
+	lines_are "$log" '(map(select(.event == "close")) | length == 5) and all(.[]; .version == 1 and .sample == 1 and .flow != null)'
 	stats_fresh
 	[ "$(metric sidestep_flow_log_lines_total)" -eq "$(wc -l <"$log")" ]
 	[ "$(metric sidestep_flow_log_lost_total)" -eq 0 ]

@@ -147,51 +147,58 @@ static __always_inline __u32 edge_of_flow(const struct sst_flow *flow, __u64 cgr
 	return edge_find(&key);
 }
 
+/* What an edge holds, as books are what a service does. */
+struct ledger {
+	struct sst_edge *total;
+	struct sst_edge_info *info;
+};
+
+/* For what happens on the edge right now; 0: it has none, there was no room. */
+static __always_inline int ledger_open(struct ledger *ledger, __u32 id)
+{
+	ledger->total = bpf_map_lookup_elem(&edges, &id);
+	ledger->info = bpf_map_lookup_elem(&edge_info, &id);
+	if (!ledger->total || !ledger->info)
+		return 0;
+	use(ledger->info);
+	return 1;
+}
+
 /* ---- connections ---------------------------------------------------------------------- */
 
 int sst_flow_opened(struct sst_flow *flow, __u64 cgroup, __u32 port)
 {
-	struct sst_edge_info *info;
-	struct sst_edge *total;
+	struct ledger edge;
 	struct books books;
-	__u32 id;
 
 	if (!flow)
 		return 0;
 	flow->counted = 1;
 	flow->booked = books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, opened, 1);
-	id = flow->edge = edge_of_flow(flow, cgroup, port);
-	total = bpf_map_lookup_elem(&edges, &id);
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (!total || !info)
+	flow->edge = edge_of_flow(flow, cgroup, port);
+	if (!ledger_open(&edge, flow->edge))
 		return 0;
-	__sync_fetch_and_add(&total->opened, 1);
-	use(info);
+	__sync_fetch_and_add(&edge.total->opened, 1);
 	if (flow->role == SST_ROLE_CLIENT)
-		time_add(info, SST_TIME_CONNECT, (flow->opened_ns - flow->started_ns) / 1000);
+		time_add(edge.info, SST_TIME_CONNECT, (flow->opened_ns - flow->started_ns) / 1000);
 	return 0;
 }
 
 int sst_flow_failed(struct sst_flow *flow, __u64 cgroup, __u32 port)
 {
-	struct sst_edge_info *info;
-	struct sst_edge *total;
+	struct ledger edge;
 	struct books books;
-	__u32 id;
 
 	if (!flow)
 		return 0;
 	books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, failed, 1);
-	id = flow->edge = edge_of_flow(flow, cgroup, port);
-	total = bpf_map_lookup_elem(&edges, &id);
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (!total || !info)
+	flow->edge = edge_of_flow(flow, cgroup, port);
+	if (!ledger_open(&edge, flow->edge))
 		return 0;
 	if (flow->ending < SST_FAILURE_MAX)
-		__sync_fetch_and_add(&total->failed[flow->ending], 1);
-	use(info);
+		__sync_fetch_and_add(&edge.total->failed[flow->ending], 1);
 	return 0;
 }
 
@@ -265,30 +272,25 @@ static __always_inline void edge_add(struct sst_edge *total, const struct traffi
 
 int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing)
 {
-	struct sst_edge_info *info;
 	struct traffic moved = {};
-	struct sst_edge *total;
-	__u32 id;
+	struct ledger edge;
 
 	if (!flow || !now || !flow->counted)
 		return 0;
 	if (!moved_since(flow, now, &moved) && !closing)
 		return 0;
 	book(flow, &moved, closing);
-	id = flow->edge;
-	total = bpf_map_lookup_elem(&edges, &id);
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (!total || !info)
+	if (!ledger_open(&edge, flow->edge))
 		return 0;
-	edge_add(total, &moved);
-	use(info);
+	edge_add(edge.total, &moved);
 	if (now->srtt_us)
-		time_add(info, SST_TIME_RTT, now->srtt_us);
+		time_add(edge.info, SST_TIME_RTT, now->srtt_us);
 	if (!closing)
 		return 0;
-	time_add(info, SST_TIME_DURATION, (bpf_ktime_get_boot_ns() - flow->opened_ns) / 1000000);
+	time_add(edge.info, SST_TIME_DURATION,
+		 (bpf_ktime_get_boot_ns() - flow->opened_ns) / 1000000);
 	if (flow->ending < SST_ENDING_MAX)
-		__sync_fetch_and_add(&total->closed[flow->ending], 1);
+		__sync_fetch_and_add(&edge.total->closed[flow->ending], 1);
 	return 0;
 }
 
@@ -301,20 +303,15 @@ static __always_inline __u64 cgroup_at(__u64 sk)
 
 int sst_flow_connected(struct sst_flow *flow, const struct policy_case *c)
 {
-	struct sst_edge_info *info;
-	struct sst_edge *total;
-	__u32 id;
+	struct ledger edge;
 
 	if (!flow || !c)
 		return 0;
-	id = flow->edge = edge_of_flow(flow, cgroup_at(c->end[SST_ROLE_CLIENT].sk),
-				       bpf_ntohs(flow->chosen_port));
-	total = bpf_map_lookup_elem(&edges, &id);
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (!total || !info)
+	flow->edge = edge_of_flow(flow, cgroup_at(c->end[SST_ROLE_CLIENT].sk),
+				  bpf_ntohs(flow->chosen_port));
+	if (!ledger_open(&edge, flow->edge))
 		return 0;
-	__sync_fetch_and_add(&total->udp_connected, 1);
-	use(info);
+	__sync_fetch_and_add(&edge.total->udp_connected, 1);
 	return 0;
 }
 
@@ -339,40 +336,32 @@ __u32 sst_edge_of_case(const struct policy_case *c, __u32 service)
 
 int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes)
 {
-	struct sst_edge_info *info = bpf_map_lookup_elem(&edge_info, &edge);
-	struct sst_edge *total = bpf_map_lookup_elem(&edges, &edge);
+	struct ledger ledger;
 
-	if (!total || !info)
+	if (!ledger_open(&ledger, edge))
 		return 0;
 	if (is_sent) {
-		__sync_fetch_and_add(&total->udp_sent_datagrams, datagrams);
-		__sync_fetch_and_add(&total->udp_sent_bytes, bytes);
+		__sync_fetch_and_add(&ledger.total->udp_sent_datagrams, datagrams);
+		__sync_fetch_and_add(&ledger.total->udp_sent_bytes, bytes);
 	} else {
-		__sync_fetch_and_add(&total->udp_received_datagrams, datagrams);
-		__sync_fetch_and_add(&total->udp_received_bytes, bytes);
+		__sync_fetch_and_add(&ledger.total->udp_received_datagrams, datagrams);
+		__sync_fetch_and_add(&ledger.total->udp_received_bytes, bytes);
 	}
-	use(info);
 	return 0;
 }
 
 int sst_call_denied(const struct policy_case *c, __u32 service)
 {
 	struct sst_edge_key key = { .service = service, .denied = 1 };
-	struct sst_edge_info *info;
-	struct sst_edge *total;
-	__u32 id;
+	struct ledger edge;
 
 	if (!c)
 		return 0;
 	key_of_case(&key, c);
 	key.rule = c->judgement.denied[SST_EGRESS] ? c->judgement.rule[SST_EGRESS]
 						   : c->judgement.rule[SST_INGRESS];
-	id = edge_find(&key);
-	total = bpf_map_lookup_elem(&edges, &id);
-	info = bpf_map_lookup_elem(&edge_info, &id);
-	if (!total || !info)
+	if (!ledger_open(&edge, edge_find(&key)))
 		return 0;
-	__sync_fetch_and_add(&total->denied, 1);
-	use(info);
+	__sync_fetch_and_add(&edge.total->denied, 1);
 	return 0;
 }

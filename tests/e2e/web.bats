@@ -216,7 +216,8 @@ snapshot_has() {
 	state && check '[.edges.rows[] | .[2]] | add == '"$1" >/dev/null
 }
 
-@test "explain answers as the command does" {
+# A page of two workloads, of which api may not call db
+api_denied() {
 	ns_make node
 	config <<-END
 		workloads:
@@ -228,6 +229,10 @@ snapshot_has() {
 		    ingress: [ { from: [ { labels: { app: web } } ] } ]
 	END
 	page_start
+}
+
+@test "explain answers as the command does" {
+	api_denied
 	try curl -s "$URL/api/explain?source=api&destination=db&port=80%2FTCP"
 	check '.verdict == "denied" and .pairs[0].ingress.rule != null'
 	[[ $(jq -S . <<<"$output") == "$(sidestep explain api db 80/TCP -o json | jq -S .)" ]]
@@ -444,17 +449,7 @@ CONTRAST='(a, b) => { const l = (c) => { const [r, g, b] = c.match(/[\d.]+/g).ma
 }
 
 @test "Chromium: explain, and what is typed is text" {
-	ns_make node
-	config <<-END
-		workloads:
-		  - { name: api, labels: { app: api }, addresses: [ 10.1.0.1 ] }
-		  - { name: db, labels: { app: db }, addresses: [ 10.1.0.2 ] }
-		policies:
-		  - name: db
-		    subject: { app: db }
-		    ingress: [ { from: [ { labels: { app: web } } ] } ]
-	END
-	page_start
+	api_denied
 	browser_start
 	browser_open "$URL/"
 	browser_until 20 'document.querySelectorAll("#policies tbody tr").length > 1'

@@ -21,13 +21,6 @@ struct stats_entry {
 	struct sst_stats stats;
 };
 
-static int compare_ids(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /*
  * Statistics by id, sorted. Read twice: "closed" from the first reading and
  * "opened" from the second, so that a flow that opens on one CPU and closes on

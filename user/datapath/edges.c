@@ -75,13 +75,6 @@ static int read_all(struct datapath *datapath, struct reading *ret)
 	return err;
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 static struct state_edge *find(struct state_edge *edges, size_t n, uint32_t id)
 {
 	return n ? bsearch(&id, edges, n, sizeof(*edges), compare_ids) : NULL;

@@ -84,7 +84,7 @@ int entries_of_map(int fd, struct entries *ret)
 	return entries_read(fd, ret);
 }
 
-static int compare_ids(const void *a, const void *b)
+int compare_ids(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 

@@ -30,6 +30,9 @@ static inline const void *entry_value(const struct entries *entries, size_t n)
 	return entries->values + n * entries->value_size;
 }
 
+/* For qsort() and bsearch(), of what begins with an id. */
+int compare_ids(const void *a, const void *b);
+
 /* Ids, sorted; NULL: no memory. To be freed. */
 uint32_t *sorted_ids(const void *ids, size_t n);
 bool is_among(const uint32_t *sorted, size_t n, uint32_t id);

@@ -12,7 +12,7 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
 VERSION := $(shell cat VERSION)
-LIBS    := libbpf yaml-0.1 libuv jansson libmicrohttpd ncursesw
+LIBS    := libbpf yaml-0.1 libuv jansson libcurl libmicrohttpd ncursesw
 
 CSTD     := -std=gnu17
 WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \

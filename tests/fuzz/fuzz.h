@@ -152,7 +152,8 @@ static inline struct policy_set adopt(const void *bytes, size_t size)
 	struct policy_set set = {};
 
 	assert(copy);
-	memcpy(copy, bytes, size);
+	if (size) /* of none, bytes may be NULL */
+		memcpy(copy, bytes, size);
 	if (policy_set_adopt(copy, size, &set))
 		free(copy);
 	return set;

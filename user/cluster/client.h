@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP requests to one API server on a libuv loop: libcurl's multi interface. Its certificate is
+ * always verified. Knows no Kubernetes but its way of saying who one is.
+ */
+#ifndef SIDESTEP_CLUSTER_CLIENT_H
+#define SIDESTEP_CLUSTER_CLIENT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <uv.h>
+
+#include "cluster/access.h"
+
+struct client;
+struct client_request;
+
+struct client_result {
+	int error;       /* 0: there was an answer, to its end; else -errno */
+	unsigned status; /* of HTTP; 0 without an answer */
+	unsigned retry_after_s;
+	const char *reason; /* a sentence for people, when error; valid during the call */
+};
+
+struct client_calls {
+	/* Some bytes of the answer's body, whatever its status; -errno ends the request. */
+	int (*data)(unsigned status, const char *bytes, size_t size, void *arg);
+	/* Once, last; the request is gone after it. Not called for one that was cancelled. */
+	void (*done)(const struct client_result *result, void *arg);
+	void *arg;
+};
+
+struct client_ask {
+	const char *method; /* "GET" */
+	const char *path;   /* "/api/v1/services?limit=500" */
+	const char *body;   /* JSON, copied; NULL: none */
+	/* The request ends with -ETIMEDOUT: after so long in all, or without a byte for so
+	 * long; 0: never. */
+	unsigned whole_ms;
+	unsigned silent_ms;
+};
+
+/* access stays the caller's and outlives it. */
+int client_open(uv_loop_t *loop, const struct access *access, struct client **ret);
+
+int client_begin(struct client *client, const struct client_ask *ask,
+		 const struct client_calls *calls, struct client_request **ret);
+void client_cancel(struct client_request *request);
+
+/* Cancels all; memory goes once the loop has run. */
+void client_close(struct client *client);
+
+#endif

@@ -415,7 +415,21 @@ void store_close(struct store *store)
 			drop_entry(store, kind, entry);
 	store_release_services(store);
 	kube_node_release(&store->own);
+	free(store->pods_root);
 	free(store);
+}
+
+int store_set_pods(struct store *store, const char *root, bool systemd)
+{
+	char *copy = strdup(root);
+
+	if (!copy)
+		return -ENOMEM;
+	free(store->pods_root);
+	store->pods_root = copy;
+	store->pods_systemd = systemd;
+	store->policy_changed = true;
+	return 0;
 }
 
 void store_figures(const struct store *store, struct store_figures *ret)

@@ -41,6 +41,8 @@ struct store_service {
 
 struct store {
 	struct store_options options;
+	char *pods_root; /* NULL: not known yet */
+	bool pods_systemd;
 	struct store_entry *entries[STORE_KINDS];
 	uint64_t lists[STORE_KINDS]; /* begun so far */
 	struct store_figures figures;

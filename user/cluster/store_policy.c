@@ -122,8 +122,8 @@ static int add_sorted(struct store *store, struct kube_pod *pods, size_t n, stru
 {
 	struct kube_pods_here here = {
 		.node = store->options.node ?: store->options.host->name,
-		.root = store->options.pods_root,
-		.systemd = store->options.pods_systemd,
+		.root = store->pods_root,
+		.systemd = store->pods_systemd,
 	};
 	_cleanup_seen_ struct seen seen = { 0 };
 	struct model_workload *grown =

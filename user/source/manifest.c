@@ -67,7 +67,7 @@ char *manifest_read_name(struct tree *tree, const yaml_node_t *metadata)
 
 bool manifest_namespace(struct tree *tree, const yaml_node_t *object, struct model_namespace *ret)
 {
-	const yaml_node_t *metadata = manifest_need(tree, object, "a Namespace", "metadata");
+	const yaml_node_t *metadata = manifest_need(tree, object, "Namespace", "metadata");
 
 	ret->place = tree_place(tree, object);
 	if (!metadata)

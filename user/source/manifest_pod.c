@@ -136,18 +136,15 @@ static void read_metadata(struct tree *tree, const yaml_node_t *metadata, struct
  * Who has ended is nobody any longer. In a file a pod is known by its address, which those with the
  * host's network do not have for themselves.
  */
-static bool is_nobody(struct tree *tree, const yaml_node_t *pod)
+static bool is_nobody(struct tree *tree, const yaml_node_t *status, bool host_network)
 {
-	const yaml_node_t *spec = manifest_get(tree, pod, "spec");
-	const yaml_node_t *status = manifest_get(tree, pod, "status");
 	const char *phase = tree_text(tree, manifest_get(tree, status, "phase"), "a phase");
+	bool has_address =
+		manifest_get(tree, status, "podIP") || manifest_get(tree, status, "podIPs");
 
 	if (phase && (!strcmp(phase, "Succeeded") || !strcmp(phase, "Failed")))
 		return true;
-	if (tree->stored)
-		return false;
-	return tree_bool(tree, manifest_get(tree, spec, "hostNetwork"), false) ||
-	       !(manifest_get(tree, status, "podIP") || manifest_get(tree, status, "podIPs"));
+	return !tree->stored && (host_network || !has_address);
 }
 
 bool manifest_pod(struct tree *tree, const yaml_node_t *object, struct kube_pod *ret)
@@ -158,16 +155,16 @@ bool manifest_pod(struct tree *tree, const yaml_node_t *object, struct kube_pod 
 		{ "BestEffort", KUBE_BEST_EFFORT },
 		{ NULL },
 	};
-	const yaml_node_t *metadata = manifest_need(tree, object, "a Pod", "metadata");
+	const yaml_node_t *metadata = manifest_need(tree, object, "Pod", "metadata");
 	const yaml_node_t *spec = manifest_get(tree, object, "spec");
 	const yaml_node_t *status = manifest_get(tree, object, "status");
 
 	ret->place = tree_place(tree, object);
-	if (!metadata || is_nobody(tree, object))
+	ret->host_network = tree_bool(tree, manifest_get(tree, spec, "hostNetwork"), false);
+	if (!metadata || is_nobody(tree, status, ret->host_network))
 		return false;
 	read_metadata(tree, metadata, ret);
 	ret->node = read_text(tree, manifest_get(tree, spec, "nodeName"), "a name");
-	ret->host_network = tree_bool(tree, manifest_get(tree, spec, "hostNetwork"), false);
 	ret->qos =
 		tree_word(tree, manifest_get(tree, status, "qosClass"), classes, KUBE_QOS_UNKNOWN);
 	read_addresses(tree, status, ret);

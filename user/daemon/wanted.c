@@ -103,7 +103,7 @@ enum part { SERVICES = 1, POLICY = 2 };
 static int extend(const struct wanted *wanted, const struct model *model, unsigned parts,
 		  struct problems *problems, struct extension *ret)
 {
-	const struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
+	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
 	int err = extension_begin(model, ret);
 
 	if (!err && store && parts & SERVICES)

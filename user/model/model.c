@@ -100,12 +100,6 @@ void model_workload_release(struct model_workload *workload)
 	free(workload->name);
 }
 
-void model_namespace_release(struct model_namespace *namespace)
-{
-	model_labels_release(&namespace->labels);
-	free(namespace->name);
-}
-
 void model_host_release(struct model_host *host)
 {
 	free(host->addresses);

@@ -145,7 +145,6 @@ struct model {
 /* They free what is in it; usable as cleanups. */
 void model_service_release(struct model_service *service);
 void model_workload_release(struct model_workload *workload);
-void model_namespace_release(struct model_namespace *namespace);
 
 /* One of the places where a port of a service is reached. */
 struct model_front {

@@ -24,6 +24,11 @@ setup_file() {
 	control_plane_start
 }
 
+setup() {
+	harness_setup
+	: >"$CP/audit.log"
+}
+
 teardown_file() {
 	control_plane_stop
 }
@@ -34,9 +39,6 @@ teardown() {
 }
 
 API=https://127.0.0.1:6443
-
-# What a restart may change; words
-API_OPTIONS=${API_OPTIONS-}
 
 control_plane_start() {
 	local ID PIN CG NS=/run/netns/sst-cp$$- began=${EPOCHREALTIME/./} tools
@@ -110,17 +112,25 @@ part_runs() {
 		tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q "^$CP_BIN/$1 .*$CP"
 }
 
-part_gone() {
-	! part_runs "$1"
+# Not before its last thread has: it holds the ports until then.
+threads_end() { # PID
+	local threads=("/proc/$1/task/"*)
+
+	((${#threads[@]} <= 1)) && ! runs "$1"
 }
 
 # part_stop NAME [SIGNAL]
 part_stop() {
+	local pid
+
 	part_runs "$1" || return 0
-	kill "-${2:-TERM}" "$(<"$CP/$1.pid")"
-	wait_until 15 part_gone "$1" && return
+	pid=$(<"$CP/$1.pid")
+	kill "-${2:-TERM}" "$pid"
+	# of a child that was killed the shell would tell
+	[[ ${2:-TERM} != KILL ]] || wait "$pid" 2>/dev/null || :
+	wait_until 40 threads_end "$pid" && return
 	echo "# $1 had to be killed"
-	kill -KILL "$(<"$CP/$1.pid")"
+	kill -KILL "$pid"
 	return 1
 }
 
@@ -131,7 +141,7 @@ part_ready() {
 }
 
 part_answers_or_ends() {
-	part_gone "$1" || curl_cp -o /dev/null "$2"
+	! part_runs "$1" || curl_cp -o /dev/null "$2"
 }
 
 etcd_start() {
@@ -157,12 +167,10 @@ api_start() {
 	part_ready kube-apiserver "$API/readyz"
 }
 
-api_stop() {
-	part_stop kube-apiserver "$@"
-}
-
+# api_restart [OPTIONS]: as after a crash. TERM is what it gets on an upgrade: it takes nothing new
+# then, but serves watches for another 20 seconds.
 api_restart() {
-	api_stop
+	part_stop kube-apiserver KILL
 	api_start "$@"
 }
 
@@ -238,6 +246,16 @@ delete() {
 	api DELETE "$(path_of_object "$version" "$1" "$namespace" "${2##*/}")?gracePeriodSeconds=0"
 }
 
+# many: creates objects, one a line of JSON on stdin as { path, object }, side by side.
+many() {
+	jq -r --arg api "$API" --arg ca "$CP/ca.crt" --arg header "@$CP/admin.header" '
+		"next", "url = \($api + .path | @json)", "cacert = \($ca | @json)", "header = \($header | @json)",
+		"header = \"Content-Type: application/json\"", "data-raw = \(.object | tojson | @json)",
+		"output = /dev/null", "fail"' | tail -n +2 |
+		nsenter --net="$CP_NETNS" curl -sS --no-progress-meter \
+			--parallel --parallel-max 16 -K - || fail "not all were created"
+}
+
 # A namespace; nobody deletes them, since no controller is there to finish it.
 namespace() { # NAME [LABELS]
 	apply <<-END
@@ -288,10 +306,12 @@ agent_account() {
 	END
 }
 
-# asked FILTER: how many requests the agent has made for which jq says so.
+# asked [FILTER]: how many requests the agent has made in this test, of those for which jq says
+# so. The server logs a watch when it begins and when it has ended: it counts when it begins.
 asked() {
-	jq -n --argjson since "${AUDITED:-0}" "[inputs | select(.user.username ==
-		\"system:serviceaccount:sidestep:sidestep\") | select($1)] | length" "$CP/audit.log"
+	jq -n "[inputs | select(.user.username == \"system:serviceaccount:sidestep:sidestep\" and
+		(.verb != \"watch\" or .stage == \"ResponseStarted\" or .responseStatus.code != 200))
+		| select(${1:-true})] | length" "$CP/audit.log"
 }
 
 # ---- between the two ------------------------------------------------------------------------
@@ -299,10 +319,8 @@ asked() {
 # relay_start NAMESPACE [ADDRESS]: passes what connects to this address there to the server.
 relay_start() {
 	mkfifo "$BATS_TEST_TMPDIR/meddle"
-	# both ways, so that opening does not wait
-	exec {MEDDLE}<>"$BATS_TEST_TMPDIR/meddle"
 	pod_start "$1" "$TOOLS/meddler" --netns "$CP_NETNS" "${2:-127.0.0.1:6443}" 127.0.0.1:6443 \
-		<&"$MEDDLE"
+		"$BATS_TEST_TMPDIR/meddle"
 	RELAY=$PID
 	MEDDLED=0
 	wait_until 10 is_ready "$RELAY" || fail "no relay: $(cat "${OUT[$RELAY]}.err")"
@@ -310,7 +328,7 @@ relay_start() {
 
 # meddle COMMAND [NUMBER]: see meddler.c; what has passed until then as JSON in $output.
 meddle() {
-	echo "$@" >&"$MEDDLE"
+	echo "$@" >"$BATS_TEST_TMPDIR/meddle"
 	((++MEDDLED))
 	wait_until 10 has_meddled
 	output=$(tail -n 1 "${OUT[$RELAY]}")

@@ -102,6 +102,7 @@ make_accounts() {
 part_start() {
 	nsenter --net="$CP_NETNS" "$CP_BIN/$1" "${@:2}" </dev/null >>"$CP/$1.log" 2>&1 3>&- &
 	echo $! >"$CP/$1.pid"
+	disown # the shell would tell of it when it is killed
 }
 
 # The process may be a child of another test, or of the file: its command line tells.
@@ -126,8 +127,6 @@ part_stop() {
 	part_runs "$1" || return 0
 	pid=$(<"$CP/$1.pid")
 	kill "-${2:-TERM}" "$pid"
-	# of a child that was killed the shell would tell
-	[[ ${2:-TERM} != KILL ]] || wait "$pid" 2>/dev/null || :
 	wait_until 40 threads_end "$pid" && return
 	echo "# $1 had to be killed"
 	kill -KILL "$pid"
@@ -307,11 +306,10 @@ agent_account() {
 }
 
 # asked [FILTER]: how many requests the agent has made in this test, of those for which jq says
-# so. The server logs a watch when it begins and when it has ended: it counts when it begins.
+# so, as the server's audit log has them. It tells of a watch twice: when it begins and ends.
 asked() {
-	jq -n "[inputs | select(.user.username == \"system:serviceaccount:sidestep:sidestep\" and
-		(.verb != \"watch\" or .stage == \"ResponseStarted\" or .responseStatus.code != 200))
-		| select(${1:-true})] | length" "$CP/audit.log"
+	jq -n "[inputs | select(.user.username == \"system:serviceaccount:sidestep:sidestep\")
+		| select(${1:-true}) | .auditID] | unique | length" "$CP/audit.log"
 }
 
 # ---- between the two ------------------------------------------------------------------------

@@ -71,7 +71,7 @@ FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/expor
                                              user/export/flowlog.c user/export/json.c)
 FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
 
-.PHONY: all install demo test test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
+.PHONY: all install image demo test test-cluster test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
         format compdb bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -219,6 +219,14 @@ soak:
 # What reads files and compiles them, on inputs made up: make fuzz SECONDS=600
 fuzz:
 	@scripts/fuzz $(if $(SECONDS),-t $(SECONDS))
+
+# A real Kubernetes cluster of two nodes
+test-cluster:
+	@scripts/test-cluster
+
+# The container image, as an archive
+image: all
+	@scripts/image
 
 demo:
 	@scripts/demo

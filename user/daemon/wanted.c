@@ -39,7 +39,9 @@ struct wanted {
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
 	uv_timer_t services_timer, policy_timer;
+	uint64_t opened_ns; /* CLOCK_MONOTONIC */
 	uint64_t applied_changes, failed_changes;
+	char trouble[sizeof(((struct watch_figures *)0)->problem)]; /* that was told */
 	struct metrics_kubernetes figures;
 };
 
@@ -281,6 +283,10 @@ static void follow_cluster(struct wanted *wanted)
 	err = apply_whole(wanted, wanted->model, &problems);
 	log_problems(&problems);
 	if (err)
+		wanted->failed_changes++;
+	else
+		wanted->applied_changes++;
+	if (err)
 		uv_timer_start(&wanted->services_timer, on_services_due, RETRY_MS, 0);
 	else
 		wanted->options->applied(wanted->options->arg);
@@ -303,6 +309,26 @@ static void on_skipped(const struct problems *problems, void *arg)
 {
 	(void)arg;
 	log_problems(problems);
+}
+
+/* Once: nine watches of one server that has gone say the same. */
+static void tell_trouble(struct wanted *wanted)
+{
+	struct cluster_figures cluster;
+	int i = 0;
+
+	if (!wanted->cluster)
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	while (i < STORE_KINDS && !*cluster.watch[i].problem)
+		i++;
+	if (i == STORE_KINDS && *wanted->trouble)
+		log_line("the API server is followed again");
+	else if (i < STORE_KINDS && !*wanted->trouble)
+		log_line("the API server: %s: %s; what is in force stays, it is asked again",
+			 cluster_kind_name(i), cluster.watch[i].problem);
+	snprintf(wanted->trouble, sizeof(wanted->trouble), "%s",
+		 i < STORE_KINDS ? cluster.watch[i].problem : "");
 }
 
 /* kubelet makes the folder of pods when it starts; after us, maybe. */
@@ -328,6 +354,7 @@ static int open_cluster(struct wanted *wanted)
 	if (err)
 		return err;
 	memcpy(wanted->attached, state.meta.cgroup, sizeof(wanted->attached));
+	wanted->opened_ns = clock_ns(CLOCK_MONOTONIC);
 	wanted->store_options =
 		(struct store_options){ .node = options->node, .host = &wanted->host };
 	err = cluster_open(wanted->loop, options->access, &wanted->store_options, &calls,
@@ -370,6 +397,7 @@ void wanted_look(struct wanted *wanted)
 		wanted_reload(wanted);
 	watch_netns(wanted);
 	look_for_pods(wanted);
+	tell_trouble(wanted);
 	look_at_host(wanted);
 }
 
@@ -401,7 +429,7 @@ void wanted_account(struct wanted *wanted)
 	cluster_figures(wanted->cluster, &cluster);
 	wanted->figures = (struct metrics_kubernetes){
 		.synced = cluster_is_synced(wanted->cluster),
-		.age_ns = clock_ns(CLOCK_MONOTONIC) - cluster.heard_ns,
+		.age_ns = clock_ns(CLOCK_MONOTONIC) - (cluster.heard_ns ?: wanted->opened_ns),
 		.failure_names = watch_failure_names,
 		.n_failures = WATCH_FAILURE_MAX,
 		.applied = wanted->applied_changes,

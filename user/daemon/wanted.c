@@ -20,6 +20,9 @@
 /* Where network namespaces get their names. */
 #define NETNS_FOLDER "/run/netns"
 
+/* Changes in the log; of a cluster's first list there are thousands. */
+#define TOLD_MAX 100
+
 struct wanted {
 	const struct wanted_options *options;
 	uv_loop_t *loop;
@@ -49,7 +52,9 @@ struct wanted {
 
 static void tell_changes(const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->n_changes; i++) {
+	if (plan->n_changes > TOLD_MAX)
+		log_line("%zu changes, the first are:", plan->n_changes);
+	for (size_t i = 0; i < plan->n_changes && i < TOLD_MAX; i++) {
 		_cleanup_text_ struct text line = {};
 
 		change_tell(&plan->changes[i], &line);

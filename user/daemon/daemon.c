@@ -60,6 +60,7 @@ struct daemon {
 	uv_signal_t hup, term, interrupt;
 	struct followed *followed; /* one for each file of the options */
 	uv_fs_event_t netns_watch;
+	struct known *known;    /* what the maps hold of services */
 	struct model *model;    /* as last applied; NULL: not by us */
 	struct located located; /* where its workloads were then */
 	struct control *control;
@@ -128,7 +129,8 @@ static int apply_locked(struct daemon *daemon, const struct model *model,
 			const struct located *located, struct problems *problems)
 {
 	_cleanup_plan_ struct plan plan = {};
-	int err = reconcile_located(daemon->datapath, model, located, false, problems, &plan);
+	int err = reconcile_located(daemon->datapath, daemon->known, model, located, false,
+				    problems, &plan);
 
 	if (err)
 		return err;
@@ -528,11 +530,8 @@ static uint32_t series_budget(void *arg)
 static void collect_garbage(struct daemon *daemon)
 {
 	_cleanup_problems_ struct problems problems = {};
-	_cleanup_plan_ struct plan plan = {};
 
-	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
-		return;
-	if (!collect(daemon->datapath, &problems) && daemon->too_large)
+	if (collect(daemon->datapath, daemon->known, &problems) > 0 && daemon->too_large)
 		reload(daemon); /* there may be room now */
 	log_problems(&problems);
 }
@@ -873,19 +872,20 @@ static void end(struct daemon *daemon)
 	ring_close(daemon->errands);
 	state_release(&daemon->state);
 	model_free(daemon->model);
+	known_free(daemon->known);
 	located_release(&daemon->located);
 }
 
 int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 	       struct daemon_web *web)
 {
-	struct daemon daemon = { .datapath = datapath, .options = options };
+	struct daemon daemon = { .datapath = datapath, .options = options, .known = known_new() };
 	int err;
 
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, LARGE); /* what a reading takes is given back after it */
 	uv_loop_init(&daemon.loop);
-	err = start(&daemon, web);
+	err = daemon.known ? start(&daemon, web) : -ENOMEM;
 	if (!err) {
 		refresh_state(&daemon);
 		for (size_t i = 0; i < options->n_files; i++)

@@ -64,16 +64,16 @@ static void assert_nothing_to_do(struct bench *bench)
 static void collect_and_run(struct bench *bench)
 {
 	plan_release(&bench->plan);
-	assert_int_equal(plan_collect(&(struct plan_input){ .state = &bench->sim.state },
-				      &bench->plan), 0);
+	assert_int_equal(
+		plan_collect(&(struct plan_input){ .state = &bench->sim.state }, &bench->plan), 0);
 	sim_run(&bench->sim, &bench->plan);
 }
 
 static void assert_nothing_to_collect(struct bench *bench)
 {
 	plan_release(&bench->plan);
-	assert_int_equal(plan_collect(&(struct plan_input){ .state = &bench->sim.state },
-				      &bench->plan), 0);
+	assert_int_equal(
+		plan_collect(&(struct plan_input){ .state = &bench->sim.state }, &bench->plan), 0);
 	assert_int_equal(bench->plan.n_steps, 0);
 }
 

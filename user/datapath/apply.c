@@ -17,7 +17,7 @@ struct apply {
 	void *zero;          /* statistics of all CPUs, for new entries */
 	bool retired;        /* endpoints have gone, their flows are to be looked at */
 	bool kept;           /* this step left what was to go: flows have begun since */
-	int old_set;  /* map of the policy set that was replaced, -1: there was none */
+	int old_set;         /* map of the policy set that was replaced, -1: there was none */
 };
 
 /* How long the kernel is waited for when it has no memory at hand, in milliseconds. */

@@ -182,8 +182,8 @@ static int read_info(const void *key, const void *value, void *arg)
 
 static int dump_services(struct datapath *datapath, struct state *state)
 {
-	int err = entries_each(datapath->map[MAP_services], add_service,
-			       &(struct growing){ state });
+	int err =
+		entries_each(datapath->map[MAP_services], add_service, &(struct growing){ state });
 
 	if (err || !state->n_services)
 		return err;

@@ -58,7 +58,7 @@ struct diff {
 	const struct known *known; /* NULL: state is all there is */
 	struct known_room beside;  /* what of it is not in the state; slots: of all */
 	int error;                 /* 0, or what open_flows() returned */
-	struct sst_config config; /* as it shall be */
+	struct sst_config config;  /* as it shall be */
 	struct unit *units;
 	size_t n_units;
 	struct member *members;

@@ -370,7 +370,7 @@ static void mark_slots(struct known *known, uint32_t first, uint32_t n, bool use
 static int abandon_slots(struct known *known, const struct sst_service *old,
 			 const struct sst_service *new)
 {
-	if (!old->slots || (old->first == new->first && new->slots))
+	if (!old->slots || (old->first == new->first &&new->slots))
 		return 0;
 	if (array_reserve((void **)&known->limbo, &known->room_limbo, known->n_limbo,
 			  sizeof(*known->limbo)))

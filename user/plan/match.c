@@ -286,8 +286,8 @@ static void match_rest(struct diff *diff, const struct lookup *lookup, struct un
 		if (lookup->endpoint_known[i])
 			continue;
 		/* Without a model only those leave that have left before. */
-		member.leaves = diff->model || old->left ||
-				old->value.state == SST_ENDPOINT_REMOVED;
+		member.leaves =
+			diff->model || old->left || old->value.state == SST_ENDPOINT_REMOVED;
 		if (member.leaves) {
 			member.value.state = SST_ENDPOINT_REMOVED;
 			member.flows = count_flows(diff, old);

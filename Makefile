@@ -182,6 +182,13 @@ $(BUILD)/tests/bench/events: tests/bench/events.c $(BUILD)/tests/bench/events.sk
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
 		$(LDLIBS) -lpthread
 
+# ... and the one that changes services
+$(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS)
+
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)

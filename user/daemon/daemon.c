@@ -21,6 +21,7 @@
 #include "daemon/flow_log.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/surroundings.h"
 #include "daemon/web.h"
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
@@ -62,6 +63,7 @@ struct daemon {
 	uv_fs_event_t netns_watch;
 	struct model *model;    /* as last applied; NULL: not by us */
 	struct located located; /* where its workloads were then */
+	struct surroundings surroundings;
 	struct control *control;
 	struct flow_log flow_log;
 	struct web *web; /* NULL: there is no page */
@@ -195,6 +197,25 @@ static int reload_files(struct daemon *daemon, struct problems *problems)
 	return 0;
 }
 
+/* Where the last look is some time ago; `now`: in any case. */
+static void look_around(struct daemon *daemon, bool now)
+{
+	struct surroundings_view view = { .state = &daemon->state };
+
+	if (!daemon->model)
+		return;
+	view.stated = daemon->model->node.kube_proxy;
+	view.exposed = model_exposed(daemon->model);
+	surroundings_look(&daemon->surroundings, &view, now, daemon->self);
+}
+
+static json_t *warnings(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return surroundings_json(&daemon->surroundings);
+}
+
 static void on_settled(uv_timer_t *timer);
 static void release_after(struct daemon *daemon, unsigned ms);
 
@@ -219,6 +240,7 @@ static bool reload(void *arg)
 			 strerror(-err));
 	else
 		refresh_state(daemon);
+	look_around(daemon, true);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
 	daemon->too_large = err == -E2BIG;
 	return !err;
@@ -580,6 +602,7 @@ static void on_stats_due(uv_timer_t *timer)
 	release(daemon);
 	flow_log_look(&daemon->flow_log);
 	account(daemon);
+	look_around(daemon, false);
 }
 
 /* ---- start and end ---------------------------------------------------------------- */
@@ -823,7 +846,7 @@ static int start_web(struct daemon *daemon, struct daemon_web *web)
 
 static int start(struct daemon *daemon, struct daemon_web *web)
 {
-	const struct control_calls calls = { reload, on_followed, daemon };
+	const struct control_calls calls = { reload, warnings, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
 	int err;
 
@@ -871,6 +894,7 @@ static void end(struct daemon *daemon)
 	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
+	surroundings_release(&daemon->surroundings);
 	state_release(&daemon->state);
 	model_free(daemon->model);
 	located_release(&daemon->located);

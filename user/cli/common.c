@@ -112,7 +112,7 @@ int cli_show(const struct cli_options *options, unsigned what,
 }
 
 static int load_and_apply(const struct cli_options *options, const struct model *model,
-			  struct plan *plan, struct datapath **ret)
+			  bool keep, struct plan *plan, struct datapath **ret)
 {
 	const struct datapath_options how = { .pin = options->pin,
 					      .cgroup = options->cgroup,
@@ -124,7 +124,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 	bool first = datapath_open(options->pin, &before) == -ENOENT;
 	int err = datapath_load(&how, &problems, &datapath);
 
-	if (!err) {
+	if (!err && (first || !keep)) {
 		err = reconcile(datapath, model, false, &problems, plan);
 		if (err && first) {
 			datapath_unlock(datapath);
@@ -152,14 +152,14 @@ void cli_block_signals(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &ends, before);
 }
 
-int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
-	     struct datapath **ret)
+int cli_load(const struct cli_options *options, const struct model *model, bool keep,
+	     struct plan *plan, struct datapath **ret)
 {
 	sigset_t before;
 	int status;
 
 	cli_block_signals(&before);
-	status = load_and_apply(options, model, plan, ret);
+	status = load_and_apply(options, model, keep, plan, ret);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }

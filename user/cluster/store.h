@@ -30,9 +30,11 @@ enum store_kind {
 
 struct store_figures {
 	uint64_t objects[STORE_KINDS]; /* kept now */
-	uint64_t skipped[STORE_KINDS]; /* not understood, now */
-	uint64_t colliding;            /* addresses of services that another one has, now */
-	uint64_t sctp;                 /* ports that are not served, now */
+	uint64_t skipped[STORE_KINDS]; /* not understood, or not in full, now */
+	uint64_t colliding; /* places (address, port, protocol) of services that another has, now */
+	uint64_t sctp;      /* ports of services that are not served, now */
+	uint64_t exposed;   /* services that are for callers from outside of a node, too, now */
+	uint64_t reused;    /* addresses that several pods had, when policy was asked for */
 };
 
 struct store;
@@ -40,14 +42,17 @@ struct store;
 struct store_options {
 	const char *node;              /* the name of this one; outlives the store */
 	const struct model_host *host; /* likewise */
-	/* Where kubelet puts pods: the cgroup that holds "kubepods" or "kubepods.slice", as a path
-	 * below the cgroup2 root, "" for the root itself; NULL: not known. */
-	const char *pods_root;
-	bool pods_systemd; /* which of the two */
 };
 
 int store_open(const struct store_options *options, struct store **ret);
 void store_close(struct store *store);
+
+/*
+ * Where kubelet puts pods: the cgroup that holds "kubepods" or "kubepods.slice", as a path below
+ * the cgroup2 root, "" for the root itself. systemd's slices bear the names of all above: below
+ * "/kubelet.slice" it is "kubelet-kubepods.slice". Until it is said, pods are known by address.
+ */
+int store_set_pods(struct store *store, const char *root, bool systemd);
 
 /*
  * As watch.h tells them. problems gets what is to be told once. -ENOMEM leaves the store as it
@@ -70,6 +75,7 @@ bool store_has_changes(const struct store *store);
 /* Empties it. *ret is the caller's to release; -ENOMEM leaves all as it was. */
 int store_take_changes(struct store *store, struct store_changes *ret);
 void store_changes_release(struct store_changes *changes);
+#define _cleanup_store_changes_ __attribute__((cleanup(store_changes_release)))
 
 /* All services again at the next take: a take could not be used. Likewise policy. */
 void store_change_all(struct store *store);
@@ -84,8 +90,10 @@ int store_service(const struct store *store, const char *name,
 /* Adds all services to a model. 0 or -ENOMEM. */
 int store_add_services(const struct store *store, struct model *model);
 
-/* Adds workloads, namespaces and policies to a model. 0 or -ENOMEM. */
-int store_add_policy(const struct store *store, struct model *model);
+/*
+ * Adds workloads, namespaces and policies to a model, and completes its namespaces. 0 or -ENOMEM.
+ */
+int store_add_policy(struct store *store, struct model *model);
 
 void store_figures(const struct store *store, struct store_figures *ret);
 

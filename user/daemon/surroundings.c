@@ -60,12 +60,12 @@ static void log_new(const struct problems *warnings, const struct problems *befo
 }
 
 void surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
-		       bool now, struct metrics_daemon *self)
+		       struct metrics_daemon *self)
 {
 	uint64_t time = clock_ns(CLOCK_MONOTONIC);
 	struct problems warnings = {};
 
-	if (!now && surroundings->looked_ns && time - surroundings->looked_ns < LOOK_NS)
+	if (surroundings->looked_ns && time - surroundings->looked_ns < LOOK_NS)
 		return;
 	surroundings->looked_ns = time;
 	look_for_kube_proxy(view, &warnings, self);
@@ -73,6 +73,11 @@ void surroundings_look(struct surroundings *surroundings, const struct surroundi
 	log_new(&warnings, &surroundings->warnings);
 	problems_release(&surroundings->warnings);
 	surroundings->warnings = warnings;
+}
+
+void surroundings_expect(struct surroundings *surroundings)
+{
+	surroundings->looked_ns = 0;
 }
 
 json_t *surroundings_json(const struct surroundings *surroundings)

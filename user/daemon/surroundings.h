@@ -23,9 +23,12 @@ struct surroundings_view {
 	const struct state *state; /* its tables */
 };
 
-/* Looks, and logs what is new, if the last look is some time ago; `now`: in any case. */
+/* Looks, and logs what is new, if the last look is some time ago. */
 void surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
-		       bool now, struct metrics_daemon *self);
+		       struct metrics_daemon *self);
+
+/* Something has changed: the next look is to be one. */
+void surroundings_expect(struct surroundings *surroundings);
 
 /* As the control socket tells it: an array of sentences. NULL: memory is out. */
 json_t *surroundings_json(const struct surroundings *surroundings);

@@ -406,6 +406,8 @@ int metrics_write(const struct metrics_view *view, struct text *out)
 		write_istio(&text, view);
 	if (view->daemon)
 		add_daemon(&text, view->daemon);
+	if (view->daemon && view->daemon->kubernetes)
+		write_kubernetes(&text, view->daemon->kubernetes);
 	add_export(&text, view);
 	if (view->open_metrics)
 		text_add(out, "# EOF\n");

@@ -145,8 +145,9 @@ struct model {
 	size_t n_policies;
 };
 
-/* Frees what is in it; usable as a cleanup. */
+/* They free what is in it; usable as cleanups. */
 void model_service_release(struct model_service *service);
+void model_workload_release(struct model_workload *workload);
 
 /* One of the places where a port of a service is reached. */
 struct model_front {

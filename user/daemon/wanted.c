@@ -1,0 +1,486 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/wanted.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/clock.h"
+#include "daemon/files.h"
+#include "daemon/log.h"
+#include "datapath/kubepods.h"
+#include "datapath/reconcile.h"
+#include "model/extend.h"
+#include "source/yaml.h"
+
+#define SETTLE_MS    50
+/* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
+#define RETRY_MS     1000
+/* Where network namespaces get their names. */
+#define NETNS_FOLDER "/run/netns"
+
+/* Changes in the log; of a cluster's first list there are thousands. */
+#define TOLD_MAX 100
+
+struct wanted {
+	const struct wanted_options *options;
+	uv_loop_t *loop;
+	struct files *files;
+	uv_timer_t host_timer;
+	uv_fs_event_t netns_watch;
+	struct model *model;    /* of the files, as last applied; NULL: not by us */
+	struct located located; /* where workloads were then */
+	bool too_large;         /* the model did not fit beside what is still there */
+	bool lags;              /* told that the policy does not follow the host */
+	bool applied;           /* the whole was in force once */
+
+	/* With an API server. */
+	struct cluster *cluster; /* NULL: there is none */
+	struct store_options store_options;
+	struct model_host host;
+	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
+	bool pods_found;
+	uv_timer_t services_timer, policy_timer;
+	uint64_t opened_ns; /* CLOCK_MONOTONIC */
+	uint64_t applied_changes, failed_changes;
+	char trouble[sizeof(((struct watch_figures *)0)->problem)]; /* that was told */
+	struct metrics_kubernetes figures;
+};
+
+/* ---- putting it in force ------------------------------------------------------------- */
+
+static void tell_changes(const struct plan *plan)
+{
+	if (plan->n_changes > TOLD_MAX)
+		log_line("%zu changes, the first are:", plan->n_changes);
+	for (size_t i = 0; i < plan->n_changes && i < TOLD_MAX; i++) {
+		_cleanup_text_ struct text line = {};
+
+		change_tell(&plan->changes[i], &line);
+		log_line("%s", text_string(&line));
+	}
+}
+
+static int apply_locked(struct wanted *wanted, const struct model *model,
+			const struct located *located, struct problems *problems)
+{
+	_cleanup_plan_ struct plan plan = {};
+	int err = reconcile_located(wanted->options->datapath, model, located, false, problems,
+				    &plan);
+
+	if (!err)
+		tell_changes(&plan);
+	return err;
+}
+
+static int apply_model(struct wanted *wanted, const struct model *model,
+		       const struct located *located, struct problems *problems)
+{
+	struct metrics_daemon *self = wanted->options->self;
+	int err = datapath_lock(wanted->options->datapath, 0);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+
+	if (err)
+		return err;
+	err = apply_locked(wanted, model, located, problems);
+	datapath_unlock(wanted->options->datapath);
+	self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
+	if (self->apply_max_ns < self->apply_ns)
+		self->apply_max_ns = self->apply_ns;
+	return err;
+}
+
+static void remember_located(struct wanted *wanted, struct located *located)
+{
+	located_release(&wanted->located);
+	wanted->located = *located;
+	*located = (struct located){};
+}
+
+/* Nothing of the kernel is changed before all is known once. */
+static bool waits(const struct wanted *wanted)
+{
+	return wanted->cluster && !cluster_is_synced(wanted->cluster);
+}
+
+enum part { SERVICES = 1, POLICY = 2 };
+
+/* The files' model, and of the API server's what is asked for. */
+static int extend(const struct wanted *wanted, const struct model *model, unsigned parts,
+		  struct problems *problems, struct extension *ret)
+{
+	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
+	int err = extension_begin(model, ret);
+
+	if (!err && store && parts & SERVICES)
+		err = store_add_services(store, &ret->model);
+	if (!err && store && parts & POLICY)
+		err = store_add_policy(store, &ret->model);
+	return err ?: extension_finish(ret, problems);
+}
+
+/* What has changed until now is a part of the whole. */
+static int apply_whole(struct wanted *wanted, const struct model *model, struct problems *problems)
+{
+	_cleanup_store_changes_ struct store_changes seen = {};
+	_cleanup_extension_ struct extension extension = {};
+	_cleanup_located_ struct located located = {};
+	int err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
+
+	if (!err)
+		err = locate(&extension.model, problems, &located);
+	if (!err)
+		err = apply_model(wanted, &extension.model, &located, problems);
+	if (!err && wanted->cluster)
+		err = store_take_changes(cluster_store(wanted->cluster), &seen);
+	if (err)
+		return err;
+	wanted->applied = true;
+	remember_located(wanted, &located);
+	return 0;
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+static int read_files(struct wanted *wanted, struct problems *problems, struct model **ret)
+{
+	_cleanup_model_host_ struct model_host host = {};
+	int err;
+
+	files_mark(wanted->files);
+	err = locate_self(&host);
+	return err
+		       ?: yaml_load_files(wanted->options->files, wanted->options->n_files, &host,
+					  problems, ret);
+}
+
+static int reload(struct wanted *wanted, struct problems *problems)
+{
+	_cleanup_model_ struct model *model = NULL;
+	int err = read_files(wanted, problems, &model);
+
+	if (!err && !waits(wanted))
+		err = apply_whole(wanted, model, problems);
+	if (err)
+		return err;
+	model_free(wanted->model);
+	wanted->model = TAKE_PTR(model);
+	wanted->options->configured(wanted->options->arg);
+	return 0;
+}
+
+bool wanted_reload(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct metrics_daemon *self = wanted->options->self;
+	int err = reload(wanted, &problems);
+
+	if (err == -EBUSY) { /* somebody changes it right now: it is only put off */
+		files_call_after(wanted->files, RETRY_MS);
+		return false;
+	}
+	self->reloaded_ns = clock_ns(CLOCK_REALTIME);
+	self->reload_succeeded = !err;
+	self->problems = problems_errors(&problems);
+	if (!err)
+		self->accepted_ns = self->reloaded_ns;
+	log_problems(&problems);
+	if (err)
+		log_line("the new configuration is refused, the one in force stays: %s",
+			 strerror(-err));
+	wanted->options->applied(wanted->options->arg);
+	wanted->too_large = err == -E2BIG;
+	return !err;
+}
+
+static void on_files_changed(void *arg)
+{
+	wanted_reload(arg);
+}
+
+void wanted_try_again(struct wanted *wanted)
+{
+	if (wanted->too_large)
+		wanted_reload(wanted);
+}
+
+/* ---- the host ----------------------------------------------------------------------------- */
+
+/*
+ * Workloads move to other network namespaces, and the node's addresses change, without
+ * anybody writing a file.
+ */
+static void look_at_host(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_extension_ struct extension extension = {};
+	_cleanup_located_ struct located located = {};
+	const struct model *model = wanted->model;
+	int err = 0;
+
+	if (!model || waits(wanted))
+		return;
+	if (wanted->cluster) {
+		err = extend(wanted, model, SERVICES | POLICY, &problems, &extension);
+		model = &extension.model;
+	}
+	if (err || locate(model, &problems, &located))
+		return;
+	if (located_equal(&located, &wanted->located)) {
+		wanted->lags = false;
+		return;
+	}
+	err = apply_model(wanted, model, &located, &problems);
+	if (err == -EBUSY)
+		return; /* the next look finds the same */
+	if (!err || !wanted->lags)
+		log_problems(&problems);
+	if (err && !wanted->lags)
+		log_line("the host has changed, the policy in force does not follow: %s",
+			 strerror(-err));
+	wanted->lags = err;
+	if (err)
+		return; /* tried again at the next look, told of once */
+	wanted->options->applied(wanted->options->arg);
+	remember_located(wanted, &located);
+}
+
+static void on_host_settled(uv_timer_t *timer)
+{
+	look_at_host(timer->data);
+}
+
+static void on_netns_change(uv_fs_event_t *watch, const char *name, int events, int status)
+{
+	struct wanted *wanted = watch->data;
+
+	(void)name;
+	(void)events;
+	if (!status && !uv_is_active((uv_handle_t *)&wanted->host_timer))
+		uv_timer_start(&wanted->host_timer, on_host_settled, SETTLE_MS, 0);
+}
+
+/* The folder is made by whoever needs it first. */
+static void watch_netns(struct wanted *wanted)
+{
+	if (!uv_is_active((uv_handle_t *)&wanted->netns_watch))
+		uv_fs_event_start(&wanted->netns_watch, on_netns_change, NETNS_FOLDER, 0);
+}
+
+/* ---- the API server ------------------------------------------------------------------------ */
+
+/* At the next turn of the loop: what came in one packet is one change. */
+#define SERVICES_MS 0
+/* Identities and rules are compiled as a whole: what comes in a burst is one change. */
+#define POLICY_MS   50
+
+static void on_services_due(uv_timer_t *timer);
+
+/* All of it anew; a little later again, when it could not be done. */
+static void follow_cluster(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems problems = {};
+	int err;
+
+	if (!wanted->model || waits(wanted))
+		return;
+	err = apply_whole(wanted, wanted->model, &problems);
+	log_problems(&problems);
+	if (err)
+		wanted->failed_changes++;
+	else
+		wanted->applied_changes++;
+	if (err)
+		uv_timer_start(&wanted->services_timer, on_services_due, RETRY_MS, 0);
+	else
+		wanted->options->applied(wanted->options->arg);
+}
+
+static void on_services_due(uv_timer_t *timer)
+{
+	follow_cluster(timer->data);
+}
+
+static void on_cluster_changed(void *arg)
+{
+	struct wanted *wanted = arg;
+
+	if (!uv_is_active((uv_handle_t *)&wanted->services_timer))
+		uv_timer_start(&wanted->services_timer, on_services_due, SERVICES_MS, 0);
+}
+
+static void on_skipped(const struct problems *problems, void *arg)
+{
+	(void)arg;
+	log_problems(problems);
+}
+
+/* Once: nine watches of one server that has gone say the same. */
+static void tell_trouble(struct wanted *wanted)
+{
+	struct cluster_figures cluster;
+	int i = 0;
+
+	if (!wanted->cluster)
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	while (i < STORE_KINDS && !*cluster.watch[i].problem)
+		i++;
+	if (i == STORE_KINDS && *wanted->trouble)
+		log_line("the API server is followed again");
+	else if (i < STORE_KINDS && !*wanted->trouble)
+		log_line("the API server: %s: %s; what is in force stays, it is asked again",
+			 cluster_kind_name(i), cluster.watch[i].problem);
+	snprintf(wanted->trouble, sizeof(wanted->trouble), "%s",
+		 i < STORE_KINDS ? cluster.watch[i].problem : "");
+}
+
+/* kubelet makes the folder of pods when it starts; after us, maybe. */
+static void look_for_pods(struct wanted *wanted)
+{
+	struct kubepods found;
+
+	if (!wanted->cluster || wanted->pods_found || kubepods_find(wanted->attached, &found))
+		return;
+	wanted->pods_found = true;
+	store_set_pods(cluster_store(wanted->cluster), found.root, found.systemd);
+}
+
+static int open_cluster(struct wanted *wanted)
+{
+	const struct wanted_options *options = wanted->options;
+	const struct cluster_calls calls = { on_cluster_changed, on_skipped, wanted };
+	_cleanup_state_ struct state state = {};
+	int err = datapath_dump(options->datapath, 0, &state);
+
+	if (!err)
+		err = locate_self(&wanted->host);
+	if (err)
+		return err;
+	memcpy(wanted->attached, state.meta.cgroup, sizeof(wanted->attached));
+	wanted->opened_ns = clock_ns(CLOCK_MONOTONIC);
+	wanted->store_options =
+		(struct store_options){ .node = options->node, .host = &wanted->host };
+	err = cluster_open(wanted->loop, options->access, &wanted->store_options, &calls,
+			   &wanted->cluster);
+	if (!err)
+		look_for_pods(wanted);
+	return err;
+}
+
+/* ---- begin and end ---------------------------------------------------------------------------- */
+
+int wanted_open(uv_loop_t *loop, const struct wanted_options *options, struct wanted **ret)
+{
+	struct wanted *wanted = calloc(1, sizeof(*wanted));
+	int err;
+
+	if (!wanted)
+		return -ENOMEM;
+	wanted->options = options;
+	wanted->loop = loop;
+	uv_timer_init(loop, &wanted->host_timer);
+	uv_timer_init(loop, &wanted->services_timer);
+	uv_timer_init(loop, &wanted->policy_timer);
+	uv_fs_event_init(loop, &wanted->netns_watch);
+	wanted->host_timer.data = wanted->netns_watch.data = wanted;
+	wanted->services_timer.data = wanted->policy_timer.data = wanted;
+	*ret = wanted; /* also when it fails: the loop has its handles */
+	err = files_open(loop, options->files, options->n_files, on_files_changed, wanted,
+			 &wanted->files);
+	if (!err && options->access)
+		err = open_cluster(wanted);
+	if (err)
+		log_line("what is wanted cannot be followed: %s", strerror(-err));
+	return err;
+}
+
+void wanted_look(struct wanted *wanted)
+{
+	if (!wanted->model || files_have_changed(wanted->files))
+		wanted_reload(wanted);
+	watch_netns(wanted);
+	look_for_pods(wanted);
+	tell_trouble(wanted);
+	look_at_host(wanted);
+}
+
+static void account_resource(const struct cluster_figures *cluster, int kind,
+			     struct metrics_kubernetes *ret)
+{
+	const struct watch_figures *watch = &cluster->watch[kind];
+
+	ret->resources[ret->n_resources++] = (struct metrics_resource){
+		cluster_kind_name(kind),
+		{ [METRICS_WATCHING] = watch->current,
+		  [METRICS_OBJECTS] = cluster->store.objects[kind],
+		  [METRICS_SKIPPED] = cluster->store.skipped[kind],
+		  [METRICS_LISTS] = watch->lists,
+		  [METRICS_EVENTS] = watch->events },
+	};
+	for (int i = 0; i < WATCH_FAILURE_MAX; i++)
+		ret->failures[i] += watch->failures[i];
+}
+
+void wanted_account(struct wanted *wanted)
+{
+	static_assert(STORE_KINDS <= METRICS_RESOURCES_MAX, "each has a place");
+	static_assert(WATCH_FAILURE_MAX <= METRICS_FAILURES_MAX, "each has a place");
+	struct cluster_figures cluster;
+
+	if (!wanted->cluster)
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	wanted->figures = (struct metrics_kubernetes){
+		.synced = cluster_is_synced(wanted->cluster),
+		.age_ns = clock_ns(CLOCK_MONOTONIC) - (cluster.heard_ns ?: wanted->opened_ns),
+		.failure_names = watch_failure_names,
+		.n_failures = WATCH_FAILURE_MAX,
+		.applied = wanted->applied_changes,
+		.apply_failed = wanted->failed_changes,
+		.colliding = cluster.store.colliding,
+		.sctp = cluster.store.sctp,
+	};
+	for (int i = 0; i < STORE_KINDS; i++)
+		account_resource(&cluster, i, &wanted->figures);
+	wanted->options->self->kubernetes = &wanted->figures;
+}
+
+const struct model *wanted_model(const struct wanted *wanted)
+{
+	return wanted->model;
+}
+
+size_t wanted_exposed(const struct wanted *wanted)
+{
+	size_t n = wanted->model ? model_exposed(wanted->model) : 0;
+	struct cluster_figures cluster;
+
+	if (!wanted->cluster)
+		return n;
+	cluster_figures(wanted->cluster, &cluster);
+	return n + cluster.store.exposed;
+}
+
+bool wanted_is_ready(const struct wanted *wanted)
+{
+	return wanted->model && wanted->applied && !waits(wanted);
+}
+
+void wanted_close(struct wanted *wanted)
+{
+	if (wanted)
+		cluster_close(wanted->cluster);
+}
+
+void wanted_free(struct wanted *wanted)
+{
+	if (!wanted)
+		return;
+	files_free(wanted->files);
+	model_free(wanted->model);
+	model_host_release(&wanted->host);
+	located_release(&wanted->located);
+	free(wanted);
+}

@@ -669,6 +669,17 @@ const struct model *wanted_model(const struct wanted *wanted)
 	return wanted->model;
 }
 
+size_t wanted_exposed(const struct wanted *wanted)
+{
+	size_t n = wanted->model ? model_exposed(wanted->model) : 0;
+	struct cluster_figures cluster;
+
+	if (!wanted->cluster)
+		return n;
+	cluster_figures(wanted->cluster, &cluster);
+	return n + cluster.store.exposed;
+}
+
 bool wanted_is_ready(const struct wanted *wanted)
 {
 	return wanted->model && wanted->applied && !waits(wanted);

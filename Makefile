@@ -49,9 +49,9 @@ BPF_SRC  := $(BPF_FIRST) $(filter-out $(BPF_FIRST),$(sort $(wildcard bpf/*.bpf.c
 BPF_OBJ  := $(BPF_SRC:%.c=$(BUILD)/%.o)
 SKEL     := $(BUILD)/sidestep.skel.h
 
-# Pure code: everything that unit tests link, built with sanitizers.
+# Pure code, and the API server's client: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/kube/*.c user/source/*.c \
-                              user/plan/*.c user/export/*.c user/live/*.c))
+                              user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
@@ -146,6 +146,13 @@ $(BUILD)/tests/tools/%: tests/tools/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -lpthread
 
+# the one that runs the API server's client
+$(BUILD)/tests/tools/apiwatch: tests/tools/apiwatch.c $(PURE_OBJ)
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lm
+
 $(BUILD)/tests/bench/%: tests/bench/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
@@ -174,6 +181,13 @@ $(BUILD)/tests/bench/events: tests/bench/events.c $(BUILD)/tests/bench/events.sk
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
 		$(LDLIBS) -lpthread
+
+# ... and the one that changes services
+$(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS)
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)

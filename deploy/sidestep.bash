@@ -65,7 +65,8 @@ _sidestep() {
 	load | check) options+=" --file" ;;
 	unload) options+=" --force --purge --stay" ;;
 	apply) options+=" --file --dry-run" ;;
-	run) options+=" --file --unload-on-exit --metrics --istio-names --web --web-token" ;;
+	run) options+=" --file --kubernetes --kubeconfig --server --node-name --unload-on-exit \
+		--metrics --istio-names --web --web-token" ;;
 	status) options+=" --output --cost" ;;
 	services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
 	"policy check") options+=" --file --strict --output" ;;

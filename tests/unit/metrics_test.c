@@ -7,7 +7,24 @@
 
 #include "export/metrics.h"
 
+static const char *const failure_names[] = { "unreachable" };
+
+static const struct metrics_kubernetes kubernetes_values = {
+	.synced = true,
+	.age_ns = 2500000000,
+	.resources = { { "services", { 1, 12, 2, 3, 400 } } },
+	.n_resources = 1,
+	.failure_names = failure_names,
+	.failures = { 5 },
+	.n_failures = 1,
+	.applied = 70,
+	.apply_failed = 6,
+	.colliding = 8,
+	.sctp = 9,
+};
+
 static const struct metrics_daemon daemon_values = {
+	.kubernetes = &kubernetes_values,
 	.started_ns = FIXTURE_TIME_NS,
 	.reloaded_ns = FIXTURE_TIME_NS + 1,
 	.reload_succeeded = true,

@@ -30,6 +30,7 @@ enum {
 	TAKES_WEB = 1 << 12,
 	TAKES_METRICS = 1 << 13,
 	TAKES_COST = 1 << 14,
+	TAKES_CLUSTER = 1 << 15, /* instead of TAKES_FILE, if it is wanted */
 };
 
 struct command {
@@ -54,8 +55,8 @@ static const struct command commands[] = {
 	  .summary = "print how FILE differs from what is in force, and apply it",
 	  .run = cmd_apply },
 	{ .name = "run",
-	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_WEB | TAKES_METRICS,
-	  .summary = "load, then follow FILE and write the stats file",
+	  .takes = TAKES_FILE | TAKES_UNLOAD | TAKES_WEB | TAKES_METRICS | TAKES_CLUSTER,
+	  .summary = "load, then follow FILE or an API server, and write the stats file",
 	  .run = cmd_run },
 	{ .name = "status",
 	  .argument = "[SECONDS]",
@@ -161,6 +162,10 @@ enum {
 	LONG_COLUMNS,
 	LONG_WEB,
 	LONG_WEB_TOKEN,
+	LONG_KUBERNETES,
+	LONG_KUBECONFIG,
+	LONG_SERVER,
+	LONG_NODE_NAME,
 	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
@@ -174,6 +179,14 @@ struct option_row {
 
 static const struct option_row option_rows[] = {
 	{ 'f', "file", "FILE", "the configuration; may be given several times", TAKES_FILE },
+	{ LONG_KUBERNETES, "kubernetes", NULL, "follow the API server of the pod that this runs in",
+	  TAKES_CLUSTER },
+	{ LONG_KUBECONFIG, "kubeconfig", "FILE", "follow the API server that this names",
+	  TAKES_CLUSTER },
+	{ LONG_SERVER, "server", "URL", "where the API server is, whatever is said elsewhere",
+	  TAKES_CLUSTER },
+	{ LONG_NODE_NAME, "node-name", "NAME", "how its cluster calls this node ($NODE_NAME)",
+	  TAKES_CLUSTER },
 	{ 'o', "output", "table|json", "how to print it (table)", TAKES_OUTPUT },
 	{ 'o', "output", "svg|dot|json", "how to draw it (svg)", TAKES_DRAWING },
 	{ LONG_WEB, "web", "ADDRESS", "serve a page of what happens there, 127.0.0.1:9470 say",
@@ -344,7 +357,9 @@ static void print_option(const struct option_row *row)
 static void print_command_help(const struct command *command)
 {
 	printf("Usage: sidestep %s%s%s [OPTION...]%s%s\n\n", command->name,
-	       command->takes & TAKES_FILE ? " -f FILE" : "",
+	       command->takes & TAKES_CLUSTER ? " -f FILE|--kubernetes"
+	       : command->takes & TAKES_FILE  ? " -f FILE"
+					      : "",
 	       command->takes & TAKES_FLOWS ? " --flows LOG" : "", command->argument ? " " : "",
 	       command->argument ? command->argument : "");
 	printf("%s: %s.\n\nOptions, with defaults in parentheses:\n", command->name,
@@ -554,6 +569,19 @@ static int set_option(const struct command *command, struct cli_options *options
 	case LONG_WEB_TOKEN:
 		options->web_token = argument;
 		break;
+	case LONG_KUBERNETES:
+		options->kubernetes = true;
+		break;
+	case LONG_KUBECONFIG:
+		options->kubernetes = true;
+		options->kubeconfig = argument;
+		break;
+	case LONG_SERVER:
+		options->server = argument;
+		break;
+	case LONG_NODE_NAME:
+		options->node_name = argument;
+		break;
 	case LONG_SECONDS:
 		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -636,8 +664,13 @@ static int check_usage(const struct command *command, const struct cli_options *
 		cli_error("%s needs %s", command->name, command->argument);
 		return -EINVAL;
 	}
-	if (command->takes & TAKES_FILE && !options->n_files) {
-		cli_error("%s needs -f FILE", command->name);
+	if (command->takes & TAKES_FILE && !options->n_files && !options->kubernetes) {
+		cli_error("%s needs -f FILE%s", command->name,
+			  command->takes & TAKES_CLUSTER ? ", or --kubernetes" : "");
+		return -EINVAL;
+	}
+	if ((options->server || options->node_name) && !options->kubernetes) {
+		cli_error("--server and --node-name need --kubernetes");
 		return -EINVAL;
 	}
 	if (options->web_token && !options->web) {

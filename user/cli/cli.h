@@ -53,6 +53,10 @@ struct cli_options {
 	bool dry_run;        /* apply */
 	bool follow;         /* flows */
 	bool unload_on_exit; /* run */
+	bool kubernetes;     /* run: follow an API server */
+	const char *kubeconfig; /* NULL: $KUBECONFIG, or a pod's */
+	const char *server;
+	const char *node_name; /* NULL: $NODE_NAME, or as the files or the host say */
 	const char *web;     /* run: where the page is; NULL: nowhere */
 	const char *web_token;
 	bool istio_names;    /* run */

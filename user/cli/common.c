@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "daemon/client.h"
 #include "datapath/host.h"
 #include "datapath/locate.h"
 #include "datapath/outside.h"
 #include "datapath/reconcile.h"
+#include "export/json.h"
 #include "source/yaml.h"
 
 int cli_read_model(const struct cli_options *options, struct problems *problems, struct model **ret)
@@ -35,6 +37,17 @@ void cli_tell_outside(const struct cli_options *options, const struct model *mod
 
 	if (options->cgroup && !host_cgroup_resolve(options->cgroup, attached, &ignored))
 		outside_tell(model, attached, problems);
+}
+
+void cli_add_warnings(const struct cli_options *options, struct problems *problems)
+{
+	_cleanup_json_ json_t *warnings = client_warnings(options->socket);
+	json_t *warning;
+	size_t i;
+
+	json_array_foreach (warnings, i, warning)
+		problems_warn(problems, "sidestep", (struct place){}, "%s",
+			      json_string_value(warning) ?: "");
 }
 
 int cli_load_model(const struct cli_options *options, struct model **ret)
@@ -99,7 +112,7 @@ int cli_show(const struct cli_options *options, unsigned what,
 }
 
 static int load_and_apply(const struct cli_options *options, const struct model *model,
-			  struct plan *plan, struct datapath **ret)
+			  bool keep, struct plan *plan, struct datapath **ret)
 {
 	const struct datapath_options how = { .pin = options->pin,
 					      .cgroup = options->cgroup,
@@ -111,7 +124,7 @@ static int load_and_apply(const struct cli_options *options, const struct model 
 	bool first = datapath_open(options->pin, &before) == -ENOENT;
 	int err = datapath_load(&how, &problems, &datapath);
 
-	if (!err) {
+	if (!err && (first || !keep)) {
 		err = reconcile(datapath, model, false, &problems, plan);
 		if (err && first) {
 			datapath_unlock(datapath);
@@ -139,14 +152,14 @@ void cli_block_signals(sigset_t *before)
 	sigprocmask(SIG_BLOCK, &ends, before);
 }
 
-int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
-	     struct datapath **ret)
+int cli_load(const struct cli_options *options, const struct model *model, bool keep,
+	     struct plan *plan, struct datapath **ret)
 {
 	sigset_t before;
 	int status;
 
 	cli_block_signals(&before);
-	status = load_and_apply(options, model, plan, ret);
+	status = load_and_apply(options, model, keep, plan, ret);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return status;
 }

@@ -19,6 +19,9 @@ int cli_load_model(const struct cli_options *options, struct model **ret);
 void cli_tell_outside(const struct cli_options *options, const struct model *model,
 		      struct problems *problems);
 
+/* What the daemon warns of is added to problems; no daemon, no warnings. */
+void cli_add_warnings(const struct cli_options *options, struct problems *problems);
+
 /* Finds the data plane under --pin. */
 int cli_open(const struct cli_options *options, struct datapath **ret);
 
@@ -31,9 +34,10 @@ int cli_show(const struct cli_options *options, unsigned what,
 	     json_t *(*show_json)(const struct state *state));
 
 /* Loads or upgrades and applies; a first load that cannot apply is taken out again.
- * The datapath returned holds the lock. */
-int cli_load(const struct cli_options *options, const struct model *model, struct plan *plan,
-	     struct datapath **ret);
+ * keep: what is loaded already is upgraded only, and holds what it held. The datapath returned
+ * holds the lock. */
+int cli_load(const struct cli_options *options, const struct model *model, bool keep,
+	     struct plan *plan, struct datapath **ret);
 
 /* Ctrl-C in the middle would leave a test process, half a load, or a load without what
  * its file says. It is delivered when all is in force, or rolled back: when *before is set again. */

@@ -31,7 +31,7 @@ int cmd_load(const struct cli_options *options, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	if (!status)
-		status = cli_load(options, model, &plan, &datapath);
+		status = cli_load(options, model, false, &plan, &datapath);
 	if (status)
 		return status;
 	if (datapath_dump(datapath, 0, &state))

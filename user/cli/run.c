@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli/common.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
 #include "daemon/http.h"
+#include "datapath/locate.h"
 
 /* Who reads the events; taken after a first load, before an upgrade. */
 static int claim_events(const struct cli_options *options, int *claim)
@@ -42,10 +44,11 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 	int status = claim_events(options, &events);
 
 	if (!status)
-		status = cli_load(options, model, &plan, &datapath);
+		status = cli_load(options, model, options->kubernetes, &plan, &datapath);
 	if (status)
 		return status;
-	cli_print_changes(&plan);
+	if (!options->kubernetes)
+		cli_print_changes(&plan);
 	fflush(stdout);
 	datapath_unlock(datapath);
 	status = claim_events(options, &events);
@@ -76,6 +79,41 @@ static int listen_for_metrics(const struct cli_options *options, struct exporter
 	return CLI_FAILED;
 }
 
+/* How the cluster calls this node; of the host's name a copy is kept in *host. */
+static const char *find_node_name(const struct cli_options *options, const struct model *model,
+				  struct model_host *host)
+{
+	const char *given = options->node_name ?: getenv("NODE_NAME");
+
+	if (given && *given)
+		return given;
+	if (model->node.name)
+		return model->node.name;
+	return locate_self(host) ? NULL : host->name;
+}
+
+static int find_cluster(const struct cli_options *options, const struct model *model,
+			struct access *access, struct model_host *host, struct daemon_options *how)
+{
+	const struct access_options where = { .kubeconfig = options->kubeconfig,
+					      .server = options->server };
+	_cleanup_problems_ struct problems problems = {};
+	int err = access_find(&where, &problems, access);
+
+	cli_print_problems(&problems);
+	if (err) {
+		if (!problems.count)
+			cli_error("--kubernetes: %s", strerror(-err));
+		return CLI_REFUSED;
+	}
+	how->access = access;
+	how->node = find_node_name(options, model, host);
+	if (how->node)
+		return CLI_DONE;
+	cli_error("--node-name is needed: the host has no name");
+	return CLI_FAILED;
+}
+
 int cmd_run(const struct cli_options *options, int argc, char **argv)
 {
 	struct daemon_options how = { .files = options->files,
@@ -86,12 +124,16 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 				      .exporter = { .stats = options->stats,
 						    .istio = options->istio_names } };
 	struct daemon_web web = { .fd = -1 };
+	_cleanup_model_host_ struct model_host host = {};
+	_cleanup_access_ struct access access = {};
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;
 	int status = cli_load_model(options, &model);
 
 	(void)argc;
 	(void)argv;
+	if (!status && options->kubernetes)
+		status = find_cluster(options, model, &access, &host, &how);
 	if (!status)
 		status = listen_for_metrics(options, &how.exporter);
 	if (status)

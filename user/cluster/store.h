@@ -30,9 +30,11 @@ enum store_kind {
 
 struct store_figures {
 	uint64_t objects[STORE_KINDS]; /* kept now */
-	uint64_t skipped[STORE_KINDS]; /* not understood, now */
-	uint64_t colliding;            /* addresses of services that another one has, now */
-	uint64_t sctp;                 /* ports that are not served, now */
+	uint64_t skipped[STORE_KINDS]; /* not understood, or not in full, now */
+	uint64_t colliding; /* places (address, port, protocol) of services that another has, now */
+	uint64_t sctp;      /* ports of services that are not served, now */
+	uint64_t exposed;   /* services that are for callers from outside of a node, too, now */
+	uint64_t reused;    /* addresses that several pods had, when policy was asked for */
 };
 
 struct store;
@@ -88,8 +90,10 @@ int store_service(const struct store *store, const char *name,
 /* Adds all services to a model. 0 or -ENOMEM. */
 int store_add_services(const struct store *store, struct model *model);
 
-/* Adds workloads, namespaces and policies to a model. 0 or -ENOMEM. */
-int store_add_policy(const struct store *store, struct model *model);
+/*
+ * Adds workloads, namespaces and policies to a model, and completes its namespaces. 0 or -ENOMEM.
+ */
+int store_add_policy(struct store *store, struct model *model);
 
 void store_figures(const struct store *store, struct store_figures *ret);
 

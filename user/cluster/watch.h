@@ -23,9 +23,14 @@ struct watch_resource {
 	bool optional;        /* a server that does not know it (404) has none of them */
 };
 
-/* Objects are the watch's own, valid during the call. */
+/*
+ * Objects are the watch's own, valid during the call. Those of a list that comes by pages have
+ * neither kind nor apiVersion. Any string may have NUL characters in it. Any call may close the
+ * watch, which calls no more then.
+ */
 struct watch_calls {
-	/* A list begins: what is not told of until its end is no longer there. */
+	/* A list begins: what is not told of until its end is no longer there. Again before its
+	 * end: that one has failed, another one begins. */
 	void (*begin)(void *arg);
 	void (*put)(json_t *object, void *arg); /* it is there, new or changed */
 	void (*gone)(json_t *object, void *arg);
@@ -60,6 +65,7 @@ extern const char *const watch_failure_names[WATCH_FAILURE_MAX]; /* as metrics c
 int watch_open(uv_loop_t *loop, struct client *client, const struct watch_resource *resource,
 	       const struct watch_calls *calls, struct watch **ret);
 void watch_figures(const struct watch *watch, struct watch_figures *ret);
-void watch_close(struct watch *watch); /* memory goes once the loop has run */
+/* Before its client. Memory goes once the loop has run. */
+void watch_close(struct watch *watch);
 
 #endif

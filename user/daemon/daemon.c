@@ -21,47 +21,33 @@
 #include "daemon/flow_log.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/surroundings.h"
+#include "daemon/wanted.h"
 #include "daemon/web.h"
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
-#include "source/yaml.h"
 
 #define LARGE           (256 << 10)
 #define STATS_MS        5000
 #define EVENTS_MS       100  /* events that were not worth a wake-up are read this often */
 #define EVENTS_BATCH    4096 /* read at once, some milliseconds' worth: the loop has more to do */
 #define NAMES_NS        1000000000 /* new names are looked for this often at most */
-#define SETTLE_MS       50         /* after a change of a file: editors write in several steps */
-/* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
-#define RETRY_MS        1000
 /* After a pair was stopped its sockets are tried to be taken out, less and less often. */
 #define RELEASE_MS      2
 #define RELEASE_MOST_MS 1000
-/* Where network namespaces get their names. */
-#define NETNS_FOLDER    "/run/netns"
-
-/* One of the files that make the configuration. */
-struct followed {
-	struct daemon *daemon;
-	const char *path;
-	char name[NAME_MAX + 1]; /* in its folder */
-	uv_fs_event_t watch;
-	struct stat as_read; /* when it was last read */
-};
 
 struct daemon {
 	struct datapath *datapath;
 	const struct daemon_options *options;
 	uv_loop_t loop;
-	uv_timer_t stats_timer, events_timer, settle_timer, release_timer, host_timer;
+	uv_timer_t stats_timer, events_timer, release_timer;
 	uv_poll_t events_poll, errands_poll;
 	uv_idle_t events_idle; /* while there are more than a batch */
 	uv_signal_t hup, term, interrupt;
-	struct followed *followed; /* one for each file of the options */
-	uv_fs_event_t netns_watch;
-	struct model *model;    /* as last applied; NULL: not by us */
-	struct located located; /* where its workloads were then */
+	struct wanted_options wanted_options;
+	struct wanted *wanted;
+	struct surroundings surroundings;
 	struct control *control;
 	struct flow_log flow_log;
 	struct web *web; /* NULL: there is no page */
@@ -74,18 +60,16 @@ struct daemon {
 	struct exporter_calls exporter_calls;
 	struct exporter *exporter;
 	struct metrics_daemon *self; /* the exporter's */
-	bool too_large;              /* the model did not fit beside what is still there */
 	bool must_adopt;             /* errands that have come in */
 	bool must_end;
 	bool must_release;
 	unsigned release_ms; /* until the next try; doubles while there is something left */
 	bool stuck;          /* told of sockets that cannot be ended */
 	bool edges_stay;     /* told that idle edges cannot be taken away */
-	bool lags;           /* told that the policy does not follow the host */
 	bool lost_datapath;
 };
 
-/* ---- configuration ------------------------------------------------------------ */
+/* ---- what the maps hold ------------------------------------------------------- */
 
 /* A policy set may be large, and is read anew only when something was applied. */
 static int read_state(struct daemon *daemon, struct state *ret)
@@ -124,202 +108,52 @@ static int refresh_state(struct daemon *daemon)
 	return 0;
 }
 
-static int apply_locked(struct daemon *daemon, const struct model *model,
-			const struct located *located, struct problems *problems)
-{
-	_cleanup_plan_ struct plan plan = {};
-	int err = reconcile_located(daemon->datapath, model, located, false, problems, &plan);
-
-	if (err)
-		return err;
-	for (size_t i = 0; i < plan.n_changes; i++) {
-		_cleanup_text_ struct text line = {};
-
-		change_tell(&plan.changes[i], &line);
-		log_line("%s", text_string(&line));
-	}
-	return 0;
-}
-
-static int apply_model(struct daemon *daemon, const struct model *model,
-		       const struct located *located, struct problems *problems)
-{
-	int err = datapath_lock(daemon->datapath, 0);
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-
-	if (err)
-		return err;
-	err = apply_locked(daemon, model, located, problems);
-	datapath_unlock(daemon->datapath);
-	daemon->self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
-	if (daemon->self->apply_max_ns < daemon->self->apply_ns)
-		daemon->self->apply_max_ns = daemon->self->apply_ns;
-	return err;
-}
-
-static void remember_located(struct daemon *daemon, struct located *located)
-{
-	located_release(&daemon->located);
-	daemon->located = *located;
-	*located = (struct located){};
-}
-
 static void want_events(struct daemon *daemon);
+static void release_after(struct daemon *daemon, unsigned ms);
 
-static int reload_files(struct daemon *daemon, struct problems *problems)
+static void on_configured(void *arg)
 {
-	const struct daemon_options *options = daemon->options;
-	_cleanup_located_ struct located located = {};
-	_cleanup_model_host_ struct model_host host = {};
-	_cleanup_model_ struct model *model = NULL;
-	int err;
+	struct daemon *daemon = arg;
+	const struct model *model = wanted_model(daemon->wanted);
 
-	/* before they are read: what is written meanwhile is a change */
-	for (size_t i = 0; i < options->n_files; i++)
-		if (stat(options->files[i], &daemon->followed[i].as_read))
-			daemon->followed[i].as_read = (struct stat){};
-	err = locate_self(&host);
-	if (!err)
-		err = yaml_load_files(options->files, options->n_files, &host, problems, &model);
-	if (!err)
-		err = locate(model, problems, &located);
-	if (!err)
-		err = apply_model(daemon, model, &located, problems);
-	if (err)
-		return err;
 	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
-	model_free(daemon->model);
-	daemon->model = TAKE_PTR(model);
 	want_events(daemon);
-	remember_located(daemon, &located);
-	return 0;
+	surroundings_expect(&daemon->surroundings);
 }
 
-static void on_settled(uv_timer_t *timer);
-static void release_after(struct daemon *daemon, unsigned ms);
+static void on_applied(void *arg)
+{
+	struct daemon *daemon = arg;
+
+	refresh_state(daemon);
+	release_after(daemon, RELEASE_MS); /* what it may have stopped */
+}
+
+/* If the last look is some time ago. */
+static void look_around(struct daemon *daemon)
+{
+	const struct model *model = wanted_model(daemon->wanted);
+	struct surroundings_view view = { .state = &daemon->state };
+
+	if (!model)
+		return;
+	view.stated = model->node.kube_proxy;
+	view.exposed = wanted_exposed(daemon->wanted);
+	surroundings_look(&daemon->surroundings, &view, daemon->self);
+}
+
+static json_t *warnings(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return surroundings_json(&daemon->surroundings);
+}
 
 static bool reload(void *arg)
 {
-	_cleanup_problems_ struct problems problems = {};
 	struct daemon *daemon = arg;
-	int err = reload_files(daemon, &problems);
 
-	if (err == -EBUSY) { /* somebody changes it right now: it is only put off */
-		uv_timer_start(&daemon->settle_timer, on_settled, RETRY_MS, 0);
-		return false;
-	}
-	daemon->self->reloaded_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self->reload_succeeded = !err;
-	daemon->self->problems = problems_errors(&problems);
-	if (!err)
-		daemon->self->accepted_ns = daemon->self->reloaded_ns;
-	log_problems(&problems);
-	if (err)
-		log_line("the new configuration is refused, the one in force stays: %s",
-			 strerror(-err));
-	else
-		refresh_state(daemon);
-	release_after(daemon, RELEASE_MS); /* what it may have stopped */
-	daemon->too_large = err == -E2BIG;
-	return !err;
-}
-
-static void on_settled(uv_timer_t *timer)
-{
-	reload(timer->data);
-}
-
-/* The folder is watched, not the file: a rename over it is a change of the folder. */
-static void on_folder_change(uv_fs_event_t *watch, const char *name, int events, int status)
-{
-	const struct followed *followed = watch->data;
-	struct daemon *daemon = followed->daemon;
-
-	(void)events;
-	/* "..data" is the link that Kubernetes swaps under a mounted ConfigMap */
-	if (status || !name || (strcmp(name, followed->name) && strcmp(name, "..data")))
-		return;
-	/* not again while it runs: a folder that never rests must not hold it off */
-	if (!uv_is_active((uv_handle_t *)&daemon->settle_timer))
-		uv_timer_start(&daemon->settle_timer, on_settled, SETTLE_MS, 0);
-}
-
-/* What the watch does not see: the target of a link, a folder that was replaced. */
-static bool has_changed(const struct followed *followed)
-{
-	const struct stat *then = &followed->as_read;
-	struct stat now;
-
-	if (stat(followed->path, &now))
-		return false; /* gone; what is in force stays until there is one again */
-	return now.st_ino != then->st_ino || now.st_dev != then->st_dev ||
-	       now.st_size != then->st_size || now.st_mtim.tv_sec != then->st_mtim.tv_sec ||
-	       now.st_mtim.tv_nsec != then->st_mtim.tv_nsec;
-}
-
-static void look_at_files(struct daemon *daemon)
-{
-	bool changed = false;
-
-	for (size_t i = 0; i < daemon->options->n_files; i++)
-		changed |= has_changed(&daemon->followed[i]);
-	if (changed)
-		reload(daemon);
-}
-
-/* ---- the host ------------------------------------------------------------------- */
-
-/*
- * Workloads move to other network namespaces, and the node's addresses change, without
- * anybody writing a file.
- */
-static void look_at_host(struct daemon *daemon)
-{
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_located_ struct located located = {};
-	int err;
-
-	if (!daemon->model || locate(daemon->model, &problems, &located))
-		return;
-	if (located_equal(&located, &daemon->located)) {
-		daemon->lags = false;
-		return;
-	}
-	err = apply_model(daemon, daemon->model, &located, &problems);
-	if (err == -EBUSY)
-		return; /* the next look finds the same */
-	if (!err || !daemon->lags)
-		log_problems(&problems);
-	if (err && !daemon->lags)
-		log_line("the host has changed, the policy in force does not follow: %s",
-			 strerror(-err));
-	daemon->lags = err;
-	if (err)
-		return; /* tried again at the next look, told of once */
-	refresh_state(daemon);
-	remember_located(daemon, &located);
-}
-
-static void on_host_settled(uv_timer_t *timer)
-{
-	look_at_host(timer->data);
-}
-
-static void on_netns_change(uv_fs_event_t *watch, const char *name, int events, int status)
-{
-	struct daemon *daemon = watch->data;
-
-	(void)name;
-	(void)events;
-	if (!status && !uv_is_active((uv_handle_t *)&daemon->host_timer))
-		uv_timer_start(&daemon->host_timer, on_host_settled, SETTLE_MS, 0);
-}
-
-/* The folder is made by whoever needs it first. */
-static void watch_netns(struct daemon *daemon)
-{
-	if (!uv_is_active((uv_handle_t *)&daemon->netns_watch))
-		uv_fs_event_start(&daemon->netns_watch, on_netns_change, NETNS_FOLDER, 0);
+	return wanted_reload(daemon->wanted);
 }
 
 /* ---- news ---------------------------------------------------------------------- */
@@ -506,6 +340,7 @@ static int read_figures(struct daemon *daemon)
 	daemon->self->log_lines = flow_log_written(&daemon->flow_log);
 	daemon->self->log_lost = flow_log_lost(&daemon->flow_log);
 	daemon->self->follow_lost = control_lost(daemon->control);
+	wanted_account(daemon->wanted);
 	datapath_sweep(daemon->datapath);
 	return refresh_state(daemon);
 }
@@ -520,32 +355,28 @@ static const struct state *on_figures_wanted(void *arg)
 static uint32_t series_budget(void *arg)
 {
 	const struct daemon *daemon = arg;
+	const struct model *model = wanted_model(daemon->wanted);
 
-	return daemon->model ? daemon->model->node.telemetry.series : daemon->options->series;
+	return model ? model->node.telemetry.series : daemon->options->series;
 }
 
-/* Endpoints that waited for their last flow. */
-static void collect_garbage(struct daemon *daemon)
+static bool is_ready(void *arg)
 {
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_plan_ struct plan plan = {};
+	const struct daemon *daemon = arg;
 
-	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
-		return;
-	if (!collect(daemon->datapath, &problems) && daemon->too_large)
-		reload(daemon); /* there may be room now */
-	log_problems(&problems);
+	return wanted_is_ready(daemon->wanted);
 }
 
 /* Those that nothing flows on any more. A failure is told once. */
 static void expire_edges(struct daemon *daemon)
 {
+	const struct model *model = wanted_model(daemon->wanted);
 	unsigned gone = 0;
 	int err = 0;
 
-	if (daemon->model)
+	if (model)
 		err = edges_expire(daemon->datapath,
-				   daemon->model->node.telemetry.edge_ttl_s * 1000000000ULL, &gone);
+				   model->node.telemetry.edge_ttl_s * 1000000000ULL, &gone);
 
 	if (err && !daemon->edges_stay)
 		log_line("idle edges cannot be taken away: %s", strerror(-err));
@@ -556,9 +387,10 @@ static void expire_edges(struct daemon *daemon)
 static void account(struct daemon *daemon)
 {
 	read_figures(daemon);
+	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
-	collect_garbage(daemon);
+	wanted_collect(daemon->wanted);
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -571,9 +403,7 @@ static void on_stats_due(uv_timer_t *timer)
 		uv_stop(&daemon->loop);
 		return;
 	}
-	look_at_files(daemon);
-	watch_netns(daemon);
-	look_at_host(daemon);
+	wanted_look(daemon->wanted);
 	/* errands that were lost, or of a time without a daemon */
 	datapath_adopt(daemon->datapath);
 	end_leavers(daemon);
@@ -712,35 +542,22 @@ void daemon_release(const char *socket)
 		unlink(path);
 }
 
-static int follow(struct daemon *daemon, struct followed *followed)
-{
-	char folder[PATH_MAX], name[PATH_MAX];
-	int err;
-
-	snprintf(folder, sizeof(folder), "%s", followed->path);
-	snprintf(name, sizeof(name), "%s", followed->path);
-	snprintf(followed->name, sizeof(followed->name), "%.*s", NAME_MAX, basename(name));
-	uv_fs_event_init(&daemon->loop, &followed->watch);
-	followed->watch.data = followed;
-	err = uv_fs_event_start(&followed->watch, on_folder_change, dirname(folder), 0);
-	if (err)
-		log_line("%s cannot be followed: %s", followed->path, strerror(-err));
-	return err;
-}
-
-static int follow_files(struct daemon *daemon)
+static int open_wanted(struct daemon *daemon)
 {
 	const struct daemon_options *options = daemon->options;
-	int err = 0;
 
-	daemon->followed = calloc(options->n_files, sizeof(*daemon->followed));
-	if (!daemon->followed)
-		return -ENOMEM;
-	for (size_t i = 0; i < options->n_files; i++)
-		daemon->followed[i] = (struct followed){ daemon, options->files[i] };
-	for (size_t i = 0; !err && i < options->n_files; i++)
-		err = follow(daemon, &daemon->followed[i]);
-	return err;
+	daemon->wanted_options = (struct wanted_options){
+		.datapath = daemon->datapath,
+		.files = options->files,
+		.n_files = options->n_files,
+		.access = options->access,
+		.node = options->node,
+		.self = daemon->self,
+		.configured = on_configured,
+		.applied = on_applied,
+		.arg = daemon,
+	};
+	return wanted_open(&daemon->loop, &daemon->wanted_options, &daemon->wanted);
 }
 
 static int open_rings(struct daemon *daemon)
@@ -774,16 +591,12 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_init(loop, &daemon->events_timer);
 	uv_idle_init(loop, &daemon->events_idle);
 	daemon->events_idle.data = daemon;
-	uv_timer_init(loop, &daemon->settle_timer);
 	uv_timer_init(loop, &daemon->release_timer);
-	uv_timer_init(loop, &daemon->host_timer);
-	uv_fs_event_init(loop, &daemon->netns_watch);
 	uv_signal_init(loop, &daemon->hup);
 	uv_signal_init(loop, &daemon->term);
 	uv_signal_init(loop, &daemon->interrupt);
 	daemon->stats_timer.data = daemon->events_timer.data = daemon;
-	daemon->settle_timer.data = daemon->release_timer.data = daemon;
-	daemon->host_timer.data = daemon->netns_watch.data = daemon;
+	daemon->release_timer.data = daemon;
 	daemon->hup.data = daemon;
 	uv_signal_start(&daemon->hup, on_hup, SIGHUP);
 	uv_signal_start(&daemon->term, on_end, SIGTERM);
@@ -823,12 +636,12 @@ static int start_web(struct daemon *daemon, struct daemon_web *web)
 
 static int start(struct daemon *daemon, struct daemon_web *web)
 {
-	const struct control_calls calls = { reload, on_followed, daemon };
+	const struct control_calls calls = { reload, warnings, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
 	int err;
 
 	daemon->exporter_calls =
-		(struct exporter_calls){ on_figures_wanted, series_budget, daemon };
+		(struct exporter_calls){ on_figures_wanted, series_budget, is_ready, daemon };
 	err = exporter_open(&daemon->loop, &options->exporter, &daemon->exporter_calls,
 			    &daemon->exporter);
 	if (err) {
@@ -846,7 +659,7 @@ static int start(struct daemon *daemon, struct daemon_web *web)
 		return err;
 	}
 	start_handles(daemon);
-	err = follow_files(daemon);
+	err = open_wanted(daemon);
 	if (!err)
 		err = open_rings(daemon);
 	return err ?: start_web(daemon, web);
@@ -864,16 +677,16 @@ static void end(struct daemon *daemon)
 	control_close(daemon->control);
 	exporter_close(daemon->exporter);
 	web_close(daemon->web);
+	wanted_close(daemon->wanted);
 	uv_walk(&daemon->loop, close_handle, NULL);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	uv_loop_close(&daemon->loop);
-	free(daemon->followed);
+	wanted_free(daemon->wanted);
 	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
+	surroundings_release(&daemon->surroundings);
 	state_release(&daemon->state);
-	model_free(daemon->model);
-	located_release(&daemon->located);
 }
 
 int daemon_run(struct datapath *datapath, const struct daemon_options *options,
@@ -890,6 +703,9 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 		refresh_state(&daemon);
 		for (size_t i = 0; i < options->n_files; i++)
 			log_line("running, follows %s", options->files[i]);
+		if (options->access)
+			log_line("running as node %s, follows %s", options->node,
+				 options->access->server);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
 		if (!daemon.lost_datapath) {
 			finish_events(&daemon);

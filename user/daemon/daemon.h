@@ -8,12 +8,15 @@
 #define SIDESTEP_DAEMON_DAEMON_H
 
 #include "daemon/exporter.h"
+#include "cluster/access.h"
 #include "core/http_rules.h"
 #include "datapath/datapath.h"
 
 struct daemon_options {
 	const char *const *files;
 	size_t n_files;
+	const struct access *access; /* of the API server; NULL: there is none */
+	const char *node;            /* our name in its cluster */
 	const char *socket;
 	struct exporter_options exporter;
 	uint32_t series;       /* the metrics' budget, of the model that was loaded */

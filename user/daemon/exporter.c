@@ -220,6 +220,22 @@ static void on_scrape(struct http_request *request, void *arg)
 	http_reply(request, &reply);
 }
 
+static void on_live(struct http_request *request, void *arg)
+{
+	(void)arg;
+	http_reply_line(request, 200, "ok");
+}
+
+static void on_ready(struct http_request *request, void *arg)
+{
+	const struct exporter_calls *calls = ((struct exporter *)arg)->calls;
+
+	if (calls->ready(calls->arg))
+		http_reply_line(request, 200, "ok");
+	else
+		http_reply_line(request, 503, "what is wanted is not known or not in force yet");
+}
+
 /* Nobody streams here. */
 static void on_followed(bool followed, void *arg)
 {
@@ -229,7 +245,11 @@ static void on_followed(bool followed, void *arg)
 
 static int serve(struct exporter *exporter, uv_loop_t *loop)
 {
-	static const struct http_route routes[] = { { "/metrics", true, on_scrape } };
+	static const struct http_route routes[] = {
+		{ "/metrics", true, on_scrape },
+		{ "/livez", true, on_live },
+		{ "/readyz", true, on_ready },
+	};
 	const struct exporter_options *options = exporter->options;
 	char address[ADDRESS_TEXT_MAX];
 	int err;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The metrics' way out: the stats file, and /metrics over HTTP. What must not be forgotten when
+ * The metrics' way out: the stats file, and /metrics over HTTP. Beside that are /livez, which says
+ * that the loop turns, and /readyz, that what is wanted is in force. What must not be forgotten when
  * this daemon ends is kept in a file beside the stats file (see export/series.h).
  */
 #ifndef SIDESTEP_DAEMON_EXPORTER_H
@@ -25,6 +26,7 @@ struct exporter_calls {
 	/* Reads the kernel's figures anew; NULL: they cannot be read. */
 	const struct state *(*read)(void *arg);
 	uint32_t (*budget)(void *arg); /* of series */
+	bool (*ready)(void *arg);      /* all that is wanted is known and in force */
 	void *arg;
 };
 

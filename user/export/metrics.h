@@ -18,10 +18,11 @@
 #include "core/text.h"
 #include "export/exemplar.h"
 #include "export/series.h"
+#include "model/kube_proxy.h"
 #include "model/state.h"
 
 /* Series that are always there: a budget below is exceeded by them. */
-#define METRICS_FIXED (SST_COUNTER_MAX + SST_FEATURE_MAX + 2 * STATE_MAP_MAX + 64)
+#define METRICS_FIXED (SST_COUNTER_MAX + SST_FEATURE_MAX + 2 * STATE_MAP_MAX + 128)
 
 /* What has series, in the order in which the budget is given out; X(name). */
 #define METRICS_KINDS(X) \
@@ -57,6 +58,37 @@ char *metrics_series_save(struct metrics_series *series, const struct sst_meta *
 int metrics_series_load(struct metrics_series *series, const struct sst_meta *meta,
 			const char *text, size_t length);
 
+/* What is told of each resource of the API server. */
+enum metrics_resource_value {
+	METRICS_WATCHING,
+	METRICS_OBJECTS,
+	METRICS_SKIPPED,
+	METRICS_LISTS,
+	METRICS_EVENTS,
+	METRICS_RESOURCE_VALUES,
+};
+
+struct metrics_resource {
+	const char *name;
+	uint64_t values[METRICS_RESOURCE_VALUES];
+};
+
+#define METRICS_RESOURCES_MAX 9
+#define METRICS_FAILURES_MAX  8
+
+/* What the daemon has from an API server. */
+struct metrics_kubernetes {
+	bool synced;
+	uint64_t age_ns;
+	struct metrics_resource resources[METRICS_RESOURCES_MAX];
+	size_t n_resources;
+	const char *const *failure_names;
+	uint64_t failures[METRICS_FAILURES_MAX];
+	size_t n_failures;
+	uint64_t applied, apply_failed;
+	uint64_t colliding, sctp;
+};
+
 /* The daemon's own values. Times of day are CLOCK_REALTIME. */
 struct metrics_daemon {
 	uint64_t started_ns;
@@ -78,6 +110,11 @@ struct metrics_daemon {
 	uint64_t log_lines;   /* of the flow log, that were written .. */
 	uint64_t log_lost;    /* .. and that could not be */
 	uint64_t follow_lost; /* events that followers read too slowly for */
+	struct kube_proxy_sight kube_proxy;
+	bool kube_proxy_differs; /* from what was stated, or it is missing */
+	size_t unserved;         /* services that callers from outside of the node do not reach */
+	size_t shadowed;         /* addresses and ports of services where the node listens, too */
+	const struct metrics_kubernetes *kubernetes; /* NULL: it follows no API server */
 };
 
 struct metrics_view {

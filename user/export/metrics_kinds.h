@@ -46,6 +46,7 @@ void write_rules(struct metrics_text *text, const struct metrics_view *view);
 void write_edges(struct metrics_text *text, const struct metrics_view *view);
 void write_times(struct metrics_text *text, const struct metrics_view *view);
 void write_istio(struct metrics_text *text, const struct metrics_view *view);
+void write_kubernetes(struct metrics_text *text, const struct metrics_kubernetes *kubernetes);
 
 /* The labels of a service's port; and its name alone, also of one that has gone. */
 void label_service(struct text *labels, const struct sst_service_info *info);

@@ -57,6 +57,15 @@ bool model_front(const struct model_service *service, const struct model_port *p
 	return port->node_port;
 }
 
+size_t model_exposed(const struct model *model)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->n_services; i++)
+		n += model->services[i].exposed;
+	return n;
+}
+
 bool model_serves(const struct model_service *service, const struct model_port *port, int family)
 {
 	struct model_front front;
@@ -87,7 +96,7 @@ void model_service_release(struct model_service *service)
 	free(service->name);
 }
 
-static void release_workload(struct model_workload *workload)
+void model_workload_release(struct model_workload *workload)
 {
 	model_labels_release(&workload->labels);
 	for (size_t i = 0; i < workload->n_ports; i++)
@@ -113,11 +122,9 @@ void model_free(struct model *model)
 	for (size_t i = 0; i < model->n_services; i++)
 		model_service_release(&model->services[i]);
 	for (size_t i = 0; i < model->n_workloads; i++)
-		release_workload(&model->workloads[i]);
-	for (size_t i = 0; i < model->n_namespaces; i++) {
-		model_labels_release(&model->namespaces[i].labels);
-		free(model->namespaces[i].name);
-	}
+		model_workload_release(&model->workloads[i]);
+	for (size_t i = 0; i < model->n_namespaces; i++)
+		model_namespace_release(&model->namespaces[i]);
 	for (size_t i = 0; i < model->n_policies; i++)
 		model_policy_release(&model->policies[i]);
 	for (size_t i = 0; i < model->n_files; i++)

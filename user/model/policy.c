@@ -126,3 +126,9 @@ void model_policy_release(struct model_policy *policy)
 	free(policy->name_space);
 	*policy = (struct model_policy){ 0 };
 }
+
+void model_namespace_release(struct model_namespace *namespace)
+{
+	model_labels_release(&namespace->labels);
+	free(namespace->name);
+}

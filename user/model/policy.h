@@ -149,5 +149,6 @@ struct model_policy_settings {
 void model_labels_release(struct model_labels *labels);
 void model_selector_release(struct model_selector *selector);
 void model_policy_release(struct model_policy *policy);
+void model_namespace_release(struct model_namespace *namespace);
 
 #endif

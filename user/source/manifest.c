@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Which kinds of manifests there are, and those that are no policies. */
+/* Which kinds of manifests there are, and what becomes of them in a file. */
 #include "source/manifest.h"
 
 #include <stdlib.h>
@@ -57,7 +57,7 @@ uint16_t manifest_read_port(struct tree *tree, const yaml_node_t *node, uint16_t
 	return fallback;
 }
 
-static char *read_name(struct tree *tree, const yaml_node_t *metadata)
+char *manifest_read_name(struct tree *tree, const yaml_node_t *metadata)
 {
 	return tree_name(tree, manifest_need(tree, metadata, "metadata", "name"), "a name", 1,
 			 NAME_LENGTH_MAX);
@@ -65,121 +65,56 @@ static char *read_name(struct tree *tree, const yaml_node_t *metadata)
 
 /* ---- namespaces and pods --------------------------------------------------------- */
 
+bool manifest_namespace(struct tree *tree, const yaml_node_t *object, struct model_namespace *ret)
+{
+	const yaml_node_t *metadata = manifest_need(tree, object, "Namespace", "metadata");
+
+	ret->place = tree_place(tree, object);
+	if (!metadata)
+		return false;
+	ret->name = yaml_read_namespace(tree, manifest_need(tree, metadata, "metadata", "name"));
+	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &ret->labels);
+	return true;
+}
+
 static void read_namespace(struct reader *reader, const struct kind *kind, yaml_node_t *object)
 {
 	struct tree *tree = reader->tree;
-	const yaml_node_t *metadata = manifest_need(tree, object, kind->name, "metadata");
-	struct model_namespace namespace = { .place = tree_place(tree, object) };
+	struct model_namespace namespace = { 0 };
 	unsigned before = tree_problems(tree);
 
-	if (!metadata || !YAML_RESERVE(reader, namespaces, 1))
+	(void)kind;
+	if (!YAML_RESERVE(reader, namespaces, 1))
 		return;
-	namespace.name =
-		yaml_read_namespace(tree, manifest_need(tree, metadata, "metadata", "name"));
-	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &namespace.labels);
-	YAML_KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
+	if (manifest_namespace(tree, object, &namespace))
+		YAML_KEEP(reader, namespaces, namespace, tree_problems(tree) == before);
 }
 
-/* Pods that have ended, that have no address yet, or that are the host to everybody. */
-static bool is_workload(struct tree *tree, const yaml_node_t *pod)
+/* Of files nobody knows which pods are this node's: all are known by their addresses only. */
+static int make_workload(const struct kube_pod *pod, struct model_workload *ret)
 {
-	const yaml_node_t *spec = manifest_get(tree, pod, "spec");
-	const yaml_node_t *status = manifest_get(tree, pod, "status");
-	const char *phase = tree_text(tree, manifest_get(tree, status, "phase"), "a phase");
-
-	if (phase && (!strcmp(phase, "Succeeded") || !strcmp(phase, "Failed")))
-		return false;
-	if (tree_bool(tree, manifest_get(tree, spec, "hostNetwork"), false))
-		return false;
-	return manifest_get(tree, status, "podIP") || manifest_get(tree, status, "podIPs");
-}
-
-/* podIPs has them all, podIP the first. */
-static void read_pod_addresses(struct tree *tree, const yaml_node_t *status,
-			       struct model_workload *workload)
-{
-	yaml_node_t *list = manifest_get(tree, status, "podIPs");
-	yaml_node_t *single = manifest_get(tree, status, "podIP");
-	size_t n = list ? manifest_count(tree, list, "addresses") : 1;
-
-	workload->addresses = tree_array(tree, n, sizeof(*workload->addresses));
-	workload->n_addresses = workload->addresses ? n : 0;
-	for (size_t i = 0; i < workload->n_addresses; i++) {
-		const yaml_node_t *item = list ? tree_item(tree, list, i) : NULL;
-		const yaml_node_t *node =
-			item ? manifest_need(tree, item, "an address", "ip") : single;
-
-		workload->addresses[i] = (struct model_cidr){
-			.address = yaml_read_address(tree, node),
-			.bits = 128,
-			.place = node ? tree_place(tree, node) : workload->place,
-		};
-	}
-}
-
-static bool has_port(const struct model_workload *workload, const char *name, uint8_t protocol)
-{
-	for (size_t i = 0; i < workload->n_ports; i++)
-		if (workload->ports[i].protocol == protocol &&
-		    !strcmp(workload->ports[i].name, name))
-			return true;
-	return false;
-}
-
-/* Of containers that give one name twice the first counts, as in Kubernetes. */
-static void read_pod_port(struct tree *tree, const yaml_node_t *node,
-			  struct model_workload *workload)
-{
-	const yaml_node_t *name = manifest_get(tree, node, "name");
-	const yaml_node_t *protocol = manifest_get(tree, node, "protocol");
-	struct model_named_port port = { 0 };
-
-	/* SCTP is nothing that rules could be about */
-	if (!name || (protocol && !strcmp(tree_text(tree, protocol, "a protocol") ?: "", "SCTP")))
-		return;
-	port.protocol = yaml_read_protocol(tree, protocol);
-	port.port = manifest_read_port(
-		tree, manifest_need(tree, node, "a container's port", "containerPort"), 0);
-	port.name = yaml_read_port_name(tree, name);
-	if (port.name && !has_port(workload, port.name, port.protocol))
-		workload->ports[workload->n_ports++] = port;
-	else
-		free(port.name);
-}
-
-static void read_pod_ports(struct tree *tree, const yaml_node_t *spec,
-			   struct model_workload *workload)
-{
-	yaml_node_t *containers = manifest_get(tree, spec, "containers");
-	size_t n = manifest_count(tree, containers, "containers"), sum = 0;
-
-	for (size_t i = 0; i < n; i++)
-		sum += manifest_count(
-			tree, manifest_get(tree, tree_item(tree, containers, i), "ports"), "ports");
-	workload->ports = tree_array(tree, sum, sizeof(*workload->ports));
-	for (size_t i = 0; workload->ports && i < n; i++) {
-		yaml_node_t *ports = manifest_get(tree, tree_item(tree, containers, i), "ports");
-
-		for (size_t j = 0; j < tree_count(ports); j++)
-			read_pod_port(tree, tree_item(tree, ports, j), workload);
-	}
+	return kube_pod_workload(pod, &(struct kube_pods_here){ 0 }, ret);
 }
 
 static void read_pod(struct reader *reader, const struct kind *kind, yaml_node_t *object)
 {
+	_cleanup_(kube_pod_release) struct kube_pod pod = { 0 };
 	struct tree *tree = reader->tree;
-	const yaml_node_t *metadata = manifest_need(tree, object, kind->name, "metadata");
-	struct model_workload workload = { .place = tree_place(tree, object) };
+	struct model_workload workload;
 	unsigned before = tree_problems(tree);
+	int r;
 
-	if (!metadata || !is_workload(tree, object) || !YAML_RESERVE(reader, workloads, 1))
+	(void)kind;
+	if (!YAML_RESERVE(reader, workloads, 1) || !manifest_pod(tree, object, &pod))
 		return;
-	workload.name = read_name(tree, metadata);
-	workload.name_space = yaml_read_namespace(tree, manifest_get(tree, metadata, "namespace"));
-	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &workload.labels);
-	read_pod_addresses(tree, manifest_get(tree, object, "status"), &workload);
-	read_pod_ports(tree, manifest_get(tree, object, "spec"), &workload);
-	YAML_KEEP(reader, workloads, workload, tree_problems(tree) == before);
+	/* what is not sound is told, and lacks what is copied here */
+	if (tree->no_memory || tree_problems(tree) != before)
+		return;
+	r = make_workload(&pod, &workload);
+	if (!r)
+		YAML_KEEP(reader, workloads, workload, true);
+	else if (r == -ENOMEM)
+		tree->no_memory = true;
 }
 
 /* ---- what services are made of ---------------------------------------------------- */
@@ -249,25 +184,35 @@ static void read_annotations(struct tree *tree, const yaml_node_t *node,
 	}
 }
 
-static void read_policy(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+static bool read_policy_object(struct tree *tree, const struct kind *kind,
+			       const yaml_node_t *object, struct model_policy *ret)
 {
 	static const struct tree_key keys[] = {
 		{ "apiVersion" }, { "kind" }, { "metadata" }, { "spec" }, { "status" }, { NULL },
 	};
-	struct tree *tree = reader->tree;
-	struct model_policy policy = { .place = tree_place(tree, object) };
-	unsigned before = tree_problems(tree);
 	const yaml_node_t *metadata;
 
-	if (!YAML_RESERVE(reader, policies, 1) || !tree_mapping(tree, object, kind->name, keys))
-		return;
+	ret->place = tree_place(tree, object);
+	if (!tree_mapping(tree, object, kind->name, keys))
+		return false;
 	metadata = manifest_need(tree, object, kind->name, "metadata");
 	if (metadata) {
-		policy.name = read_name(tree, metadata);
-		read_annotations(tree, manifest_get(tree, metadata, "annotations"), &policy);
+		ret->name = manifest_read_name(tree, metadata);
+		read_annotations(tree, manifest_get(tree, metadata, "annotations"), ret);
 	}
-	kind->policy(tree, object, &policy);
-	YAML_KEEP(reader, policies, policy, tree_problems(tree) == before);
+	kind->policy(tree, object, ret);
+	return true;
+}
+
+static void read_policy(struct reader *reader, const struct kind *kind, yaml_node_t *object)
+{
+	struct model_policy policy = { 0 };
+	unsigned before = tree_problems(reader->tree);
+
+	if (!YAML_RESERVE(reader, policies, 1))
+		return;
+	if (read_policy_object(reader->tree, kind, object, &policy))
+		YAML_KEEP(reader, policies, policy, tree_problems(reader->tree) == before);
 }
 
 /* ---- kinds ----------------------------------------------------------------------- */
@@ -313,6 +258,12 @@ static const struct kind *find_kind(const char *name)
 		if (!strcmp(kinds[i].name, name))
 			return &kinds[i];
 	return NULL;
+}
+
+bool manifest_policy(struct tree *tree, const yaml_node_t *object, const char *kind,
+		     struct model_policy *ret)
+{
+	return read_policy_object(tree, find_kind(kind), object, ret);
 }
 
 /* Other groups have kinds of the same names. */

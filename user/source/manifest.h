@@ -6,6 +6,7 @@
 #ifndef SIDESTEP_SOURCE_MANIFEST_H
 #define SIDESTEP_SOURCE_MANIFEST_H
 
+#include "kube/pod.h"
 #include "source/yaml_schema.h"
 
 /* Is this document one? Ours have neither key. */
@@ -21,6 +22,12 @@ void manifest_read(struct reader *reader, yaml_node_t *root);
 bool manifest_service(struct tree *tree, const yaml_node_t *object, struct kube_service *ret);
 bool manifest_slice(struct tree *tree, const yaml_node_t *object, struct kube_slice *ret);
 bool manifest_node(struct tree *tree, const yaml_node_t *object, struct kube_node *ret);
+bool manifest_pod(struct tree *tree, const yaml_node_t *object, struct kube_pod *ret);
+bool manifest_namespace(struct tree *tree, const yaml_node_t *object, struct model_namespace *ret);
+
+/* One of a policy's kinds: "NetworkPolicy". */
+bool manifest_policy(struct tree *tree, const yaml_node_t *object, const char *kind,
+		     struct model_policy *ret);
 
 /* ---- what the files of the schema share: manifest.c, manifest_*.c ---------------- */
 
@@ -28,6 +35,9 @@ bool manifest_node(struct tree *tree, const yaml_node_t *object, struct kube_nod
 yaml_node_t *manifest_get(struct tree *tree, const yaml_node_t *node, const char *key);
 yaml_node_t *manifest_need(struct tree *tree, const yaml_node_t *node, const char *what,
 			   const char *key);
+
+/* A copy of an object's name; NULL after a complaint. */
+char *manifest_read_name(struct tree *tree, const yaml_node_t *metadata);
 
 /* The items of a list, 0 when it is absent or none. */
 size_t manifest_count(struct tree *tree, const yaml_node_t *list, const char *what);

@@ -18,6 +18,8 @@
 
 struct place tree_place(const struct tree *tree, const yaml_node_t *node)
 {
+	if (tree->stored)
+		return (struct place){ 0 };
 	return (struct place){ node->start_mark.line + 1, node->start_mark.column + 1, tree->file };
 }
 

@@ -31,6 +31,12 @@ struct tree {
 	bool opened;     /* parser is to be deleted */
 	bool loaded;     /* document is to be deleted */
 	bool no_memory;  /* some reader ran out of it: what was read is incomplete */
+	/*
+	 * It is an object that an API server has, and no text: there are no places in it, and who
+	 * wrote it is not there to mend it.
+	 */
+	bool stored;
+	unsigned forgiven; /* problems of such an object that a reader has dealt with */
 };
 
 /* Begins with a text; source, file and problems are set. Returns 0, -EINVAL or -ENOMEM. */

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/cluster.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+
+#define POLICY_API "/apis/policy.networking.k8s.io/"
+
+/*
+ * Only what is used is asked for. Services and slices of other proxies, and headless ones, are
+ * none of ours; pods that have ended have no address any more.
+ */
+#define NOT_OTHERS                                                       \
+	"labelSelector=%21service.kubernetes.io%2Fservice-proxy-name%2C" \
+	"%21service.kubernetes.io%2Fheadless"
+#define RUNNING "fieldSelector=status.phase%21%3DSucceeded%2Cstatus.phase%21%3DFailed"
+
+static const struct {
+	const char *name;
+	struct watch_resource resource;
+} kinds[STORE_KINDS] = {
+	[STORE_SERVICES] = { "services", { "/api/v1/services", NOT_OTHERS } },
+	[STORE_SLICES] = { "endpointslices",
+			   { "/apis/discovery.k8s.io/v1/endpointslices", NOT_OTHERS } },
+	[STORE_PODS] = { "pods", { "/api/v1/pods", RUNNING } },
+	[STORE_NAMESPACES] = { "namespaces", { "/api/v1/namespaces" } },
+	[STORE_NODES] = { "nodes", { "/api/v1/nodes" } },
+	[STORE_NETWORK_POLICIES] = { "networkpolicies",
+				     { "/apis/networking.k8s.io/v1/networkpolicies" } },
+	[STORE_CLUSTER_POLICIES] = { "clusternetworkpolicies",
+				     { POLICY_API "v1alpha2/clusternetworkpolicies", NULL, true } },
+	[STORE_ADMIN_POLICIES] = { "adminnetworkpolicies",
+				   { POLICY_API "v1alpha1/adminnetworkpolicies", NULL, true } },
+	[STORE_BASELINE_POLICIES] = { "baselineadminnetworkpolicies",
+				      { POLICY_API "v1alpha1/baselineadminnetworkpolicies", NULL,
+					true } },
+};
+
+/* One resource's way from its watch into the store. */
+struct inlet {
+	struct cluster *cluster;
+	enum store_kind kind;
+	struct watch *watch;
+	bool synced; /* it was listed once */
+};
+
+struct cluster {
+	struct client *client;
+	struct store *store;
+	struct cluster_calls calls;
+	struct inlet inlets[STORE_KINDS];
+	unsigned out_of_memory; /* objects that were lost to that: to be listed anew */
+};
+
+const char *cluster_kind_name(enum store_kind kind)
+{
+	return kinds[kind].name;
+}
+
+/* ---- what the watches tell ------------------------------------------------------------- */
+
+static void tell(struct cluster *cluster, const struct problems *problems)
+{
+	if (problems->count)
+		cluster->calls.tell(problems, cluster->calls.arg);
+}
+
+static void look_for_changes(struct cluster *cluster)
+{
+	if (cluster_is_synced(cluster) && store_has_changes(cluster->store))
+		cluster->calls.changed(cluster->calls.arg);
+}
+
+static void on_begin(void *arg)
+{
+	struct inlet *inlet = arg;
+
+	store_begin(inlet->cluster->store, inlet->kind);
+}
+
+static void on_put(json_t *object, void *arg)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct inlet *inlet = arg;
+	struct cluster *cluster = inlet->cluster;
+
+	if (store_put(cluster->store, inlet->kind, object, &problems))
+		cluster->out_of_memory++;
+	tell(cluster, &problems);
+	look_for_changes(cluster);
+}
+
+static void on_gone(json_t *object, void *arg)
+{
+	struct inlet *inlet = arg;
+
+	if (store_gone(inlet->cluster->store, inlet->kind, object))
+		inlet->cluster->out_of_memory++;
+	look_for_changes(inlet->cluster);
+}
+
+static void on_end(void *arg)
+{
+	struct inlet *inlet = arg;
+
+	if (store_end(inlet->cluster->store, inlet->kind))
+		inlet->cluster->out_of_memory++;
+	inlet->synced = true;
+	look_for_changes(inlet->cluster);
+}
+
+/* ---- begin and end ------------------------------------------------------------------------ */
+
+static int open_inlet(struct cluster *cluster, uv_loop_t *loop, enum store_kind kind)
+{
+	struct inlet *inlet = &cluster->inlets[kind];
+	const struct watch_calls calls = { on_begin, on_put, on_gone, on_end, inlet };
+
+	*inlet = (struct inlet){ .cluster = cluster, .kind = kind };
+	return watch_open(loop, cluster->client, &kinds[kind].resource, &calls, &inlet->watch);
+}
+
+int cluster_open(uv_loop_t *loop, const struct access *access, const struct store_options *options,
+		 const struct cluster_calls *calls, struct cluster **ret)
+{
+	struct cluster *cluster = calloc(1, sizeof(*cluster));
+	int err;
+
+	if (!cluster)
+		return -ENOMEM;
+	cluster->calls = *calls;
+	err = store_open(options, &cluster->store);
+	if (!err)
+		err = client_open(loop, access, &cluster->client);
+	for (int i = 0; !err && i < STORE_KINDS; i++)
+		err = open_inlet(cluster, loop, i);
+	if (err)
+		cluster_close(cluster);
+	else
+		*ret = cluster;
+	return err;
+}
+
+struct store *cluster_store(struct cluster *cluster)
+{
+	return cluster->store;
+}
+
+struct client *cluster_client(struct cluster *cluster)
+{
+	return cluster->client;
+}
+
+bool cluster_is_synced(const struct cluster *cluster)
+{
+	for (int i = 0; i < STORE_KINDS; i++)
+		if (!cluster->inlets[i].synced)
+			return false;
+	return true;
+}
+
+void cluster_figures(const struct cluster *cluster, struct cluster_figures *ret)
+{
+	*ret = (struct cluster_figures){ .heard_ns = UINT64_MAX };
+	store_figures(cluster->store, &ret->store);
+	for (int i = 0; i < STORE_KINDS; i++) {
+		watch_figures(cluster->inlets[i].watch, &ret->watch[i]);
+		if (ret->heard_ns > ret->watch[i].heard_ns)
+			ret->heard_ns = ret->watch[i].heard_ns;
+	}
+}
+
+void cluster_close(struct cluster *cluster)
+{
+	if (!cluster)
+		return;
+	for (int i = 0; i < STORE_KINDS; i++)
+		if (cluster->inlets[i].watch)
+			watch_close(cluster->inlets[i].watch);
+	if (cluster->client)
+		client_close(cluster->client);
+	if (cluster->store)
+		store_close(cluster->store);
+	free(cluster);
+}

@@ -33,6 +33,7 @@ struct store_figures {
 	uint64_t skipped[STORE_KINDS]; /* not understood, or not in full, now */
 	uint64_t colliding; /* places (address, port, protocol) of services that another has, now */
 	uint64_t sctp;      /* ports of services that are not served, now */
+	uint64_t exposed;   /* services that are for callers from outside of a node, too, now */
 	uint64_t reused;    /* addresses that several pods had, when policy was asked for */
 };
 

@@ -34,6 +34,7 @@ struct store_service {
 	struct store_claims *claims; /* NULL: none */
 	struct store_service *next_changed;
 	unsigned n_sctp;
+	bool exposed;
 	bool changed;
 	bool told;   /* of an address that another service has */
 	char name[]; /* "namespace/name" */

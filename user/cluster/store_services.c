@@ -79,14 +79,20 @@ void store_release_services(struct store *store)
 
 /* ---- changes --------------------------------------------------------------------------- */
 
-static unsigned count_sctp(const struct packed *packed)
+/* What figures tell of a service; packed is NULL when it has gone. */
+static void count(struct store *store, struct store_service *service, const struct packed *packed)
 {
 	_cleanup_(kube_service_release) struct kube_service object = { 0 };
 	struct pack pack = { .from = packed };
 
 	if (packed)
 		pack_service(&pack, &object);
-	return object.n_sctp;
+	store->figures.sctp -= service->n_sctp;
+	store->figures.exposed -= service->exposed;
+	service->n_sctp = object.n_sctp;
+	service->exposed = kube_is_exposed(&object);
+	store->figures.sctp += service->n_sctp;
+	store->figures.exposed += service->exposed;
 }
 
 int store_change_service(struct store *store, struct store_entry *entry,
@@ -103,9 +109,7 @@ int store_change_service(struct store *store, struct store_entry *entry,
 	}
 	exchange_claims(store, service, claims);
 	service->entry = packed ? entry : NULL;
-	store->figures.sctp -= service->n_sctp;
-	service->n_sctp = count_sctp(packed);
-	store->figures.sctp += service->n_sctp;
+	count(store, service, packed);
 	store_tell_lost(store, service, problems);
 	store_mark(store, service);
 	return 0;

@@ -21,6 +21,7 @@
 #include "daemon/flow_log.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/surroundings.h"
 #include "daemon/wanted.h"
 #include "daemon/web.h"
 #include "datapath/edges.h"
@@ -46,6 +47,7 @@ struct daemon {
 	uv_signal_t hup, term, interrupt;
 	struct wanted_options wanted_options;
 	struct wanted *wanted;
+	struct surroundings surroundings;
 	struct control *control;
 	struct flow_log flow_log;
 	struct web *web; /* NULL: there is no page */
@@ -116,6 +118,7 @@ static void on_configured(void *arg)
 
 	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
 	want_events(daemon);
+	surroundings_expect(&daemon->surroundings);
 }
 
 static void on_applied(void *arg)
@@ -124,6 +127,26 @@ static void on_applied(void *arg)
 
 	refresh_state(daemon);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
+}
+
+/* If the last look is some time ago. */
+static void look_around(struct daemon *daemon)
+{
+	const struct model *model = wanted_model(daemon->wanted);
+	struct surroundings_view view = { .state = &daemon->state };
+
+	if (!model)
+		return;
+	view.stated = model->node.kube_proxy;
+	view.exposed = wanted_exposed(daemon->wanted);
+	surroundings_look(&daemon->surroundings, &view, daemon->self);
+}
+
+static json_t *warnings(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return surroundings_json(&daemon->surroundings);
 }
 
 static bool reload(void *arg)
@@ -344,19 +367,6 @@ static bool is_ready(void *arg)
 	return wanted_is_ready(daemon->wanted);
 }
 
-/* Endpoints that waited for their last flow. */
-static void collect_garbage(struct daemon *daemon)
-{
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_plan_ struct plan plan = {};
-
-	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
-		return;
-	if (!collect(daemon->datapath, &problems))
-		wanted_try_again(daemon->wanted); /* there may be room now */
-	log_problems(&problems);
-}
-
 /* Those that nothing flows on any more. A failure is told once. */
 static void expire_edges(struct daemon *daemon)
 {
@@ -377,9 +387,10 @@ static void expire_edges(struct daemon *daemon)
 static void account(struct daemon *daemon)
 {
 	read_figures(daemon);
+	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
-	collect_garbage(daemon);
+	wanted_collect(daemon->wanted);
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -625,7 +636,7 @@ static int start_web(struct daemon *daemon, struct daemon_web *web)
 
 static int start(struct daemon *daemon, struct daemon_web *web)
 {
-	const struct control_calls calls = { reload, on_followed, daemon };
+	const struct control_calls calls = { reload, warnings, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
 	int err;
 
@@ -674,6 +685,7 @@ static void end(struct daemon *daemon)
 	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
+	surroundings_release(&daemon->surroundings);
 	state_release(&daemon->state);
 }
 

@@ -57,6 +57,15 @@ bool model_front(const struct model_service *service, const struct model_port *p
 	return port->node_port;
 }
 
+size_t model_exposed(const struct model *model)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->n_services; i++)
+		n += model->services[i].exposed;
+	return n;
+}
+
 bool model_serves(const struct model_service *service, const struct model_port *port, int family)
 {
 	struct model_front front;

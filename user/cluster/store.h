@@ -54,6 +54,9 @@ void store_close(struct store *store);
  */
 int store_set_pods(struct store *store, const char *root, bool systemd);
 
+/* What options->host points to has changed. -ENOMEM: services are where they were. */
+int store_move(struct store *store, struct problems *problems);
+
 /*
  * As watch.h tells them. problems gets what is to be told once. -ENOMEM leaves the store as it
  * was.

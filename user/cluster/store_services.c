@@ -258,6 +258,13 @@ int store_change_node(struct store *store, struct store_entry *entry, const stru
 	return r;
 }
 
+int store_move(struct store *store, struct problems *problems)
+{
+	struct kube_here here = store_here(store, &store->own);
+
+	return move_claims(store, &here, problems);
+}
+
 /* ---- what has changed ------------------------------------------------------------------- */
 
 bool store_has_changes(const struct store *store)

@@ -109,6 +109,14 @@ void model_workload_release(struct model_workload *workload)
 	free(workload->name);
 }
 
+bool model_host_equal(const struct model_host *a, const struct model_host *b)
+{
+	return a->netns == b->netns && a->n_addresses == b->n_addresses &&
+	       (!a->n_addresses ||
+		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses))) &&
+	       !strcmp(a->name ?: "", b->name ?: "");
+}
+
 void model_host_release(struct model_host *host)
 {
 	free(host->addresses);

@@ -127,6 +127,7 @@ struct model_host {
 	uint64_t netns; /* cookie of its network namespace; 0: not known */
 };
 
+bool model_host_equal(const struct model_host *a, const struct model_host *b);
 void model_host_release(struct model_host *host);
 #define _cleanup_model_host_ __attribute__((cleanup(model_host_release)))
 

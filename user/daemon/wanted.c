@@ -19,6 +19,8 @@
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
 #define RETRY_MS      1000
 #define RETRY_MOST_MS 30000
+/* Where what is not of a file comes from, for messages. */
+#define API_SERVER    "the API server"
 /* Where network namespaces get their names. */
 #define NETNS_FOLDER  "/run/netns"
 
@@ -122,6 +124,8 @@ static int extend(const struct wanted *wanted, const struct model *model, unsign
 	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
 	int err = extension_begin(model, ret);
 
+	if (!err && store)
+		ret->model.source = (char *)API_SERVER;
 	if (!err && store && parts & SERVICES)
 		err = store_add_services(store, &ret->model);
 	if (!err && store && parts & POLICY)
@@ -455,7 +459,7 @@ static int apply_services(struct wanted *wanted, const struct store_changes *cha
 		err = datapath_lock(datapath, 0);
 	if (err)
 		return err;
-	err = reconcile_services(datapath, wanted->known, "the API server", batch.services, batch.n,
+	err = reconcile_services(datapath, wanted->known, API_SERVER, batch.services, batch.n,
 				 (const char *const *)batch.names, batch.n_names, problems, &plan);
 	reconcile_unlock(datapath, wanted->known);
 	settle_later(wanted);

@@ -70,7 +70,9 @@ struct client {
 	struct client_request *requests;
 	struct client_request *question; /* after its health */
 	struct watched *watched;
-	uint64_t heard_ms; /* loop's time: the last byte, or when there was nobody to speak to */
+	uint64_t heard_ms;   /* loop's time: the last byte, or when there was nothing to say */
+	uint64_t reached_ms; /* loop's time, as client_reached_ms() */
+	bool unreachable;    /* the last request that ended had no connection */
 	bool closing;
 };
 
@@ -104,9 +106,12 @@ static void cleanup_request(struct client_request **request)
 		request_free(*request);
 }
 
-static void heard(struct client_request *request)
+static void heard(struct client *client)
 {
-	request->client->heard_ms = uv_now(request->client->loop);
+	client->heard_ms = uv_now(client->loop);
+	if (client->unreachable)
+		client->reached_ms = client->heard_ms;
+	client->unreachable = false;
 }
 
 static unsigned status_of(const struct client_request *request)
@@ -124,7 +129,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
 	unsigned status = status_of(request);
 
 	(void)one;
-	heard(request);
+	heard(request->client);
 	if (request->cancelled)
 		return 0;
 	if (*line != '\r' || status < 200 || request->answered)
@@ -140,7 +145,7 @@ static size_t on_data(char *bytes, size_t one, size_t size, void *arg)
 	struct client_request *request = arg;
 
 	(void)one;
-	heard(request);
+	heard(request->client);
 	if (!request->cancelled)
 		request->error =
 			request->calls.data(status_of(request), bytes, size, request->calls.arg);
@@ -149,6 +154,15 @@ static size_t on_data(char *bytes, size_t one, size_t size, void *arg)
 }
 
 /* ---- how a request ends --------------------------------------------------------------- */
+
+/* TLS included. */
+static bool is_connected(const struct client_request *request)
+{
+	curl_off_t us = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	return us;
+}
 
 static int error_of(const struct client_request *request, CURLcode code)
 {
@@ -162,7 +176,7 @@ static int error_of(const struct client_request *request, CURLcode code)
 	case CURLE_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case CURLE_OPERATION_TIMEDOUT:
-		return -ETIMEDOUT;
+		return is_connected(request) ? -ETIMEDOUT : -EHOSTUNREACH;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return -EHOSTUNREACH;
 	case CURLE_COULDNT_CONNECT:
@@ -199,6 +213,8 @@ static void finish(struct client_request *request, CURLcode code)
 		result.reason = reason_of(request, result.error, code);
 	if (result.status == 401)
 		access_token_doubt(&client->token);
+	if (result.error == -ECONNREFUSED || result.error == -EHOSTUNREACH)
+		client->unreachable = true;
 	if (!request->cancelled)
 		request->calls.done(&result, request->calls.arg);
 	request_free(request);
@@ -524,6 +540,11 @@ void client_cancel(struct client_request *request)
 {
 	request->cancelled = true;
 	uv_timer_start(&request->client->kick, on_kick, 0, 0);
+}
+
+uint64_t client_reached_ms(const struct client *client)
+{
+	return client->reached_ms;
 }
 
 /* ---- begin and end ------------------------------------------------------------------------ */

@@ -55,14 +55,22 @@ void store_mark(struct store *store, struct store_service *service)
 	store->changed = service;
 }
 
+/* The new ones are in force already; the old ones are left when they are nobody's. */
+static void exchange_claims(struct store *store, struct store_service *service,
+			    struct store_claims *claims)
+{
+	struct store_claims *old = service->claims;
+
+	service->claims = claims;
+	store_unclaim(store, old);
+}
+
 void store_release_services(struct store *store)
 {
 	struct store_service *service, *next;
 
-	HASH_ITER (hh, store->services, service, next) {
-		store_unclaim(store, service->claims);
-		service->claims = NULL;
-	}
+	HASH_ITER (hh, store->services, service, next)
+		exchange_claims(store, service, NULL);
 	HASH_ITER (hh, store->services, service, next) {
 		HASH_DEL(store->services, service);
 		free(service);
@@ -99,8 +107,7 @@ int store_change_service(struct store *store, struct store_entry *entry,
 		put_back(store, service);
 		return r;
 	}
-	store_unclaim(store, service->claims);
-	service->claims = claims;
+	exchange_claims(store, service, claims);
 	service->entry = packed ? entry : NULL;
 	count(store, service, packed);
 	store_tell_lost(store, service, problems);
@@ -176,6 +183,11 @@ int store_change_slice(struct store *store, struct store_entry *entry, const str
 
 /* ---- this node ------------------------------------------------------------------------- */
 
+const char *store_node(const struct store *store)
+{
+	return store->options.node ?: store->options.host->name;
+}
+
 struct kube_here store_here(const struct store *store, const struct kube_node *own)
 {
 	struct kube_objects objects = { .nodes = (struct kube_node *)own, .n_nodes = !!own->name };
@@ -213,10 +225,8 @@ static int move_claims(struct store *store, const struct kube_here *here, struct
 
 	if (r)
 		return r;
-	HASH_ITER (hh, store->services, service, next) {
-		store_unclaim(store, service->claims);
-		service->claims = claims[n++];
-	}
+	HASH_ITER (hh, store->services, service, next)
+		exchange_claims(store, service, claims[n++]);
 	HASH_ITER (hh, store->services, service, next) {
 		store_tell_lost(store, service, problems);
 		if (service->entry)
@@ -228,7 +238,7 @@ static int move_claims(struct store *store, const struct kube_here *here, struct
 int store_change_node(struct store *store, struct store_entry *entry, const struct packed *packed,
 		      struct problems *problems)
 {
-	const char *name = store->options.node ?: store->options.host->name;
+	const char *name = store_node(store);
 	struct pack pack = { .from = packed };
 	struct kube_node own = { 0 };
 	struct kube_here here;

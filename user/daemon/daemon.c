@@ -367,19 +367,6 @@ static bool is_ready(void *arg)
 	return wanted_is_ready(daemon->wanted);
 }
 
-/* Endpoints that waited for their last flow. */
-static void collect_garbage(struct daemon *daemon)
-{
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_plan_ struct plan plan = {};
-
-	if (plan_collect(&daemon->state, &plan) || !plan.n_steps)
-		return;
-	if (!collect(daemon->datapath, &problems))
-		wanted_try_again(daemon->wanted); /* there may be room now */
-	log_problems(&problems);
-}
-
 /* Those that nothing flows on any more. A failure is told once. */
 static void expire_edges(struct daemon *daemon)
 {
@@ -403,7 +390,7 @@ static void account(struct daemon *daemon)
 	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
-	collect_garbage(daemon);
+	wanted_collect(daemon->wanted);
 }
 
 static void on_stats_due(uv_timer_t *timer)

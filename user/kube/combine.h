@@ -31,6 +31,7 @@ struct kube_here kube_find_here(const struct kube_objects *objects, const char *
 
 /* At most two services of one; none: nothing is to be translated. */
 #define KUBE_SERVICES_MAX 2
+extern const char *const kube_service_suffixes[KUBE_SERVICES_MAX]; /* of their names */
 
 /*
  * One service with its slices, and no others. Returns how many services it wrote to ret, which

@@ -310,7 +310,8 @@ static bool has_waited(const struct plan *plan)
 /* Waiting is for nothing when nobody can have seen anything else, and nothing is removed. */
 static void remove_after_grace(const struct diff *diff, struct draft *draft)
 {
-	bool replaced = anything_replaced(draft), waited = has_waited(&draft->plan);
+	bool waited = diff->input->has_waited || has_waited(&draft->plan);
+	bool replaced = anything_replaced(draft);
 	size_t grace = draft->plan.n_steps;
 
 	if (!waited)
@@ -320,7 +321,7 @@ static void remove_after_grace(const struct diff *diff, struct draft *draft)
 	retire_endpoints(diff, draft);
 	delete_endpoints(diff, draft);
 	delete_services(diff, draft);
-	if (splice_tightens(diff))
+	if (diff->input->stop_splice || splice_tightens(diff))
 		draft_step(draft, STEP_STOP_SPLICE, 0);
 	if (!waited && !replaced && draft->plan.n_steps == grace + 1)
 		draft->plan.n_steps = grace;

@@ -422,3 +422,34 @@ is_content() {
 	check '.names == {own: 3}'
 	by_sidestep client "$(ip4 node):30080"
 }
+
+@test "explain knows whose 127.0.0.1 a node port is at" {
+	cluster
+	{
+		manifests
+		cat <<-END
+			---
+			workloads:
+			  - { name: agent, labels: { app: agent }, netns: ${NS}node }
+			  - { name: pod, labels: { app: pod }, netns: ${NS}client, addresses: [ $(ip4 client) ] }
+			  - { name: a, labels: { app: a }, netns: ${NS}a, addresses: [ $(ip4 a) ] }
+			policies:
+			  - { name: a, subject: { app: a }, isolate: [ ingress ] }
+		END
+	} | sed '1,2d' | load_on_node
+
+	call node 127.0.0.1:30080
+	check '.errors == {EPERM: 1}'
+	try sidestep explain agent 127.0.0.1 30080
+	[[ $status == 5 && $output == *"shop/web"* ]]
+	call client 127.0.0.1:30080
+	check '.errors == {ECONNREFUSED: 1}'
+	try sidestep explain pod 127.0.0.1 30080
+	[[ $status == 0 && $output == *"a workload reaches itself"* ]]
+	[[ $stderr == "127.0.0.1: each network namespace has its own: taken for the caller's, while service 'shop/web' is at the node's" ]]
+	# at the node's other addresses it is the service for both
+	call client "$(ip4 node):30080"
+	check '.errors == {EPERM: 1}'
+	try sidestep explain pod "$(ip4 node)" 30080
+	[[ $status == 5 && -z $stderr ]]
+}

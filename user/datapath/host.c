@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "datapath/internal.h"
+#include "datapath/kube_proxy.h"
 
 #define BPFFS         "/sys/fs/bpf"
 #define BTF           "/sys/kernel/btf/vmlinux"
@@ -324,6 +325,16 @@ static void survey_lsm(struct host_fact *fact)
 	tell(fact, *line ? line : "not known", "");
 }
 
+static void survey_kube_proxy(struct host_fact *fact)
+{
+	_cleanup_text_ struct text found = {};
+	struct kube_proxy_sight sight;
+
+	kube_proxy_look(&sight);
+	kube_proxy_describe(&sight, &found);
+	tell(fact, text_string(&found), "");
+}
+
 void host_survey(struct survey *survey)
 {
 	struct host_fact *host = survey->host;
@@ -341,6 +352,7 @@ void host_survey(struct survey *survey)
 		tell(&host[HOST_BTF], BTF, "");
 	survey_lockdown(&host[HOST_LOCKDOWN]);
 	survey_lsm(&host[HOST_LSM]);
+	survey_kube_proxy(&host[HOST_KUBE_PROXY]);
 }
 
 /* As LINUX_VERSION_CODE, from the note in the vDSO (Documentation/ABI/stable/vdso); 0: not

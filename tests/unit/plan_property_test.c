@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+#include "plan/known.h"
+
 /* ---- chance ----------------------------------------------------------------- */
 
 struct dice {
@@ -494,21 +496,30 @@ static size_t watches_check(const struct watches *watches, const struct plan *pl
 /* How much of the exception there is: it must stay the exception. */
 static size_t moves_watched, moves_in_between;
 
-static void run_watched(struct sim *sim, const struct plan *plan)
+/* The first n steps; known may be NULL. */
+static void run_some_watched(struct sim *sim, const struct plan *plan, size_t n,
+			     struct known *known)
 {
 	struct watches watches = { 0 };
 
-	check_phases(plan);
 	watch_all(&watches, sim, plan);
 	watches_note(&watches, sim);
 	sim_take_policy_ids(sim, plan);
-	for (size_t i = 0; i < plan->n_steps; i++) {
+	for (size_t i = 0; i < n; i++) {
 		sim_apply(sim, &plan->steps[i], plan);
+		if (known)
+			known_note(known, &plan->steps[i]);
 		watches_note(&watches, sim);
 	}
 	moves_in_between += watches_check(&watches, plan);
 	moves_watched += count_steps(plan, STEP_FLIP_FRONTEND);
 	sim_take_ids(sim, plan);
+}
+
+static void run_watched(struct sim *sim, const struct plan *plan)
+{
+	check_phases(plan);
+	run_some_watched(sim, plan, plan->n_steps, NULL);
 }
 
 /* ---- undoing ---------------------------------------------------------------- */
@@ -643,7 +654,9 @@ static void make_plan(const struct wish *wish, const struct sim *sim, struct pla
 	_cleanup_plan_policy_ struct plan_policy policy = wish_compile(wish, &sim->state);
 	_cleanup_problems_ struct problems problems = { 0 };
 
-	assert_int_equal(plan_make(&wish->model, &policy, &sim->state, &problems, ret), 0);
+	const struct plan_input input = { &wish->model, &policy, &sim->state };
+
+	assert_int_equal(plan_make(&input, &problems, ret), 0);
 }
 
 static void assert_nothing_to_do(const struct wish *wish, const struct sim *sim)
@@ -653,7 +666,7 @@ static void assert_nothing_to_do(const struct wish *wish, const struct sim *sim)
 	make_plan(wish, sim, &again);
 	assert_int_equal(again.n_steps, 0);
 	assert_int_equal(again.n_changes, 0);
-	assert_int_equal(plan_collect(&sim->state, &collect), 0);
+	assert_int_equal(plan_collect(&(struct plan_input){ .state = &sim->state }, &collect), 0);
 	assert_int_equal(collect.n_steps, 0);
 }
 
@@ -661,7 +674,7 @@ static void collect(struct sim *sim)
 {
 	_cleanup_plan_ struct plan plan = { 0 };
 
-	assert_int_equal(plan_collect(&sim->state, &plan), 0);
+	assert_int_equal(plan_collect(&(struct plan_input){ .state = &sim->state }, &plan), 0);
 	run_watched(sim, &plan);
 }
 
@@ -732,6 +745,299 @@ static void live(uint64_t seed, unsigned days, uint32_t first_id)
 	end_of_days(&sim, wish);
 }
 
+/* ---- life in parts ------------------------------------------------------------ */
+
+/* A life of which every day changes some services only. */
+struct parts {
+	struct sim sim;
+	struct world world;   /* as it is wanted */
+	struct world applied; /* as it is */
+	struct known *known;
+	uint64_t mark; /* there was a GRACE for it; what was put off is still to be done */
+	struct wish wish;
+	struct dice dice;
+};
+
+static size_t parts_planned, parts_refused, parts_settled;
+
+/* What is known is what there is, and slots that are in use are known to be. */
+static void check_known(const struct parts *parts)
+{
+	const char *const names[NAMES] = { "ant", "bee", "cat", "dog", "eel", "fox" };
+	const struct known_room *room = known_room(parts->known);
+	const struct state *state = &parts->sim.state;
+	const struct model nothing = { 0 };
+	_cleanup_state_ struct state part = { 0 };
+	uint64_t n_slots = 0, n_bits = 0;
+
+	assert_int_equal(known_part(parts->known, &nothing, names, NAMES, &part), 0);
+	assert_int_equal(part.n_services, state->n_services);
+	assert_int_equal(part.n_endpoints, state->n_endpoints);
+	assert_int_equal(part.n_frontends, state->n_frontends);
+	assert_int_equal(room->n_services, state->n_services);
+	assert_int_equal(room->n_endpoints, state->n_endpoints);
+	assert_int_equal(room->n_frontends, state->n_frontends);
+	assert_memory_equal(part.frontends, state->frontends,
+			    part.n_frontends * sizeof(*part.frontends));
+	for (size_t i = 0; i < part.n_endpoints; i++) {
+		assert_int_equal(part.endpoints[i].id, state->endpoints[i].id);
+		assert_memory_equal(&part.endpoints[i].value, &state->endpoints[i].value,
+				    sizeof(struct sst_endpoint));
+	}
+	for (size_t i = 0; i < part.n_services; i++) {
+		const struct sst_service *value = &part.services[i].value;
+
+		assert_int_equal(part.services[i].id, state->services[i].id);
+		assert_memory_equal(value, &state->services[i].value, sizeof(*value));
+		n_slots += value->slots;
+		for (uint32_t j = value->first; j < value->first + value->slots; j++)
+			assert_true(room->slots[j / 64] >> j % 64 & 1);
+	}
+	assert_int_equal(room->n_slots, n_slots);
+	for (size_t i = 0; i <= state->n_slots / 64; i++)
+		n_bits += __builtin_popcountll(room->slots[i]);
+	assert_true(known_owed(parts->known) ? n_bits >= n_slots : n_bits == n_slots);
+}
+
+static int sim_flows(uint32_t endpoint, uint64_t *ret, void *arg)
+{
+	const struct state_endpoint *found = sim_endpoint(arg, endpoint);
+
+	assert_non_null(found);
+	*ret = found->stats.opened - found->stats.closed;
+	return 0;
+}
+
+static void complete_part(const struct sim *sim, struct state *part)
+{
+	part->config = sim->state.config;
+	part->meta = sim->state.meta;
+	part->slots = copy(sim->state.slots, sim->state.n_slots, sizeof(*part->slots));
+	part->n_slots = sim->state.n_slots;
+}
+
+/* GRACE and REMOVE of all plans up to the mark; what flows have left in any case. */
+static void settle(struct parts *parts, uint64_t mark)
+{
+	struct sim *sim = &parts->sim;
+	_cleanup_state_ struct state part = { 0 };
+	_cleanup_plan_ struct plan plan = { 0 };
+	struct plan_input input = { .state = &part,
+				    .known = parts->known,
+				    .open_flows = sim_flows,
+				    .arg = sim,
+				    .has_waited = true };
+
+	known_settle(parts->known, mark);
+	assert_int_equal(known_remains(parts->known, &part, &input.stop_splice), 0);
+	complete_part(sim, &part);
+	assert_int_equal(plan_collect(&input, &plan), 0);
+	assert_int_equal(count_steps(&plan, STEP_GRACE), 0);
+	for (size_t i = 0; i < plan.n_steps; i++) {
+		assert_int_equal(phase_of(plan.steps[i].kind), PHASE_REMOVE);
+		sim_apply(sim, &plan.steps[i], &plan);
+		known_note(parts->known, &plan.steps[i]);
+		parts_settled++;
+	}
+	check_known(parts);
+}
+
+/* As a plan for the whole would have left it. */
+static void settle_all(struct parts *parts)
+{
+	uint64_t mark = known_owed(parts->known);
+
+	sim_grace(&parts->sim);
+	settle(parts, mark);
+	assert_int_equal(known_owed(parts->known), 0);
+	describe_world(&parts->applied, &parts->wish);
+	check_arrival(&parts->sim, &parts->wish);
+	check_remains(&parts->sim);
+	assert_nothing_to_do(&parts->wish, &parts->sim);
+}
+
+/* Nobody who changes asks for what somebody else has. */
+static bool collides(struct parts *parts, uint32_t chosen)
+{
+	static const struct {
+		uint16_t port;
+		uint8_t protocol;
+	} ports[PORTS] = { { 80, IPPROTO_TCP }, { 53, IPPROTO_UDP }, { 53, IPPROTO_TCP } };
+	static const char *const names[NAMES] = { "ant", "bee", "cat", "dog", "eel", "fox" };
+
+	for (size_t i = 0; i < ADDRESSES * PORTS; i++) {
+		uint32_t wants = parts->world.owner[i / PORTS];
+		struct sst_frontend_key key = { address_of(address_texts[i / PORTS]),
+						htons(ports[i % PORTS].port),
+						ports[i % PORTS].protocol };
+		const struct state_frontend *has = sim_frontend(&parts->sim, &key);
+
+		if (!has || wants == NAMES || !(chosen >> wants & 1) ||
+		    !parts->world.services[wants].used ||
+		    !parts->world.services[wants].port_used[i % PORTS])
+			continue;
+		for (size_t j = 0; j < NAMES; j++)
+			if (!(chosen >> j & 1) &&
+			    !strcmp(sim_service(&parts->sim, has->service)->info.name, names[j]))
+				return true;
+	}
+	return false;
+}
+
+/* The chosen ones have become what is wanted of them. */
+static void note_applied(struct parts *parts, uint32_t chosen)
+{
+	struct world *applied = &parts->applied;
+
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		uint32_t before = applied->owner[i], after = parts->world.owner[i];
+
+		if (after < NAMES && chosen >> after & 1)
+			applied->owner[i] = after;
+		else if (before < NAMES && chosen >> before & 1)
+			applied->owner[i] = NAMES;
+	}
+	for (size_t i = 0; i < NAMES; i++)
+		if (chosen >> i & 1)
+			applied->services[i] = parts->world.services[i];
+}
+
+/* Whoever does not change keeps the addresses that it has, also at ports that it does not use. */
+static void leave_to_owners(struct parts *parts, uint32_t chosen)
+{
+	for (size_t i = 0; i < ADDRESSES; i++) {
+		uint32_t has = parts->applied.owner[i], wants = parts->world.owner[i];
+
+		if (has < NAMES && !(chosen >> has & 1) && wants < NAMES && chosen >> wants & 1)
+			parts->world.owner[i] = has;
+	}
+}
+
+static size_t steps_until_grace(const struct plan *plan)
+{
+	size_t n = 0;
+
+	while (n < plan->n_steps && plan->steps[n].kind != STEP_GRACE)
+		n++;
+	return n;
+}
+
+/* Of services that change now and go, the names; of the others all that they shall be. */
+static void describe_part(struct parts *parts, uint32_t chosen, const char **names, size_t *n)
+{
+	static const char *const all[NAMES] = { "ant", "bee", "cat", "dog", "eel", "fox" };
+
+	wish_init(&parts->wish);
+	for (uint32_t i = 0; i < NAMES; i++) {
+		if (!(chosen >> i & 1))
+			continue;
+		names[(*n)++] = all[i];
+		if (parts->world.services[i].used)
+			describe_service(&parts->world, i, &parts->wish);
+	}
+}
+
+static void change_part(struct parts *parts, uint32_t chosen)
+{
+	struct sim *sim = &parts->sim;
+	_cleanup_state_ struct state part = { 0 };
+	_cleanup_plan_ struct plan plan = { 0 };
+	_cleanup_problems_ struct problems problems = { 0 };
+	const struct plan_input input = { .model = &parts->wish.model,
+					  .state = &part,
+					  .known = parts->known,
+					  .open_flows = sim_flows,
+					  .arg = sim };
+	const char *names[NAMES];
+	size_t n_names = 0;
+
+	if (!collides(parts, chosen) || chance(&parts->dice, 50))
+		leave_to_owners(parts, chosen);
+	describe_part(parts, chosen, names, &n_names);
+	assert_int_equal(known_part(parts->known, &parts->wish.model, names, n_names, &part), 0);
+	complete_part(sim, &part);
+	if (collides(parts, chosen)) {
+		assert_int_equal(plan_make(&input, &problems, &plan), -EINVAL);
+		parts_refused++;
+		return;
+	}
+	assert_int_equal(plan_make(&input, &problems, &plan), 0);
+	check_phases(&plan);
+	if (chance(&parts->dice, 10))
+		run_and_undo(sim, &plan, &parts->dice);
+	run_some_watched(sim, &plan, steps_until_grace(&plan), parts->known);
+	known_owe(parts->known, &plan, &part);
+	note_applied(parts, chosen);
+	parts_planned++;
+}
+
+static void change_whole(struct parts *parts)
+{
+	_cleanup_plan_ struct plan plan = { 0 };
+
+	settle_all(parts);
+	parts->applied = parts->world;
+	describe_world(&parts->applied, &parts->wish);
+	make_plan(&parts->wish, &parts->sim, &plan);
+	assert_int_equal(known_renew(parts->known, &parts->sim.state), 0);
+	run_some_watched(&parts->sim, &plan, plan.n_steps, parts->known);
+	check_known(parts);
+	settle_all(parts);
+}
+
+static void live_part_of_a_day(struct parts *parts)
+{
+	struct dice *dice = &parts->dice;
+
+	change_world(&parts->world, dice);
+	if (chance(dice, 10))
+		change_whole(parts);
+	else
+		change_part(parts, roll(dice, 1 << NAMES) & roll(dice, 1 << NAMES));
+	check_known(parts);
+	describe_world(&parts->applied, &parts->wish);
+	check_arrival(&parts->sim, &parts->wish);
+	if (chance(dice, 30)) {
+		settle(parts, parts->mark);
+		parts->mark = known_owed(parts->known);
+		sim_grace(&parts->sim);
+	}
+	if (chance(dice, 20))
+		settle_all(parts);
+	play_flows(&parts->sim, dice);
+}
+
+static void live_in_parts(uint64_t seed, unsigned days, uint32_t first_id)
+{
+	_cleanup_free_ struct parts *parts = calloc(1, sizeof(*parts));
+
+	assert_non_null(parts);
+	parts->dice.seed = seed;
+	parts->known = known_new();
+	assert_non_null(parts->known);
+	world_init(&parts->world);
+	sim_init(&parts->sim, 128, 256, 1024, 4096);
+	parts->sim.state.meta.next_service = first_id;
+	parts->sim.state.meta.next_endpoint = first_id;
+	assert_int_equal(known_renew(parts->known, &parts->sim.state), 0);
+	parts->applied = parts->world;
+	while (days--)
+		live_part_of_a_day(parts);
+	known_free(parts->known);
+	end_of_days(&parts->sim, &parts->wish);
+	sim_release(&parts->sim);
+}
+
+static void test_lives_in_parts(void **state)
+{
+	(void)state;
+	for (uint64_t seed = 1; seed <= 60; seed++)
+		live_in_parts(seed, 100, seed % 2 ? 1 : UINT32_MAX - 20);
+	assert_true(parts_planned > 3000);
+	assert_true(parts_refused > 50);
+	assert_true(parts_settled > 3000);
+}
+
 static void test_many_lives(void **state)
 {
 	(void)state;
@@ -758,6 +1064,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_many_lives),
+		cmocka_unit_test(test_lives_in_parts),
 		cmocka_unit_test(test_a_long_life),
 		cmocka_unit_test(test_ids_wrap_around),
 	};

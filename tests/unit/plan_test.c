@@ -42,8 +42,10 @@ static int make(struct bench *bench)
 
 	problems_release(&bench->problems);
 	plan_release(&bench->plan);
-	return plan_make(&bench->wish.model, &policy, &bench->sim.state, &bench->problems,
-			 &bench->plan);
+	return plan_make(&(struct plan_input){ .model = &bench->wish.model,
+					       .policy = &policy,
+					       .state = &bench->sim.state },
+			 &bench->problems, &bench->plan);
 }
 
 static void make_and_run(struct bench *bench)
@@ -62,14 +64,16 @@ static void assert_nothing_to_do(struct bench *bench)
 static void collect_and_run(struct bench *bench)
 {
 	plan_release(&bench->plan);
-	assert_int_equal(plan_collect(&bench->sim.state, &bench->plan), 0);
+	assert_int_equal(
+		plan_collect(&(struct plan_input){ .state = &bench->sim.state }, &bench->plan), 0);
 	sim_run(&bench->sim, &bench->plan);
 }
 
 static void assert_nothing_to_collect(struct bench *bench)
 {
 	plan_release(&bench->plan);
-	assert_int_equal(plan_collect(&bench->sim.state, &bench->plan), 0);
+	assert_int_equal(
+		plan_collect(&(struct plan_input){ .state = &bench->sim.state }, &bench->plan), 0);
 	assert_int_equal(bench->plan.n_steps, 0);
 }
 
@@ -761,15 +765,14 @@ static void assert_refused(struct bench *bench, const char *problem)
 {
 	_cleanup_plan_policy_ struct plan_policy policy =
 		wish_compile(&bench->wish, &bench->sim.state);
+	const struct plan_input input = { &bench->wish.model, &policy, &bench->sim.state };
 	struct plan untouched;
 
 	plan_release(&bench->plan);
 	memset(&bench->plan, 0x5a, sizeof(bench->plan));
 	memset(&untouched, 0x5a, sizeof(untouched));
 	problems_release(&bench->problems);
-	assert_int_equal(plan_make(&bench->wish.model, &policy, &bench->sim.state, &bench->problems,
-				   &bench->plan),
-			 -E2BIG);
+	assert_int_equal(plan_make(&input, &bench->problems, &bench->plan), -E2BIG);
 	assert_memory_equal(&bench->plan, &untouched, sizeof(untouched));
 	memset(&bench->plan, 0, sizeof(bench->plan));
 	assert_int_equal(bench->problems.count, 1);

@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "daemon/addresses.h"
 #include "daemon/files.h"
 #include "daemon/log.h"
 #include "datapath/kubepods.h"
@@ -14,32 +15,48 @@
 #include "model/extend.h"
 #include "source/yaml.h"
 
-#define SETTLE_MS    50
+#define SETTLE_MS     50
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
-#define RETRY_MS     1000
+#define RETRY_MS      1000
+#define RETRY_MOST_MS 30000
+/* Where what is not of a file comes from, for messages. */
+#define API_SERVER    "the API server"
 /* Where network namespaces get their names. */
-#define NETNS_FOLDER "/run/netns"
+#define NETNS_FOLDER  "/run/netns"
+
+/* Changes in the log; of a cluster's first list there are thousands. */
+#define TOLD_MAX 100
 
 struct wanted {
 	const struct wanted_options *options;
 	uv_loop_t *loop;
 	struct files *files;
+	struct addresses *addresses;
 	uv_timer_t host_timer;
 	uv_fs_event_t netns_watch;
+	struct known *known;    /* what the maps hold of services */
 	struct model *model;    /* of the files, as last applied; NULL: not by us */
 	struct located located; /* where workloads were then */
 	bool too_large;         /* the model did not fit beside what is still there */
 	bool lags;              /* told that the policy does not follow the host */
 	bool applied;           /* the whole was in force once */
+	struct model_host host; /* as it was when files were last read */
 
 	/* With an API server. */
 	struct cluster *cluster; /* NULL: there is none */
 	struct store_options store_options;
-	struct model_host host;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
 	uv_timer_t services_timer, policy_timer;
+	uint64_t opened_ns;  /* CLOCK_MONOTONIC */
+	bool must_apply_all; /* a part could not be done: the whole brings it in order */
+	unsigned retry_ms;   /* until that is tried again; 0: nothing has failed */
+	uv_work_t grace;     /* a thread waits until nobody looks at what was replaced */
+	bool grace_runs;
+	uint64_t grace_mark;
+	bool closing;
 	uint64_t applied_changes, failed_changes;
+	char trouble[sizeof(((struct watch_figures *)0)->problem)]; /* that was told */
 	struct metrics_kubernetes figures;
 };
 
@@ -47,7 +64,9 @@ struct wanted {
 
 static void tell_changes(const struct plan *plan)
 {
-	for (size_t i = 0; i < plan->n_changes; i++) {
+	if (plan->n_changes > TOLD_MAX)
+		log_line("%zu changes, the first are:", plan->n_changes);
+	for (size_t i = 0; i < plan->n_changes && i < TOLD_MAX; i++) {
 		_cleanup_text_ struct text line = {};
 
 		change_tell(&plan->changes[i], &line);
@@ -55,32 +74,31 @@ static void tell_changes(const struct plan *plan)
 	}
 }
 
-static int apply_locked(struct wanted *wanted, const struct model *model,
-			const struct located *located, struct problems *problems)
+/* What was put in force, and how long that took. */
+static void account_apply(struct wanted *wanted, uint64_t begin_ns)
 {
-	_cleanup_plan_ struct plan plan = {};
-	int err = reconcile_located(wanted->options->datapath, model, located, false, problems,
-				    &plan);
+	struct metrics_daemon *self = wanted->options->self;
 
-	if (!err)
-		tell_changes(&plan);
-	return err;
+	self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
+	if (self->apply_max_ns < self->apply_ns)
+		self->apply_max_ns = self->apply_ns;
 }
 
 static int apply_model(struct wanted *wanted, const struct model *model,
 		       const struct located *located, struct problems *problems)
 {
-	struct metrics_daemon *self = wanted->options->self;
-	int err = datapath_lock(wanted->options->datapath, 0);
+	struct datapath *datapath = wanted->options->datapath;
+	_cleanup_plan_ struct plan plan = {};
+	int err = datapath_lock(datapath, 0);
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 
 	if (err)
 		return err;
-	err = apply_locked(wanted, model, located, problems);
-	datapath_unlock(wanted->options->datapath);
-	self->apply_ns = clock_ns(CLOCK_MONOTONIC) - begin;
-	if (self->apply_max_ns < self->apply_ns)
-		self->apply_max_ns = self->apply_ns;
+	err = reconcile_located(datapath, wanted->known, model, located, false, problems, &plan);
+	reconcile_unlock(datapath, wanted->known);
+	account_apply(wanted, begin);
+	if (!err)
+		tell_changes(&plan);
 	return err;
 }
 
@@ -106,6 +124,8 @@ static int extend(const struct wanted *wanted, const struct model *model, unsign
 	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
 	int err = extension_begin(model, ret);
 
+	if (!err && store)
+		ret->model.source = (char *)API_SERVER;
 	if (!err && store && parts & SERVICES)
 		err = store_add_services(store, &ret->model);
 	if (!err && store && parts & POLICY)
@@ -130,22 +150,41 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 	if (err)
 		return err;
 	wanted->applied = true;
+	wanted->must_apply_all = false;
+	wanted->retry_ms = 0;
 	remember_located(wanted, &located);
 	return 0;
 }
 
 /* ---- files ------------------------------------------------------------------------------ */
 
+/* Remembered whether or not what follows succeeds: a change is looked at once. */
+static int take_host(struct wanted *wanted, struct problems *problems)
+{
+	struct model_host host;
+	int err = locate_self(&host);
+
+	if (err)
+		return err;
+	if (model_host_equal(&host, &wanted->host)) {
+		model_host_release(&host);
+		return 0;
+	}
+	model_host_release(&wanted->host);
+	wanted->host = host;
+	return wanted->cluster ? store_move(cluster_store(wanted->cluster), problems) : 0;
+}
+
 static int read_files(struct wanted *wanted, struct problems *problems, struct model **ret)
 {
-	_cleanup_model_host_ struct model_host host = {};
+	const struct wanted_options *options = wanted->options;
 	int err;
 
 	files_mark(wanted->files);
-	err = locate_self(&host);
+	err = take_host(wanted, problems);
 	return err
-		       ?: yaml_load_files(wanted->options->files, wanted->options->n_files, &host,
-					  problems, ret);
+		       ?: yaml_load_files(options->files, options->n_files, &wanted->host, problems,
+					  ret);
 }
 
 static int reload(struct wanted *wanted, struct problems *problems)
@@ -192,13 +231,60 @@ static void on_files_changed(void *arg)
 	wanted_reload(arg);
 }
 
-void wanted_try_again(struct wanted *wanted)
+void wanted_collect(struct wanted *wanted)
 {
-	if (wanted->too_large)
-		wanted_reload(wanted);
+	_cleanup_problems_ struct problems problems = {};
+
+	if (wanted->grace_runs)
+		return; /* what comes after it does that, too */
+	if (collect(wanted->options->datapath, wanted->known, &problems) > 0 && wanted->too_large)
+		wanted_reload(wanted); /* there may be room now */
+	log_problems(&problems);
 }
 
 /* ---- the host ----------------------------------------------------------------------------- */
+
+static int apply_policy(struct wanted *wanted, const struct model *model,
+			const struct located *located, struct problems *problems)
+{
+	struct datapath *datapath = wanted->options->datapath;
+	_cleanup_plan_ struct plan plan = {};
+	int err = datapath_lock(datapath, 0);
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+
+	if (err)
+		return err;
+	err = reconcile_policy(datapath, wanted->known, model, located, problems, &plan);
+	reconcile_unlock(datapath, wanted->known);
+	account_apply(wanted, begin);
+	if (!err)
+		tell_changes(&plan);
+	return err;
+}
+
+/* Workloads and policies as they are wanted now, on the host as it is now. */
+static int follow_policy(struct wanted *wanted, bool changed, struct problems *problems)
+{
+	_cleanup_extension_ struct extension extension = {};
+	_cleanup_located_ struct located located = {};
+	const struct model *model = wanted->model;
+	int err = 0;
+
+	if (wanted->cluster) {
+		err = extend(wanted, model, POLICY, problems, &extension);
+		model = &extension.model;
+	}
+	if (!err)
+		err = locate(model, problems, &located);
+	if (!err && (changed || !located_equal(&located, &wanted->located))) {
+		err = apply_policy(wanted, model, &located, problems);
+		if (!err)
+			wanted->options->applied(wanted->options->arg);
+	}
+	if (!err)
+		remember_located(wanted, &located);
+	return err;
+}
 
 /*
  * Workloads move to other network namespaces, and the node's addresses change, without
@@ -207,36 +293,44 @@ void wanted_try_again(struct wanted *wanted)
 static void look_at_host(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
-	_cleanup_extension_ struct extension extension = {};
-	_cleanup_located_ struct located located = {};
-	const struct model *model = wanted->model;
-	int err = 0;
+	int err;
 
-	if (!model || waits(wanted))
+	if (!wanted->model || waits(wanted) || wanted->must_apply_all)
 		return;
-	if (wanted->cluster) {
-		err = extend(wanted, model, SERVICES | POLICY, &problems, &extension);
-		model = &extension.model;
-	}
-	if (err || locate(model, &problems, &located))
-		return;
-	if (located_equal(&located, &wanted->located)) {
-		wanted->lags = false;
-		return;
-	}
-	err = apply_model(wanted, model, &located, &problems);
+	err = follow_policy(wanted, false, &problems);
 	if (err == -EBUSY)
 		return; /* the next look finds the same */
-	if (!err || !wanted->lags)
+	if (err && !wanted->lags)
 		log_problems(&problems);
 	if (err && !wanted->lags)
 		log_line("the host has changed, the policy in force does not follow: %s",
 			 strerror(-err));
-	wanted->lags = err;
-	if (err)
-		return; /* tried again at the next look, told of once */
-	wanted->options->applied(wanted->options->arg);
-	remember_located(wanted, &located);
+	wanted->lags = err; /* tried again at the next look, told of once */
+}
+
+static bool has_node_ports(const struct model *model)
+{
+	for (size_t i = 0; i < model->n_services; i++)
+		if (model->services[i].n_node_addresses)
+			return true;
+	return false;
+}
+
+/* Node ports are at the addresses that the node has. */
+static void look_at_addresses(struct wanted *wanted)
+{
+	_cleanup_model_host_ struct model_host host = {};
+
+	if (!wanted->model || locate_self(&host) || model_host_equal(&host, &wanted->host))
+		return;
+	if (wanted->cluster || has_node_ports(wanted->model))
+		wanted_reload(wanted);
+}
+
+static void on_addresses_changed(void *arg)
+{
+	look_at_addresses(arg);
+	look_at_host(arg);
 }
 
 static void on_host_settled(uv_timer_t *timer)
@@ -261,7 +355,7 @@ static void watch_netns(struct wanted *wanted)
 		uv_fs_event_start(&wanted->netns_watch, on_netns_change, NETNS_FOLDER, 0);
 }
 
-/* ---- the API server ------------------------------------------------------------------------ */
+/* ---- the API server: what has changed ------------------------------------------------------- */
 
 /* At the next turn of the loop: what came in one packet is one change. */
 #define SERVICES_MS 0
@@ -269,26 +363,156 @@ static void watch_netns(struct wanted *wanted)
 #define POLICY_MS   50
 
 static void on_services_due(uv_timer_t *timer);
+static void on_policy_due(uv_timer_t *timer);
+static void settle_later(struct wanted *wanted);
 
-/* All of it anew; a little later again, when it could not be done. */
-static void follow_cluster(struct wanted *wanted)
+/*
+ * A part could not be done, or there was no room: the whole is tried by and by, less and less
+ * often. What is wrong is told once.
+ */
+static void apply_all_later(struct wanted *wanted, const struct problems *problems)
+{
+	if (!wanted->retry_ms)
+		log_problems(problems);
+	wanted->failed_changes++;
+	wanted->must_apply_all = true;
+	wanted->retry_ms = wanted->retry_ms ? wanted->retry_ms * 2 : RETRY_MS;
+	if (wanted->retry_ms > RETRY_MOST_MS)
+		wanted->retry_ms = RETRY_MOST_MS;
+	uv_timer_start(&wanted->services_timer, on_services_due, wanted->retry_ms, 0);
+}
+
+static void apply_all(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
-	int err;
 
-	if (!wanted->model || waits(wanted))
+	if (apply_whole(wanted, wanted->model, &problems)) {
+		apply_all_later(wanted, &problems);
 		return;
-	err = apply_whole(wanted, wanted->model, &problems);
+	}
 	log_problems(&problems);
+	wanted->applied_changes++;
+	wanted->options->applied(wanted->options->arg);
+}
+
+/* Services that have changed, as they are now; and all names that each may have had. */
+struct batch {
+	struct model_service *services;
+	size_t n;
+	char **names;
+	size_t n_names;
+};
+
+static void batch_release(struct batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		model_service_release(&batch->services[i]);
+	for (size_t i = 0; i < batch->n_names; i++)
+		free(batch->names[i]);
+	free(batch->services);
+	free(batch->names);
+}
+#define _cleanup_batch_ __attribute__((cleanup(batch_release)))
+
+static int add_to_batch(const struct store *store, const char *name, struct batch *batch)
+{
+	int n = store_service(store, name, batch->services + batch->n);
+
+	if (n < 0)
+		return n;
+	batch->n += n;
+	for (int i = 0; i < KUBE_SERVICES_MAX; i++) {
+		char **to = &batch->names[batch->n_names];
+
+		if (asprintf(to, "%s%s", name, kube_service_suffixes[i]) < 0)
+			return -ENOMEM;
+		batch->n_names++;
+	}
+	return 0;
+}
+
+static int make_batch(const struct store *store, const struct store_changes *changes,
+		      struct batch *batch)
+{
+	size_t most = KUBE_SERVICES_MAX * changes->n_services;
+	int err = 0;
+
+	batch->services = calloc(most + 1, sizeof(*batch->services));
+	batch->names = calloc(most + 1, sizeof(*batch->names));
+	if (!batch->services || !batch->names)
+		return -ENOMEM;
+	for (size_t i = 0; !err && i < changes->n_services; i++)
+		err = add_to_batch(store, changes->services[i], batch);
+	return err;
+}
+
+static int apply_services(struct wanted *wanted, const struct store_changes *changes,
+			  struct problems *problems)
+{
+	struct datapath *datapath = wanted->options->datapath;
+	_cleanup_batch_ struct batch batch = {};
+	_cleanup_plan_ struct plan plan = {};
+	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	int err = make_batch(cluster_store(wanted->cluster), changes, &batch);
+
+	if (!err)
+		err = datapath_lock(datapath, 0);
 	if (err)
-		uv_timer_start(&wanted->services_timer, on_services_due, RETRY_MS, 0);
-	else
-		wanted->options->applied(wanted->options->arg);
+		return err;
+	err = reconcile_services(datapath, wanted->known, API_SERVER, batch.services, batch.n,
+				 (const char *const *)batch.names, batch.n_names, problems, &plan);
+	reconcile_unlock(datapath, wanted->known);
+	settle_later(wanted);
+	account_apply(wanted, begin);
+	if (!err)
+		tell_changes(&plan);
+	return err;
+}
+
+static void follow_services(struct wanted *wanted)
+{
+	_cleanup_store_changes_ struct store_changes changes = {};
+	_cleanup_problems_ struct problems problems = {};
+	int err = store_take_changes(cluster_store(wanted->cluster), &changes);
+
+	if (!err && changes.n_services)
+		err = apply_services(wanted, &changes, &problems);
+	if (err) {
+		apply_all_later(wanted, &problems);
+		return;
+	}
+	log_problems(&problems);
+	wanted->applied_changes += changes.n_services;
+	/* not again while it runs: what comes in between is compiled with it */
+	if (changes.policy && !uv_is_active((uv_handle_t *)&wanted->policy_timer))
+		uv_timer_start(&wanted->policy_timer, on_policy_due, POLICY_MS, 0);
 }
 
 static void on_services_due(uv_timer_t *timer)
 {
-	follow_cluster(timer->data);
+	struct wanted *wanted = timer->data;
+
+	if (!wanted->model || waits(wanted))
+		return; /* the whole is applied when there is one */
+	if (!wanted->applied || wanted->must_apply_all)
+		apply_all(wanted);
+	else
+		follow_services(wanted);
+}
+
+static void on_policy_due(uv_timer_t *timer)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct wanted *wanted = timer->data;
+
+	if (wanted->must_apply_all)
+		return; /* a part of that */
+	if (follow_policy(wanted, true, &problems)) {
+		apply_all_later(wanted, &problems);
+		return;
+	}
+	log_problems(&problems);
+	wanted->applied_changes++;
 }
 
 static void on_cluster_changed(void *arg)
@@ -299,10 +523,79 @@ static void on_cluster_changed(void *arg)
 		uv_timer_start(&wanted->services_timer, on_services_due, SERVICES_MS, 0);
 }
 
+/* ---- the API server: what the change has replaced -------------------------------------------- */
+
+static void on_grace(uv_work_t *work)
+{
+	(void)work;
+	datapath_grace();
+}
+
+static void on_grace_over(uv_work_t *work, int status)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct wanted *wanted = work->data;
+	struct datapath *datapath = wanted->options->datapath;
+
+	wanted->grace_runs = false;
+	if (status || wanted->closing)
+		return;
+	if (reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems))
+		apply_all_later(wanted, &problems);
+	reconcile_unlock(datapath, wanted->known);
+	settle_later(wanted);
+}
+
+/* Some 16 ms, in which others have their turn: a burst of changes is one wait. */
+static void settle_later(struct wanted *wanted)
+{
+	uint64_t mark = known_owed(wanted->known);
+
+	if (!mark || wanted->grace_runs)
+		return;
+	wanted->grace_mark = mark;
+	wanted->grace.data = wanted;
+	wanted->grace_runs = !uv_queue_work(wanted->loop, &wanted->grace, on_grace, on_grace_over);
+}
+
+static void settle_now(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems problems = {};
+	struct datapath *datapath = wanted->options->datapath;
+
+	if (!known_owed(wanted->known))
+		return;
+	reconcile_settle_all(datapath, wanted->known, &problems);
+	log_problems(&problems);
+	reconcile_unlock(datapath, wanted->known);
+}
+
+/* ---- the API server: beside that ------------------------------------------------------------- */
+
 static void on_skipped(const struct problems *problems, void *arg)
 {
 	(void)arg;
 	log_problems(problems);
+}
+
+/* Once: nine watches of one server that has gone say the same. */
+static void tell_trouble(struct wanted *wanted)
+{
+	struct cluster_figures cluster;
+	int i = 0;
+
+	if (!wanted->cluster)
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	while (i < STORE_KINDS && !*cluster.watch[i].problem)
+		i++;
+	if (i == STORE_KINDS && *wanted->trouble)
+		log_line("the API server is followed again");
+	else if (i < STORE_KINDS && !*wanted->trouble)
+		log_line("the API server: %s: %s; what is in force stays, it is asked again",
+			 cluster_kind_name(i), cluster.watch[i].problem);
+	snprintf(wanted->trouble, sizeof(wanted->trouble), "%s",
+		 i < STORE_KINDS ? cluster.watch[i].problem : "");
 }
 
 /* kubelet makes the folder of pods when it starts; after us, maybe. */
@@ -321,13 +614,13 @@ static int open_cluster(struct wanted *wanted)
 	const struct wanted_options *options = wanted->options;
 	const struct cluster_calls calls = { on_cluster_changed, on_skipped, wanted };
 	_cleanup_state_ struct state state = {};
-	int err = datapath_dump(options->datapath, 0, &state);
+	_cleanup_problems_ struct problems ignored = {};
+	int err = datapath_dump(options->datapath, 0, &state) ?: take_host(wanted, &ignored);
 
-	if (!err)
-		err = locate_self(&wanted->host);
 	if (err)
 		return err;
 	memcpy(wanted->attached, state.meta.cgroup, sizeof(wanted->attached));
+	wanted->opened_ns = clock_ns(CLOCK_MONOTONIC);
 	wanted->store_options =
 		(struct store_options){ .node = options->node, .host = &wanted->host };
 	err = cluster_open(wanted->loop, options->access, &wanted->store_options, &calls,
@@ -348,6 +641,7 @@ int wanted_open(uv_loop_t *loop, const struct wanted_options *options, struct wa
 		return -ENOMEM;
 	wanted->options = options;
 	wanted->loop = loop;
+	wanted->known = known_new();
 	uv_timer_init(loop, &wanted->host_timer);
 	uv_timer_init(loop, &wanted->services_timer);
 	uv_timer_init(loop, &wanted->policy_timer);
@@ -355,8 +649,12 @@ int wanted_open(uv_loop_t *loop, const struct wanted_options *options, struct wa
 	wanted->host_timer.data = wanted->netns_watch.data = wanted;
 	wanted->services_timer.data = wanted->policy_timer.data = wanted;
 	*ret = wanted; /* also when it fails: the loop has its handles */
-	err = files_open(loop, options->files, options->n_files, on_files_changed, wanted,
-			 &wanted->files);
+	err = wanted->known ? 0 : -ENOMEM;
+	if (!err)
+		err = files_open(loop, options->files, options->n_files, on_files_changed, wanted,
+				 &wanted->files);
+	if (!err)
+		err = addresses_follow(loop, on_addresses_changed, wanted, &wanted->addresses);
 	if (!err && options->access)
 		err = open_cluster(wanted);
 	if (err)
@@ -370,6 +668,8 @@ void wanted_look(struct wanted *wanted)
 		wanted_reload(wanted);
 	watch_netns(wanted);
 	look_for_pods(wanted);
+	tell_trouble(wanted);
+	look_at_addresses(wanted);
 	look_at_host(wanted);
 }
 
@@ -401,7 +701,7 @@ void wanted_account(struct wanted *wanted)
 	cluster_figures(wanted->cluster, &cluster);
 	wanted->figures = (struct metrics_kubernetes){
 		.synced = cluster_is_synced(wanted->cluster),
-		.age_ns = clock_ns(CLOCK_MONOTONIC) - cluster.heard_ns,
+		.age_ns = clock_ns(CLOCK_MONOTONIC) - (cluster.heard_ns ?: wanted->opened_ns),
 		.failure_names = watch_failure_names,
 		.n_failures = WATCH_FAILURE_MAX,
 		.applied = wanted->applied_changes,
@@ -419,6 +719,17 @@ const struct model *wanted_model(const struct wanted *wanted)
 	return wanted->model;
 }
 
+size_t wanted_exposed(const struct wanted *wanted)
+{
+	size_t n = wanted->model ? model_exposed(wanted->model) : 0;
+	struct cluster_figures cluster;
+
+	if (!wanted->cluster)
+		return n;
+	cluster_figures(wanted->cluster, &cluster);
+	return n + cluster.store.exposed;
+}
+
 bool wanted_is_ready(const struct wanted *wanted)
 {
 	return wanted->model && wanted->applied && !waits(wanted);
@@ -426,8 +737,11 @@ bool wanted_is_ready(const struct wanted *wanted)
 
 void wanted_close(struct wanted *wanted)
 {
-	if (wanted)
-		cluster_close(wanted->cluster);
+	if (!wanted)
+		return;
+	wanted->closing = true;
+	settle_now(wanted);
+	cluster_close(wanted->cluster);
 }
 
 void wanted_free(struct wanted *wanted)
@@ -435,6 +749,8 @@ void wanted_free(struct wanted *wanted)
 	if (!wanted)
 		return;
 	files_free(wanted->files);
+	known_free(wanted->known);
+	addresses_free(wanted->addresses);
 	model_free(wanted->model);
 	model_host_release(&wanted->host);
 	located_release(&wanted->located);

@@ -36,11 +36,14 @@ bool wanted_reload(struct wanted *wanted);
 /* Every few seconds: what no watch sees. */
 void wanted_look(struct wanted *wanted);
 
-/* Garbage has gone: what did not fit is tried again. */
-void wanted_try_again(struct wanted *wanted);
+/* Removes endpoints and services whose last flow has closed. */
+void wanted_collect(struct wanted *wanted);
 
 /* Of the files, as last put in force; NULL: not by us. */
 const struct model *wanted_model(const struct wanted *wanted);
+
+/* How many services are for callers from outside of the node, too. */
+size_t wanted_exposed(const struct wanted *wanted);
 
 /* All that is wanted is known, and in force. */
 bool wanted_is_ready(const struct wanted *wanted);

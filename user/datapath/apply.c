@@ -8,13 +8,16 @@
 
 #include "datapath/ondemand.h"
 #include "datapath/policy.h"
+#include "plan/known.h"
 
 struct apply {
 	struct datapath *datapath;
 	struct problems *problems;
-	void *zero;   /* statistics of all CPUs, for new entries */
-	bool retired; /* endpoints have gone, their flows are to be looked at */
-	int old_set;  /* map of the policy set that was replaced, -1: there was none */
+	struct known *known; /* NULL: nobody wants to know */
+	void *zero;          /* statistics of all CPUs, for new entries */
+	bool retired;        /* endpoints have gone, their flows are to be looked at */
+	bool kept;           /* this step left what was to go: flows have begun since */
+	int old_set;         /* map of the policy set that was replaced, -1: there was none */
 };
 
 /* How long the kernel is waited for when it has no memory at hand, in milliseconds. */
@@ -82,22 +85,16 @@ static int put_slots(struct apply *apply, const struct step *step)
  * the next plan deletes what this one leaves. */
 static bool has_flows(struct apply *apply, enum map_index map, __u32 id)
 {
-	int cpus = libbpf_num_possible_cpus();
-	_cleanup_free_ struct sst_stats *stats = calloc(cpus, sizeof(*stats));
-	__u64 active = 0;
+	uint64_t open;
+	int err = flows_open(apply->datapath, map, id, &open);
 
-	if (!stats)
-		return true;
-	if (bpf_map_lookup_elem(apply->datapath->map[map], &id, stats))
-		return errno != ENOENT;
-	for (int i = 0; i < cpus; i++)
-		active += stats[i].opened - stats[i].closed;
-	return active;
+	return err ? err != -ENOENT : open;
 }
 
 static int delete_endpoint(struct apply *apply, __u32 id)
 {
-	if (has_flows(apply, MAP_endpoint_stats, id))
+	apply->kept = has_flows(apply, MAP_endpoint_stats, id);
+	if (apply->kept)
 		return 0;
 	return drop(apply, MAP_endpoints, &id) ?: drop(apply, MAP_endpoint_stats, &id);
 }
@@ -108,7 +105,8 @@ static int delete_service(struct apply *apply, __u32 id)
 					       MAP_service_stats };
 	int err = 0;
 
-	if (has_flows(apply, MAP_service_stats, id))
+	apply->kept = has_flows(apply, MAP_service_stats, id);
+	if (apply->kept)
 		return 0;
 	for (size_t i = 0; i < ARRAY_SIZE(maps); i++)
 		err = drop(apply, maps[i], &id) ?: err;
@@ -129,7 +127,7 @@ static int step_do(struct apply *apply, const struct step *step, const struct po
 		return put_slots(apply, step);
 	case STEP_ADD_SERVICE_INFO:
 	case STEP_FLIP_SERVICE_INFO:
-		return put_info(apply, step->id, &step->value.info);
+		return put_info(apply, step->id, step->value.info);
 	case STEP_ADD_SERVICE:
 	case STEP_FLIP_SERVICE:
 		return put(apply, MAP_services, &step->id, &step->value.service);
@@ -205,7 +203,7 @@ static void step_undo(struct apply *apply, const struct step *step)
 		config_write(apply->datapath, &step->old.config);
 		break;
 	case STEP_FLIP_SERVICE_INFO:
-		put_info(apply, step->id, &step->old.info);
+		put_info(apply, step->id, step->old.info);
 		break;
 	case STEP_FLIP_ENDPOINT:
 		put(apply, MAP_endpoints, &step->id, &step->old.endpoint);
@@ -235,14 +233,26 @@ static void walk_back(struct apply *apply, const struct plan *plan, size_t done)
 	grace_wait();
 }
 
-static int run(struct apply *apply, const struct plan *plan)
+static void note(struct apply *apply, const struct step *step)
 {
-	for (size_t i = 0; i < plan->n_steps; i++) {
+	if (apply->known && !apply->kept)
+		known_note(apply->known, step);
+	apply->kept = false;
+}
+
+/* The first n steps. */
+static int run(struct apply *apply, const struct plan *plan, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
 		const struct step *step = &plan->steps[i];
 		int err = step_do(apply, step, &plan->policy);
 
-		if (!err)
+		if (!err) {
+			note(apply, step);
 			continue;
+		}
+		if (apply->known)
+			known_forget(apply->known);
 		if (step->kind < STEP_GRACE) {
 			walk_back(apply, plan, i);
 			return fail(apply->problems, err,
@@ -280,26 +290,45 @@ static int reserve_ids(struct apply *apply, const struct plan *plan)
 	return meta_write(apply->datapath, &meta);
 }
 
+/* What was known of the maps before is known of them now. */
 static int raise_generation(struct apply *apply)
 {
 	struct sst_meta meta;
 	int err = meta_read(apply->datapath, &meta);
+	bool is_known;
 
 	if (err)
 		return err;
+	is_known = apply->known && known_is_current(apply->known, meta.generation);
 	meta.generation++;
-	return meta_write(apply->datapath, &meta);
+	err = meta_write(apply->datapath, &meta);
+	if (!err && is_known)
+		known_raise(apply->known, meta.generation);
+	return err;
 }
 
-int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems)
+static size_t steps_until_grace(const struct plan *plan)
+{
+	size_t n = 0;
+
+	while (n < plan->n_steps && plan->steps[n].kind != STEP_GRACE)
+		n++;
+	return n;
+}
+
+int datapath_apply(struct datapath *datapath, const struct plan *plan, enum apply_extent extent,
+		   struct known *known, struct problems *problems)
 {
 	_cleanup_free_ void *zero = calloc(libbpf_num_possible_cpus(), sizeof(struct sst_stats));
-	struct apply apply = {
-		.datapath = datapath, .problems = problems, .zero = zero, .old_set = -1
-	};
+	size_t n = extent == APPLY_FLIP ? steps_until_grace(plan) : plan->n_steps;
+	struct apply apply = { .datapath = datapath,
+			       .problems = problems,
+			       .known = known,
+			       .zero = zero,
+			       .old_set = -1 };
 	int err;
 
-	if (!plan->n_steps)
+	if (!n)
 		return 0;
 	if (!zero)
 		return -ENOMEM;
@@ -307,7 +336,7 @@ int datapath_apply(struct datapath *datapath, const struct plan *plan, struct pr
 		return -ENOLCK;
 	err = reserve_ids(&apply, plan);
 	if (!err)
-		err = run(&apply, plan);
+		err = run(&apply, plan, n);
 	cleanup_close(&apply.old_set);
 	if (!err)
 		err = raise_generation(&apply);

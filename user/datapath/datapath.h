@@ -98,6 +98,7 @@ enum {
 	DUMP_RULES = 8,   /* statistics of the policy set's rules; hooks attached on demand */
 	DUMP_POLICY = 16, /* the same, and the set, which may take many megabytes */
 	DUMP_EDGES = 32,
+	DUMP_PLAIN = 64, /* frontends, services, endpoints, without statistics */
 };
 
 /* Reads what the maps hold. On failure *ret is untouched. */
@@ -109,11 +110,21 @@ uint64_t datapath_memory(const struct datapath *datapath);
 /* The policy set alone; empty: there is none. */
 int datapath_policy(const struct datapath *datapath, struct policy_set *ret);
 
+enum apply_extent {
+	APPLY_ALL,
+	APPLY_FLIP, /* up to GRACE: what follows is put off, see plan/known.h */
+};
+
 /*
  * Carries the plan out; the lock must be held. A failure before GRACE is undone
  * and returned; one after it leaves garbage for the next plan and is told only.
+ * known is carried along, and forgets all when a step has failed; it may be NULL.
  */
-int datapath_apply(struct datapath *datapath, const struct plan *plan, struct problems *problems);
+int datapath_apply(struct datapath *datapath, const struct plan *plan, enum apply_extent extent,
+		   struct known *known, struct problems *problems);
+
+/* Waits until no program runs that began before: some 16 ms. Any thread may do it. */
+int datapath_grace(void);
 
 /* Whether flows that open, close and fail are told of, or only counted. The daemon's to say. */
 int datapath_want_events(struct datapath *datapath, bool wanted);

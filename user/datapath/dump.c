@@ -6,166 +6,223 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/array.h"
 #include "core/clock.h"
 #include "datapath/edges.h"
 #include "datapath/entries.h"
 #include "datapath/ondemand.h"
 
-static void stats_sum(const void *per_cpu, struct sst_stats *sum)
-{
-	sum_cpus(per_cpu, sum, sizeof(*sum));
-}
-
-struct stats_entry {
-	uint32_t id;
-	struct sst_stats stats;
-};
+/* ---- statistics -------------------------------------------------------------- */
 
 /*
- * Statistics by id, sorted. Read twice: "closed" from the first reading and
+ * Statistics of things that are sorted by id. Read twice: "closed" from the first reading and
  * "opened" from the second, so that a flow that opens on one CPU and closes on
  * another while we read cannot be seen closed but not opened.
  */
-static int stats_read(int fd, struct stats_entry **ret, size_t *n)
+struct stats_reading {
+	void *things; /* each begins with its id */
+	size_t n, size;
+	size_t offset;            /* of its struct sst_stats */
+	struct sst_stats *direct; /* of id 0; NULL: nobody wants to know */
+	bool again;               /* the second time */
+};
+
+static struct sst_stats *stats_of(const struct stats_reading *reading, const void *id)
 {
-	_cleanup_entries_ struct entries before = {}, after = {};
-	struct stats_entry *stats;
-	int err = entries_of_map(fd, &before);
+	char *thing;
 
-	if (!err)
-		err = entries_of_map(fd, &after);
-	if (err)
-		return err;
-	stats = calloc(after.n + 1, sizeof(*stats));
+	if (!*(const uint32_t *)id)
+		return reading->direct;
+	if (!reading->n)
+		return NULL;
+	thing = bsearch(id, reading->things, reading->n, reading->size, compare_ids);
+	return thing ? (struct sst_stats *)(thing + reading->offset) : NULL;
+}
+
+static int read_stats(const void *id, const void *per_cpu, void *arg)
+{
+	const struct stats_reading *reading = arg;
+	struct sst_stats *stats = stats_of(reading, id), sum;
+	uint64_t closed;
+
 	if (!stats)
-		return -ENOMEM;
-	for (size_t i = 0; i < after.n; i++) {
-		memcpy(&stats[i].id, after.keys + i * after.key_size, sizeof(uint32_t));
-		stats_sum(after.values + i * after.value_size, &stats[i].stats);
-		stats[i].stats.closed = 0;
-	}
-	qsort(stats, after.n, sizeof(*stats), compare_ids);
-	for (size_t i = 0; i < before.n; i++) {
-		struct stats_entry *entry = bsearch(before.keys + i * before.key_size, stats,
-						    after.n, sizeof(*stats), compare_ids);
-		struct sst_stats sum;
-
-		stats_sum(before.values + i * before.value_size, &sum);
-		if (entry)
-			entry->stats.closed = sum.closed;
-	}
-	*ret = stats;
-	*n = after.n;
+		return 0;
+	sum_cpus(per_cpu, &sum, sizeof(sum));
+	closed = reading->again ? stats->closed : sum.closed;
+	*stats = sum;
+	stats->closed = closed;
 	return 0;
 }
 
-static struct sst_stats stats_of(const struct stats_entry *stats, size_t n, uint32_t id)
+static int dump_stats(struct datapath *datapath, enum map_index map, struct stats_reading *reading)
 {
-	const struct stats_entry *entry = bsearch(&id, stats, n, sizeof(*stats), compare_ids);
+	int err = entries_each(datapath->map[map], read_stats, reading);
 
-	return entry ? entry->stats : (struct sst_stats){};
+	reading->again = true;
+	return err ?: entries_each(datapath->map[map], read_stats, reading);
 }
+
+static int dump_service_stats(struct datapath *datapath, struct state *state)
+{
+	struct stats_reading reading = {
+		.things = state->services,
+		.n = state->n_services,
+		.size = sizeof(*state->services),
+		.offset = offsetof(struct state_service, stats),
+		.direct = &state->direct,
+	};
+
+	return dump_stats(datapath, MAP_service_stats, &reading);
+}
+
+static int dump_endpoint_stats(struct datapath *datapath, struct state *state)
+{
+	struct stats_reading reading = {
+		.things = state->endpoints,
+		.n = state->n_endpoints,
+		.size = sizeof(*state->endpoints),
+		.offset = offsetof(struct state_endpoint, stats),
+	};
+
+	return dump_stats(datapath, MAP_endpoint_stats, &reading);
+}
+
+/* As above: a flow may open on one CPU and close on another meanwhile. */
+int flows_open(const struct datapath *datapath, enum map_index map, __u32 id, uint64_t *ret)
+{
+	_cleanup_free_ struct sst_stats *per_cpu =
+		calloc(libbpf_num_possible_cpus(), sizeof(*per_cpu));
+	struct sst_stats before, after;
+
+	if (!per_cpu)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+		return -errno;
+	sum_cpus(per_cpu, &before, sizeof(before));
+	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+		return -errno;
+	sum_cpus(per_cpu, &after, sizeof(after));
+	*ret = after.opened - before.closed;
+	return 0;
+}
+
+/* ---- tables ------------------------------------------------------------------ */
+
+/* A state that grows. */
+struct growing {
+	struct state *state;
+	size_t room;
+};
 
 static int compare_frontends(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct sst_frontend_key));
 }
 
+static int add_frontend(const void *key, const void *value, void *arg)
+{
+	const struct sst_frontend *frontend = value;
+	struct growing *growing = arg;
+	struct state *state = growing->state;
+	struct state_frontend *added;
+
+	if (frontend->service >= SST_SELFTEST_ID)
+		return 0;
+	if (array_reserve((void **)&state->frontends, &growing->room, state->n_frontends,
+			  sizeof(*state->frontends)))
+		return -ENOMEM;
+	added = &state->frontends[state->n_frontends++];
+	memcpy(&added->key, key, sizeof(added->key));
+	added->service = frontend->service;
+	added->netns = frontend->netns;
+	return 0;
+}
+
 static int dump_frontends(struct datapath *datapath, struct state *state)
 {
-	_cleanup_entries_ struct entries entries = {};
-	int err = entries_of_map(datapath->map[MAP_frontends], &entries);
+	int err = entries_each(datapath->map[MAP_frontends], add_frontend,
+			       &(struct growing){ state });
 
-	if (err)
-		return err;
-	state->frontends = calloc(entries.n + 1, sizeof(*state->frontends));
-	if (!state->frontends)
+	if (!err && state->n_frontends)
+		qsort(state->frontends, state->n_frontends, sizeof(*state->frontends),
+		      compare_frontends);
+	return err;
+}
+
+static int add_service(const void *key, const void *value, void *arg)
+{
+	struct growing *growing = arg;
+	struct state *state = growing->state;
+	struct state_service *added;
+
+	if (*(const uint32_t *)key >= SST_SELFTEST_ID)
+		return 0;
+	if (array_reserve((void **)&state->services, &growing->room, state->n_services,
+			  sizeof(*state->services)))
 		return -ENOMEM;
-	for (size_t i = 0; i < entries.n; i++) {
-		struct state_frontend *frontend = &state->frontends[state->n_frontends];
-		struct sst_frontend value;
-
-		memcpy(&frontend->key, entries.keys + i * entries.key_size, entries.key_size);
-		memcpy(&value, entries.values + i * entries.value_size, sizeof(value));
-		frontend->service = value.service;
-		frontend->netns = value.netns;
-		state->n_frontends += frontend->service < SST_SELFTEST_ID;
-	}
-	qsort(state->frontends, state->n_frontends, sizeof(*state->frontends), compare_frontends);
+	added = &state->services[state->n_services++];
+	memset(added, 0, sizeof(*added));
+	memcpy(&added->id, key, sizeof(added->id));
+	memcpy(&added->value, value, sizeof(added->value));
 	return 0;
 }
 
 /* A service without a name is one that an apply was killed in the middle of adding:
  * the next plan removes it. */
-static int read_info(struct datapath *datapath, struct state_service *service)
+static int read_info(const void *key, const void *value, void *arg)
 {
-	if (!bpf_map_lookup_elem(datapath->map[MAP_service_info], &service->id, &service->info))
-		return 0;
-	return errno == ENOENT ? 0 : -errno;
+	struct state *state = arg;
+	struct state_service *service = bsearch(key, state->services, state->n_services,
+						sizeof(*state->services), compare_ids);
+
+	if (service)
+		memcpy(&service->info, value, sizeof(service->info));
+	return 0;
 }
 
 static int dump_services(struct datapath *datapath, struct state *state)
 {
-	_cleanup_entries_ struct entries entries = {};
-	_cleanup_free_ struct stats_entry *stats = NULL;
-	size_t n_stats = 0;
-	int err = stats_read(datapath->map[MAP_service_stats], &stats, &n_stats);
+	int err =
+		entries_each(datapath->map[MAP_services], add_service, &(struct growing){ state });
 
-	if (!err)
-		err = entries_of_map(datapath->map[MAP_services], &entries);
-	if (err)
+	if (err || !state->n_services)
 		return err;
-	state->direct = stats_of(stats, n_stats, 0);
-	state->services = calloc(entries.n + 1, sizeof(*state->services));
-	if (!state->services)
-		return -ENOMEM;
-	for (size_t i = 0; i < entries.n; i++) {
-		struct state_service *service = &state->services[state->n_services];
-
-		memcpy(&service->id, entries.keys + i * entries.key_size, sizeof(service->id));
-		memcpy(&service->value, entries.values + i * entries.value_size,
-		       sizeof(service->value));
-		if (service->id >= SST_SELFTEST_ID)
-			continue;
-		err = read_info(datapath, service);
-		if (err)
-			return err;
-		service->stats = stats_of(stats, n_stats, service->id);
-		state->n_services++;
-	}
 	qsort(state->services, state->n_services, sizeof(*state->services), compare_ids);
+	return entries_each(datapath->map[MAP_service_info], read_info, state);
+}
+
+static int add_endpoint(const void *key, const void *value, void *arg)
+{
+	struct growing *growing = arg;
+	struct state *state = growing->state;
+	struct state_endpoint *added;
+
+	if (*(const uint32_t *)key >= SST_SELFTEST_ID)
+		return 0;
+	if (array_reserve((void **)&state->endpoints, &growing->room, state->n_endpoints,
+			  sizeof(*state->endpoints)))
+		return -ENOMEM;
+	added = &state->endpoints[state->n_endpoints++];
+	memset(added, 0, sizeof(*added));
+	memcpy(&added->id, key, sizeof(added->id));
+	memcpy(&added->value, value, sizeof(added->value));
 	return 0;
 }
 
 static int dump_endpoints(struct datapath *datapath, struct state *state)
 {
-	_cleanup_entries_ struct entries entries = {};
-	_cleanup_free_ struct stats_entry *stats = NULL;
-	size_t n_stats = 0;
-	int err = stats_read(datapath->map[MAP_endpoint_stats], &stats, &n_stats);
+	int err = entries_each(datapath->map[MAP_endpoints], add_endpoint,
+			       &(struct growing){ state });
 
-	if (!err)
-		err = entries_of_map(datapath->map[MAP_endpoints], &entries);
-	if (err)
-		return err;
-	state->endpoints = calloc(entries.n + 1, sizeof(*state->endpoints));
-	if (!state->endpoints)
-		return -ENOMEM;
-	for (size_t i = 0; i < entries.n; i++) {
-		struct state_endpoint *endpoint = &state->endpoints[state->n_endpoints];
-
-		memcpy(&endpoint->id, entries.keys + i * entries.key_size, sizeof(endpoint->id));
-		memcpy(&endpoint->value, entries.values + i * entries.value_size,
-		       sizeof(endpoint->value));
-		endpoint->stats = stats_of(stats, n_stats, endpoint->id);
-		state->n_endpoints += endpoint->id < SST_SELFTEST_ID;
-	}
-	qsort(state->endpoints, state->n_endpoints, sizeof(*state->endpoints), compare_ids);
-	return 0;
+	if (!err && state->n_endpoints)
+		qsort(state->endpoints, state->n_endpoints, sizeof(*state->endpoints), compare_ids);
+	return err;
 }
 
 static struct state_endpoint *find_endpoint(struct state *state, const void *id)
 {
+	if (!state->n_endpoints)
+		return NULL;
 	return bsearch(id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
 		       compare_ids);
 }
@@ -191,8 +248,7 @@ static int dump_habits(struct datapath *datapath, struct state *state)
 	return err;
 }
 
-/* Only runs that services refer to are copied; the rest stays zero pages. */
-static int dump_slots(struct datapath *datapath, struct state *state)
+int dump_slots(struct datapath *datapath, struct state *state)
 {
 	state->slots = calloc(datapath->n_slots, sizeof(*state->slots));
 	if (!state->slots)
@@ -265,14 +321,12 @@ static int count_keys(int fd, uint64_t *ret)
 	return 0;
 }
 
-static int count_entries(int fd, uint64_t *ret)
+static int count_entry(const void *key, const void *value, void *arg)
 {
-	_cleanup_entries_ struct entries entries = {};
-	int err = entries_of_map(fd, &entries);
-
-	if (!err)
-		*ret = entries.n;
-	return err;
+	(void)key;
+	(void)value;
+	++*(uint64_t *)arg;
+	return 0;
 }
 
 static int dump_fill(struct datapath *datapath, unsigned what, struct state *state)
@@ -300,7 +354,7 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		if (i == STATE_MAP_SPLICED)
 			err = count_keys(fd, &fill->used);
 		else if (i != STATE_MAP_SLOTS)
-			err = count_entries(fd, &fill->used);
+			err = entries_each(fd, count_entry, &fill->used);
 		if (err)
 			return err;
 	}
@@ -342,9 +396,12 @@ int datapath_dump(struct datapath *datapath, unsigned what, struct state *ret)
 		err = meta_read(datapath, &state.meta);
 	if (!err)
 		err = dump_counters(datapath, &state);
-	if (!err && what & DUMP_TABLES)
+	if (!err && what & (DUMP_TABLES | DUMP_PLAIN))
 		err = dump_frontends(datapath, &state) ?: dump_services(datapath, &state) ?:
-		      dump_endpoints(datapath, &state) ?: dump_habits(datapath, &state);
+		      dump_endpoints(datapath, &state);
+	if (!err && what & DUMP_TABLES)
+		err = dump_service_stats(datapath, &state) ?:
+		      dump_endpoint_stats(datapath, &state) ?: dump_habits(datapath, &state);
 	if (!err && what & (DUMP_RULES | DUMP_POLICY))
 		err = dump_rules(datapath, &state)
 			      ?: ondemand_dump(datapath, &state.hooks, &state.n_hooks);

@@ -5,25 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/array.h"
+
 void entries_release(struct entries *entries)
 {
 	free(entries->keys);
 	free(entries->values);
-}
-
-static int entries_grow(struct entries *entries, size_t room)
-{
-	char *keys = realloc(entries->keys, room * entries->key_size);
-	char *values;
-
-	if (!keys)
-		return -ENOMEM;
-	entries->keys = keys;
-	values = realloc(entries->values, room * entries->value_size);
-	if (!values)
-		return -ENOMEM;
-	entries->values = values;
-	return 0;
 }
 
 int map_info(int fd, struct bpf_map_info *info)
@@ -34,42 +21,45 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
-/* In batches of one system call each; a batch that cannot hold a whole hash bucket
- * says ENOSPC and is tried larger. */
-static int entries_read(int fd, struct entries *entries)
+/* Read at once, in bytes: what a map holds for all CPUs may be large. */
+#define BATCH_BYTES (256 << 10)
+
+/* Room for a batch. */
+struct batch {
+	char *keys;
+	char *values;
+	size_t key_size;
+	size_t value_size;
+	__u32 room;
+};
+
+static void batch_release(struct batch *batch)
 {
-	size_t room = 0, batch = 4096;
-	__u64 cursor[8] = {}; /* opaque; hash maps use 4 bytes, others a key */
-	bool first = true;
+	free(batch->keys);
+	free(batch->values);
+}
+#define _cleanup_batch_ __attribute__((cleanup(batch_release)))
 
-	for (;;) {
-		__u32 n = batch;
-		int err;
-
-		if (room < entries->n + batch) {
-			room = (entries->n + batch) * 2;
-			err = entries_grow(entries, room);
-			if (err)
-				return err;
-		}
-		err = bpf_map_lookup_batch(fd, first ? NULL : cursor, cursor,
-					   entries->keys + entries->n * entries->key_size,
-					   entries->values + entries->n * entries->value_size, &n,
-					   NULL);
-		if (err && errno == ENOSPC) {
-			batch *= 2;
-			continue;
-		}
-		if (err && errno != ENOENT)
-			return -errno;
-		entries->n += n;
-		first = false;
-		if (err)
-			return 0;
-	}
+static int batch_grow(struct batch *batch, __u32 room)
+{
+	batch_release(batch);
+	batch->keys = reallocarray(NULL, room, batch->key_size);
+	batch->values = reallocarray(NULL, room, batch->value_size);
+	batch->room = room;
+	return batch->keys && batch->values ? 0 : -ENOMEM;
 }
 
-int entries_of_map(int fd, struct entries *ret)
+static int batch_tell(const struct batch *batch, __u32 n, entry_fn fn, void *arg)
+{
+	int err = 0;
+
+	for (__u32 i = 0; i < n && !err; i++)
+		err = fn(batch->keys + i * batch->key_size, batch->values + i * batch->value_size,
+			 arg);
+	return err;
+}
+
+static int batch_make(int fd, struct batch *ret)
 {
 	struct bpf_map_info info;
 	int err = map_info(fd, &info);
@@ -81,7 +71,76 @@ int entries_of_map(int fd, struct entries *ret)
 	if (info.type == BPF_MAP_TYPE_PERCPU_HASH)
 		ret->value_size =
 			((size_t)info.value_size + 7) / 8 * 8 * libbpf_num_possible_cpus();
-	return entries_read(fd, ret);
+	return batch_grow(ret, BATCH_BYTES / (ret->key_size + ret->value_size) + 64);
+}
+
+/* A system call each; a batch that cannot hold a whole hash bucket says ENOSPC and is
+ * tried larger. */
+static int batches_read(int fd, struct batch *batch, entry_fn fn, void *arg)
+{
+	__u64 cursor[8] = {}; /* opaque; hash maps use 4 bytes, others a key */
+	bool first = true, last = false;
+	int err = 0;
+
+	while (!last && !err) {
+		__u32 n = batch->room;
+
+		last = bpf_map_lookup_batch(fd, first ? NULL : cursor, cursor, batch->keys,
+					    batch->values, &n, NULL);
+		if (last && errno == ENOSPC) {
+			last = false;
+			err = batch_grow(batch, batch->room * 2);
+			continue;
+		}
+		if (last && errno != ENOENT)
+			return -errno;
+		first = false;
+		err = batch_tell(batch, n, fn, arg);
+	}
+	return err;
+}
+
+int entries_each(int fd, entry_fn fn, void *arg)
+{
+	_cleanup_batch_ struct batch batch = {};
+	int err = batch_make(fd, &batch);
+
+	return err ?: batches_read(fd, &batch, fn, arg);
+}
+
+/* Entries, and for how many there is room. */
+struct gathering {
+	struct entries *entries;
+	size_t room_keys, room_values;
+};
+
+static int gather(const void *key, const void *value, void *arg)
+{
+	struct gathering *gathering = arg;
+	struct entries *entries = gathering->entries;
+
+	if (array_reserve((void **)&entries->keys, &gathering->room_keys, entries->n,
+			  entries->key_size) ||
+	    array_reserve((void **)&entries->values, &gathering->room_values, entries->n,
+			  entries->value_size))
+		return -ENOMEM;
+	memcpy(entries->keys + entries->n * entries->key_size, key, entries->key_size);
+	memcpy(entries->values + entries->n * entries->value_size, value, entries->value_size);
+	entries->n++;
+	return 0;
+}
+
+int entries_of_map(int fd, struct entries *ret)
+{
+	_cleanup_batch_ struct batch batch = {};
+	struct gathering gathering = { ret };
+	int err = batch_make(fd, &batch);
+
+	if (err)
+		return err;
+	ret->key_size = batch.key_size;
+	ret->value_size = batch.value_size;
+	return batches_read(fd, &batch, gather, &gathering);
 }
 
 int compare_ids(const void *a, const void *b)

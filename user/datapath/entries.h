@@ -20,6 +20,10 @@ void entries_release(struct entries *entries);
 /* Of a hash map, each entry about once: what comes and goes meanwhile may be missing. */
 int entries_of_map(int fd, struct entries *ret);
 
+/* The same without keeping them. A failure of fn ends it and is returned. */
+typedef int (*entry_fn)(const void *key, const void *value, void *arg);
+int entries_each(int fd, entry_fn fn, void *arg);
+
 static inline const void *entry_key(const struct entries *entries, size_t n)
 {
 	return entries->keys + n * entries->key_size;

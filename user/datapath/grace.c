@@ -21,3 +21,8 @@ int grace_wait(void)
 		return -errno;
 	return 0;
 }
+
+int datapath_grace(void)
+{
+	return grace_wait();
+}

@@ -166,6 +166,12 @@ int datapath_drain(struct datapath *datapath, unsigned patience_ms, struct sst_c
 /* Waits until no program runs that began before. */
 int grace_wait(void);
 
+/* Copies the schedules of the state's services; the rest of its slots stays zero pages. */
+int dump_slots(struct datapath *datapath, struct state *state);
+
+/* Flows that are open now by statistics of an endpoint or a service. 0 or -errno. */
+int flows_open(const struct datapath *datapath, enum map_index map, __u32 id, uint64_t *ret);
+
 /* Adds "load: ..." style sentences; returns err for a handy return. */
 int fail(struct problems *problems, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

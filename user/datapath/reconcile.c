@@ -54,33 +54,102 @@ static int compile(const struct model *model, const struct located *located,
 
 /* ---- all of it --------------------------------------------------------------------------- */
 
-#define DUMP_ALL (DUMP_TABLES | DUMP_SLOTS | DUMP_POLICY)
+/* Who has no statistics has no flows. */
+static int open_flows(uint32_t endpoint, uint64_t *ret, void *arg)
+{
+	int err = flows_open(arg, MAP_endpoint_stats, endpoint, ret);
 
-int reconcile_located(struct datapath *datapath, const struct model *model,
-		      const struct located *located, bool dry_run, struct problems *problems,
-		      struct plan *ret)
+	if (err == -ENOENT)
+		*ret = 0;
+	return err == -ENOENT ? 0 : err;
+}
+
+/* What a reconcile is about. */
+struct task {
+	struct datapath *datapath;
+	struct known *known;
+	const struct model *model;
+	const struct located *located;
+	bool dry_run;
+	struct problems *problems;
+};
+
+static int plan_task(const struct task *task, struct plan_policy *policy, struct state *state,
+		     struct plan *ret)
+{
+	const struct plan_input input = { .model = task->model,
+					  .policy = policy,
+					  .state = state,
+					  .open_flows = open_flows,
+					  .arg = task->datapath };
+	int err = compile(task->model, task->located, state, task->problems, policy);
+
+	return err ?: plan_make(&input, task->problems, ret);
+}
+
+/* With what the maps hold, but for services if state is without. */
+static int carry_out(const struct task *task, struct state *state, struct plan *ret)
 {
 	_cleanup_plan_policy_ struct plan_policy policy = {};
-	_cleanup_state_ struct state state = {};
 	_cleanup_plan_ struct plan plan = {};
-	int err = datapath_dump(datapath, DUMP_ALL, &state);
+	int err;
 
-	if (err)
-		return fail(problems, err, "the maps cannot be read: %s", strerror(-err));
-	outside_tell(model, state.meta.cgroup, problems);
-	err = compile(model, located, &state, problems, &policy);
-	if (!err)
-		err = plan_make(model, &policy, &state, problems, &plan);
-	if (!err && !dry_run)
-		err = datapath_apply(datapath, &plan, problems);
+	outside_tell(task->model, state->meta.cgroup, task->problems);
+	err = plan_task(task, &policy, state, &plan);
+	if (!err && !task->dry_run)
+		err = datapath_apply(task->datapath, &plan, APPLY_ALL, task->known, task->problems);
 	if (err)
 		return err;
 	/* whoever put the set in force may have been killed, or may not have been able to */
-	if (!dry_run && !plan.n_steps)
-		datapath_revoke(datapath, problems);
+	if (!task->dry_run && !plan.n_steps)
+		datapath_revoke(task->datapath, task->problems);
 	*ret = plan;
 	memset(&plan, 0, sizeof(plan));
 	return 0;
+}
+
+/* Of who has not been told how the last plan ended; see plan.h. */
+static int wait_for_others(struct datapath *datapath, const struct known *known)
+{
+	struct sst_meta meta;
+	int err = meta_read(datapath, &meta);
+
+	if (!err && !known_is_current(known, meta.generation))
+		err = grace_wait();
+	return err;
+}
+
+/* All of services, with statistics of nothing. */
+static int read_all(const struct task *task, struct state *ret)
+{
+	struct known *known = task->known;
+	int err = 0;
+
+	if (known && known_owed(known))
+		err = reconcile_settle_all(task->datapath, known, task->problems);
+	if (!err && known)
+		err = wait_for_others(task->datapath, known);
+	if (!err)
+		err = datapath_dump(task->datapath, DUMP_PLAIN | DUMP_SLOTS | DUMP_POLICY, ret);
+	if (!err && known)
+		err = known_renew(known, ret);
+	return err;
+}
+
+static int tell_unread(struct problems *problems, int err)
+{
+	return fail(problems, err, "the maps cannot be read: %s", strerror(-err));
+}
+
+int reconcile_located(struct datapath *datapath, struct known *known, const struct model *model,
+		      const struct located *located, bool dry_run, struct problems *problems,
+		      struct plan *ret)
+{
+	const struct task task = { datapath, known, model, located, dry_run, problems };
+	_cleanup_state_ struct state state = {};
+	int err = read_all(&task, &state);
+
+	return err ? tell_unread(problems, err) : carry_out(&task, &state, ret);
 }
 
 int reconcile(struct datapath *datapath, const struct model *model, bool dry_run,
@@ -91,22 +160,150 @@ int reconcile(struct datapath *datapath, const struct model *model, bool dry_run
 
 	if (err)
 		return fail(problems, err, "the host cannot be looked at: %s", strerror(-err));
-	return reconcile_located(datapath, model, &located, dry_run, problems, ret);
+	return reconcile_located(datapath, NULL, model, &located, dry_run, problems, ret);
 }
 
-int collect(struct datapath *datapath, struct problems *problems)
+/* ---- a part of it ------------------------------------------------------------------------ */
+
+/* What the maps hold is known when this returns 0. *ret: their meta. */
+static int need_known(struct datapath *datapath, struct known *known, struct sst_meta *ret)
 {
 	_cleanup_state_ struct state state = {};
+	int err = meta_read(datapath, ret);
+
+	if (err || known_is_current(known, ret->generation))
+		return err;
+	err = grace_wait(); /* as in wait_for_others() */
+	if (!err)
+		err = datapath_dump(datapath, DUMP_PLAIN, &state);
+	return err ?: known_renew(known, &state);
+}
+
+/* What no part has: the schedules, and what binds the whole. */
+static int complete_part(struct datapath *datapath, const struct sst_meta *meta, struct state *part)
+{
+	part->meta = *meta;
+	return config_read(datapath, &part->config) ?: dump_slots(datapath, part);
+}
+
+static int plan_services(struct datapath *datapath, struct known *known, const struct model *model,
+			 const struct state *part, struct problems *problems, struct plan *ret)
+{
+	const struct plan_input input = { .model = model,
+					  .state = part,
+					  .known = known,
+					  .open_flows = open_flows,
+					  .arg = datapath };
+	int err = model_validate(model, problems);
+
+	return err ?: plan_make(&input, problems, ret);
+}
+
+int reconcile_services(struct datapath *datapath, struct known *known, const char *source,
+		       const struct model_service *services, size_t n_services,
+		       const char *const *names, size_t n_names, struct problems *problems,
+		       struct plan *ret)
+{
+	const struct model model = { .source = (char *)source,
+				     .services = (struct model_service *)services,
+				     .n_services = n_services };
+	_cleanup_state_ struct state part = {};
 	_cleanup_plan_ struct plan plan = {};
-	int err = datapath_lock(datapath, 0);
+	struct sst_meta meta;
+	int err = need_known(datapath, known, &meta);
+
+	if (!err)
+		err = known_part(known, &model, names, n_names, &part);
+	if (!err)
+		err = complete_part(datapath, &meta, &part);
+	if (err)
+		return tell_unread(problems, err);
+	err = plan_services(datapath, known, &model, &part, problems, &plan);
+	if (!err)
+		err = datapath_apply(datapath, &plan, APPLY_FLIP, known, problems);
+	if (err)
+		return err;
+	known_owe(known, &plan, &part);
+	*ret = plan;
+	memset(&plan, 0, sizeof(plan));
+	return 0;
+}
+
+int reconcile_policy(struct datapath *datapath, struct known *known, const struct model *model,
+		     const struct located *located, struct problems *problems, struct plan *ret)
+{
+	_cleanup_state_ struct state state = {};
+	struct model settings = *model;
+	const struct task task = { datapath, known, &settings, located, false, problems };
+	int err = datapath_dump(datapath, DUMP_POLICY, &state);
+
+	settings.services = NULL;
+	settings.n_services = 0;
+	return err ? tell_unread(problems, err) : carry_out(&task, &state, ret);
+}
+
+/* ---- what is put off --------------------------------------------------------------------- */
+
+static int settle(struct datapath *datapath, struct known *known, uint64_t mark, bool *removes,
+		  struct problems *problems)
+{
+	_cleanup_state_ struct state part = {};
+	_cleanup_plan_ struct plan plan = {};
+	struct plan_input input = { .state = &part,
+				    .known = known,
+				    .open_flows = open_flows,
+				    .arg = datapath,
+				    .has_waited = true };
+	struct sst_meta meta;
+	int err = need_known(datapath, known, &meta);
 
 	if (err)
 		return err;
-	err = datapath_dump(datapath, DUMP_TABLES | DUMP_SLOTS, &state);
+	known_settle(known, mark);
+	err = known_remains(known, &part, &input.stop_splice);
 	if (!err)
-		err = plan_collect(&state, &plan);
+		err = complete_part(datapath, &meta, &part);
 	if (!err)
-		err = datapath_apply(datapath, &plan, problems);
-	datapath_unlock(datapath);
+		err = plan_collect(&input, &plan);
+	if (!err)
+		err = datapath_apply(datapath, &plan, APPLY_ALL, known, problems);
+	*removes = plan.n_steps;
 	return err;
+}
+
+int reconcile_settle(struct datapath *datapath, struct known *known, uint64_t mark,
+		     struct problems *problems)
+{
+	bool removes;
+
+	/* done meanwhile, and the lock given away */
+	if (!known_owed(known))
+		return 0;
+	return settle(datapath, known, mark, &removes, problems);
+}
+
+int reconcile_settle_all(struct datapath *datapath, struct known *known, struct problems *problems)
+{
+	uint64_t mark = known_owed(known);
+	int err = grace_wait();
+
+	return err ?: reconcile_settle(datapath, known, mark, problems);
+}
+
+void reconcile_unlock(struct datapath *datapath, const struct known *known)
+{
+	if (!known_owed(known))
+		datapath_unlock(datapath);
+}
+
+int collect(struct datapath *datapath, struct known *known, struct problems *problems)
+{
+	int err = datapath_lock(datapath, 0);
+	bool removes = false;
+
+	if (err)
+		return err;
+	err = settle(datapath, known, 0, &removes, problems);
+	reconcile_unlock(datapath, known);
+	return err ?: removes;
 }

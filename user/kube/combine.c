@@ -73,6 +73,11 @@ static bool has_node_port(const struct kube_service *service)
 	return false;
 }
 
+bool kube_is_exposed(const struct kube_service *service)
+{
+	return service->n_cluster && (service->n_external || has_node_port(service));
+}
+
 /* The node's own addresses, and 127.0.0.1. Not ::1, which kube-proxy does not serve either. */
 static int add_node_addresses(const struct kube_service *service, const struct kube_here *here,
 			      struct model_service *ret)
@@ -148,6 +153,7 @@ static int make_service(const struct kube_combination *combination, const struct
 	*ret = (struct model_service){
 		.balance = SST_BALANCE_RANDOM,
 		.affinity_s = service->affinity_s,
+		.exposed = part->external && kube_is_exposed(service),
 		.place = service->place,
 	};
 	r = make_name(service, part, &ret->name);
@@ -158,13 +164,17 @@ static int make_service(const struct kube_combination *combination, const struct
 	return r ? r : make_ports(combination, part, ret);
 }
 
+#define EXTERNAL "/external"
+
+const char *const kube_service_suffixes[KUBE_SERVICES_MAX] = { "", EXTERNAL };
+
 int kube_combine_one(const struct kube_service *service, const struct kube_slice *const *slices,
 		     size_t n_slices, const struct kube_here *here,
 		     struct model_service ret[KUBE_SERVICES_MAX])
 {
 	static const struct part whole[] = { { "", true, true, false } };
 	static const struct part halves[] = { { "", true, false, true },
-					      { "/external", false, true, false } };
+					      { EXTERNAL, false, true, false } };
 	const struct kube_combination combination = { service, slices, n_slices, here };
 	const struct part *parts = service->internal_local ? halves : whole;
 	size_t n_parts = service->internal_local ? ARRAY_SIZE(halves) : ARRAY_SIZE(whole);

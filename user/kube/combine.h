@@ -31,6 +31,7 @@ struct kube_here kube_find_here(const struct kube_objects *objects, const char *
 
 /* At most two services of one; none: nothing is to be translated. */
 #define KUBE_SERVICES_MAX 2
+extern const char *const kube_service_suffixes[KUBE_SERVICES_MAX]; /* of their names */
 
 /*
  * One service with its slices, and no others. Returns how many services it wrote to ret, which
@@ -39,6 +40,9 @@ struct kube_here kube_find_here(const struct kube_objects *objects, const char *
 int kube_combine_one(const struct kube_service *service, const struct kube_slice *const *slices,
 		     size_t n_slices, const struct kube_here *here,
 		     struct model_service ret[KUBE_SERVICES_MAX]);
+
+/* Whether it is there for callers from outside of the node, too, whom no connect() on it is of. */
+bool kube_is_exposed(const struct kube_service *service);
 
 /* Adds those of all to the model. 0, -EINVAL with problems added, or -ENOMEM. */
 int kube_combine(const struct kube_objects *objects, const struct kube_here *here,

@@ -89,12 +89,8 @@ static bool was_served(const struct unit *unit)
 
 static bool was_configured(const struct member *member)
 {
-	return member->old && member->old->value.state != SST_ENDPOINT_REMOVED;
-}
-
-static uint64_t open_flows(const struct member *member)
-{
-	return member->old ? member->old->stats.opened - member->old->stats.closed : 0;
+	return member->old && member->old->value.state != SST_ENDPOINT_REMOVED &&
+	       !member->old->left;
 }
 
 /* What befalls the flows of those that leave. */
@@ -164,7 +160,7 @@ static void tell_gone_service(const struct unit *unit, struct draft *draft)
 
 	for (size_t i = 0; i < unit->n_members; i++) {
 		n += was_configured(&unit->members[i]);
-		flows += open_flows(&unit->members[i]);
+		flows += unit->members[i].flows;
 	}
 	add_count(&detail, n, "endpoint");
 	add_flows(&detail, flows, unit);
@@ -230,7 +226,7 @@ static void tell_gone_endpoint(const struct unit *unit, const struct member *mem
 {
 	struct text detail = { 0 };
 
-	add_flows(&detail, open_flows(member), unit);
+	add_flows(&detail, member->flows, unit);
 	tell_endpoint(unit, member, '-', &detail, draft);
 }
 

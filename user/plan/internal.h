@@ -12,6 +12,7 @@
 #define SIDESTEP_PLAN_INTERNAL_H
 
 #include "core/text.h"
+#include "plan/known.h"
 #include "plan/plan.h"
 
 /* An endpoint as it is and as it shall be. */
@@ -19,6 +20,7 @@ struct member {
 	const struct state_endpoint *old; /* NULL: new */
 	bool leaves;
 	uint32_t id;
+	uint64_t flows;            /* open ones, of who leaves */
 	struct sst_endpoint value; /* as it shall be; REMOVED when it leaves */
 };
 
@@ -50,9 +52,13 @@ struct front {
 };
 
 struct diff {
+	const struct plan_input *input;
 	const struct model *model; /* NULL: nothing changes but what flows have left */
 	const struct state *state;
-	struct sst_config config; /* as it shall be */
+	const struct known *known; /* NULL: state is all there is */
+	struct known_room beside;  /* what of it is not in the state; slots: of all */
+	int error;                 /* 0, or what open_flows() returned */
+	struct sst_config config;  /* as it shall be */
 	struct unit *units;
 	size_t n_units;
 	struct member *members;
@@ -67,9 +73,8 @@ struct diff {
 	uint32_t next_endpoint;
 };
 
-/* Returns 0 or -ENOMEM. model and policy may be NULL: see struct diff. On failure *ret is untouched. */
-int diff_make(const struct model *model, struct plan_policy *policy, const struct state *state,
-	      struct diff *ret);
+/* Returns 0 or -errno; model and policy of input may be NULL. On failure *ret is untouched. */
+int diff_make(const struct plan_input *input, struct diff *ret);
 void diff_release(struct diff *diff);
 #define _cleanup_diff_ __attribute__((cleanup(diff_release)))
 
@@ -88,7 +93,7 @@ static inline bool front_is_news(const struct front *front)
 /* A member that leaves can be deleted once its last flow has closed. */
 static inline bool member_ends(const struct member *member)
 {
-	return member->leaves && member->old->stats.opened == member->old->stats.closed;
+	return member->leaves && !member->flows;
 }
 
 /* The unit leaves and nobody of it stays behind. */
@@ -102,6 +107,15 @@ static inline bool unit_ends(const struct unit *unit)
 
 /* The unit whose service has this id in the state; NULL when there is none. */
 struct unit *diff_unit(const struct diff *diff, uint32_t id);
+
+/* Nobody else is reached where somebody of the part wants to be; 0, or -EINVAL. */
+int diff_check_addresses(const struct diff *diff, struct problems *problems);
+
+/* Slots, a bit each. NULL: no memory. */
+uint64_t *slot_bits_new(uint64_t n);
+
+/* What lies beyond n is left out. */
+void slot_bits_set(uint64_t *bits, uint64_t n, uint32_t first, uint32_t count, bool used);
 
 /* Computes schedules: sets value.slots, and slots where the old schedule does not do. */
 int diff_schedule(struct diff *diff);

@@ -150,16 +150,28 @@ static const struct state_endpoint *lookup_endpoint(const struct lookup *lookup,
  * An id is in use as well when only endpoints tell of it: a plan was cut short before
  * it added the service. To take it would give the new service somebody else's endpoints.
  */
-static uint32_t free_service_id(const struct state *state, const struct lookup *lookup, uint32_t id)
+static bool has_service_id(const struct diff *diff, const struct lookup *lookup, uint32_t id)
 {
-	while (!id || state_service(state, id) || lookup_run(lookup, id).n)
+	return state_service(diff->state, id) || lookup_run(lookup, id).n ||
+	       (diff->known && known_has_service(diff->known, id));
+}
+
+static uint32_t free_service_id(const struct diff *diff, const struct lookup *lookup, uint32_t id)
+{
+	while (!id || has_service_id(diff, lookup, id))
 		id++;
 	return id;
 }
 
-static uint32_t free_endpoint_id(const struct state *state, uint32_t id)
+static bool has_endpoint_id(const struct diff *diff, uint32_t id)
 {
-	while (!id || state_endpoint(state, id))
+	return state_endpoint(diff->state, id) ||
+	       (diff->known && known_has_endpoint(diff->known, id));
+}
+
+static uint32_t free_endpoint_id(const struct diff *diff, uint32_t id)
+{
+	while (!id || has_endpoint_id(diff, id))
 		id++;
 	return id;
 }
@@ -168,7 +180,7 @@ static uint32_t take_service_id(struct diff *diff, const struct lookup *lookup)
 {
 	uint32_t id = diff->next_service;
 
-	diff->next_service = free_service_id(diff->state, lookup, id + 1);
+	diff->next_service = free_service_id(diff, lookup, id + 1);
 	return id;
 }
 
@@ -176,7 +188,7 @@ static uint32_t take_endpoint_id(struct diff *diff)
 {
 	uint32_t id = diff->next_endpoint;
 
-	diff->next_endpoint = free_endpoint_id(diff->state, id + 1);
+	diff->next_endpoint = free_endpoint_id(diff, id + 1);
 	return id;
 }
 
@@ -250,6 +262,18 @@ static void match_endpoints(struct diff *diff, struct lookup *lookup, struct uni
 	}
 }
 
+/* A failure is remembered. */
+static uint64_t count_flows(struct diff *diff, const struct state_endpoint *old)
+{
+	const struct plan_input *input = diff->input;
+	uint64_t flows = old->stats.opened - old->stats.closed;
+	int r = input->open_flows ? input->open_flows(old->id, &flows, input->arg) : 0;
+
+	if (r)
+		diff->error = r;
+	return flows;
+}
+
 /* Those of the state that the model does not have. */
 static void match_rest(struct diff *diff, const struct lookup *lookup, struct unit *unit)
 {
@@ -262,9 +286,12 @@ static void match_rest(struct diff *diff, const struct lookup *lookup, struct un
 		if (lookup->endpoint_known[i])
 			continue;
 		/* Without a model only those leave that have left before. */
-		member.leaves = diff->model || old->value.state == SST_ENDPOINT_REMOVED;
-		if (member.leaves)
+		member.leaves =
+			diff->model || old->left || old->value.state == SST_ENDPOINT_REMOVED;
+		if (member.leaves) {
 			member.value.state = SST_ENDPOINT_REMOVED;
+			member.flows = count_flows(diff, old);
+		}
 		add_member(diff, unit, &member);
 	}
 }
@@ -477,12 +504,13 @@ static int diff_allocate(struct diff *diff, const struct lookup *lookup)
 	return 0;
 }
 
-static struct sst_config wanted_config(const struct model *model, const struct plan_policy *policy,
-				       const struct state *state)
+static struct sst_config wanted_config(const struct plan_input *input)
 {
-	struct sst_config config = state->config;
+	const struct plan_policy *policy = input->policy;
+	struct sst_config config = input->state->config;
+	const struct model *model = input->model;
 
-	if (model) {
+	if (model && !input->known) {
 		config.splice = model->node.splice;
 		config.fail_closed = model->node.fail_closed;
 		config.edge_budget = model->node.telemetry.edges;
@@ -493,14 +521,36 @@ static struct sst_config wanted_config(const struct model *model, const struct p
 	return config;
 }
 
-int diff_make(const struct model *model, struct plan_policy *policy, const struct state *state,
-	      struct diff *ret)
+/* What is known without what is in the state. */
+static struct known_room room_beside(const struct plan_input *input)
 {
+	const struct state *state = input->state;
+	struct known_room room = { 0 };
+
+	if (!input->known)
+		return room;
+	room = *known_room(input->known);
+	room.n_frontends -= state->n_frontends;
+	room.n_services -= state->n_services;
+	room.n_endpoints -= state->n_endpoints;
+	for (size_t i = 0; i < state->n_services; i++)
+		room.n_slots -= state->services[i].value.slots;
+	return room;
+}
+
+int diff_make(const struct plan_input *input, struct diff *ret)
+{
+	const struct state *state = input->state;
+	const struct model *model = input->model;
+	struct plan_policy *policy = input->policy;
 	_cleanup_lookup_ struct lookup lookup = { 0 };
 	_cleanup_diff_ struct diff diff = {
+		.input = input,
 		.model = model,
 		.state = state,
-		.config = wanted_config(model, policy, state),
+		.known = input->known,
+		.beside = room_beside(input),
+		.config = wanted_config(input),
 		.policy = policy,
 		.policy_changes = policy && !policy_sets_are_equal(&policy->set, &state->policy),
 	};
@@ -512,8 +562,8 @@ int diff_make(const struct model *model, struct plan_policy *policy, const struc
 	r = diff_allocate(&diff, &lookup);
 	if (r)
 		return r;
-	diff.next_service = free_service_id(state, &lookup, state->meta.next_service);
-	diff.next_endpoint = free_endpoint_id(state, state->meta.next_endpoint);
+	diff.next_service = free_service_id(&diff, &lookup, state->meta.next_service);
+	diff.next_endpoint = free_endpoint_id(&diff, state->meta.next_endpoint);
 	for (size_t i = 0; model && i < model->n_services; i++)
 		match_service(&diff, &lookup, &model->services[i]);
 	match_unknown_services(&diff, &lookup);
@@ -521,9 +571,40 @@ int diff_make(const struct model *model, struct plan_policy *policy, const struc
 	match_addresses(&diff);
 	link_old_addresses(&diff);
 	decide_who_leaves(&diff);
+	if (diff.error)
+		return diff.error;
 	*ret = diff;
 	diff = (struct diff){ 0 };
 	return 0;
+}
+
+static void tell_served(const struct diff *diff, const struct front *front,
+			const struct sst_service_info *other, struct problems *problems)
+{
+	char text[ADDRESS_TEXT_MAX];
+
+	problems_add(problems, diff->model->source, front->unit->port->place,
+		     "%s/%s of service '%s' is already served by service '%.*s'",
+		     address_port_format(&front->key.address, front->key.port, text),
+		     protocol_name(front->key.protocol), front->unit->service->name, SST_NAME_MAX,
+		     other->name);
+}
+
+int diff_check_addresses(const struct diff *diff, struct problems *problems)
+{
+	int r = 0;
+
+	for (size_t i = 0; diff->known && i < diff->n_fronts; i++) {
+		const struct front *front = &diff->fronts[i];
+		const struct sst_service_info *other =
+			front->old ? NULL : known_at(diff->known, &front->key);
+
+		if (!other)
+			continue;
+		tell_served(diff, front, other, problems);
+		r = -EINVAL;
+	}
+	return r;
 }
 
 void diff_release(struct diff *diff)

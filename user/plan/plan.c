@@ -91,8 +91,8 @@ static struct demand demand_for_frontends(const struct diff *diff)
 	struct demand demand = {
 		.what = "frontends",
 		.map = STATE_MAP_FRONTENDS,
-		.peak = diff->state->n_frontends,
-		.settled = diff->n_fronts,
+		.peak = diff->beside.n_frontends + diff->state->n_frontends,
+		.settled = diff->beside.n_frontends + diff->n_fronts,
 	};
 
 	for (size_t i = 0; i < diff->n_fronts; i++)
@@ -102,7 +102,12 @@ static struct demand demand_for_frontends(const struct diff *diff)
 
 static struct demand demand_for_services(const struct diff *diff)
 {
-	struct demand demand = { .what = "services", .map = STATE_MAP_SERVICES };
+	struct demand demand = {
+		.what = "services",
+		.map = STATE_MAP_SERVICES,
+		.peak = diff->beside.n_services,
+		.settled = diff->beside.n_services,
+	};
 
 	for (size_t i = 0; i < diff->n_units; i++) {
 		const struct unit *unit = &diff->units[i];
@@ -118,7 +123,8 @@ static struct demand demand_for_endpoints(const struct diff *diff)
 	struct demand demand = {
 		.what = "endpoints",
 		.map = STATE_MAP_ENDPOINTS,
-		.peak = diff->n_members,
+		.peak = diff->beside.n_endpoints + diff->n_members,
+		.settled = diff->beside.n_endpoints,
 	};
 
 	for (size_t i = 0; i < diff->n_members; i++)
@@ -156,14 +162,16 @@ static int fit(struct diff *diff, struct problems *problems)
 
 /* ---- plans ------------------------------------------------------------------ */
 
-int plan_make(const struct model *model, struct plan_policy *policy, const struct state *state,
-	      struct problems *problems, struct plan *ret)
+int plan_make(const struct plan_input *input, struct problems *problems, struct plan *ret)
 {
 	_cleanup_draft_ struct draft draft = { 0 };
 	_cleanup_diff_ struct diff diff = { 0 };
 	int r;
 
-	r = diff_make(model, policy, state, &diff);
+	r = diff_make(input, &diff);
+	if (r)
+		return r;
+	r = diff_check_addresses(&diff, problems);
 	if (r)
 		return r;
 	r = diff_schedule(&diff);
@@ -177,24 +185,47 @@ int plan_make(const struct model *model, struct plan_policy *policy, const struc
 	return draft_finish(&draft, &diff, ret);
 }
 
-int plan_collect(const struct state *state, struct plan *ret)
+int plan_collect(const struct plan_input *input, struct plan *ret)
 {
+	const struct plan_input remains = {
+		.state = input->state,
+		.known = input->known,
+		.open_flows = input->open_flows,
+		.arg = input->arg,
+		.has_waited = input->has_waited,
+		.stop_splice = input->stop_splice,
+	};
 	_cleanup_draft_ struct draft draft = { 0 };
 	_cleanup_diff_ struct diff diff = { 0 };
 	int r;
 
-	r = diff_make(NULL, NULL, state, &diff);
+	r = diff_make(&remains, &diff);
 	if (r)
 		return r;
 	steps_write_collect(&diff, &draft);
 	return draft_finish(&draft, &diff, ret);
 }
 
+static void step_release(struct step *step)
+{
+	switch (step->kind) {
+	case STEP_ADD_SLOTS:
+		free(step->value.slots.ids);
+		break;
+	case STEP_ADD_SERVICE_INFO:
+	case STEP_FLIP_SERVICE_INFO:
+		free(step->value.info);
+		free(step->old.info);
+		break;
+	default:
+		break;
+	}
+}
+
 void plan_release(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_steps; i++)
-		if (plan->steps[i].kind == STEP_ADD_SLOTS)
-			free(plan->steps[i].value.slots.ids);
+		step_release(&plan->steps[i]);
 	for (size_t i = 0; i < plan->n_changes; i++) {
 		free(plan->changes[i].name);
 		free(plan->changes[i].detail);

@@ -82,7 +82,8 @@ enum step_kind {
 union step_value {
 	struct sst_config config;
 	struct sst_service service;
-	struct sst_service_info info;
+	struct sst_service_info
+		*info; /* owned by the plan: most steps have none, and it is large */
 	struct sst_endpoint endpoint;
 	struct state_frontend frontend;
 	struct state_hook hook;
@@ -139,17 +140,35 @@ struct plan_policy {
 void plan_policy_release(struct plan_policy *policy);
 #define _cleanup_plan_policy_ __attribute__((cleanup(plan_policy_release)))
 
+struct known;
+
+/* What is planned from, and for. */
+struct plan_input {
+	const struct model *model;
+	struct plan_policy *policy; /* NULL: nothing of it changes */
+	const struct state *state;
+	/* NULL: state is all there is. Else it is a part of this, and the model's services are
+	 * all that shall be of that part; nothing else of the model is looked at. */
+	const struct known *known;
+	/* How many flows are open at an endpoint that leaves. NULL: as the state's statistics say. */
+	int (*open_flows)(uint32_t endpoint, uint64_t *ret, void *arg);
+	void *arg;
+	bool has_waited;  /* plan_collect(): there was a GRACE since the state became so */
+	bool stop_splice; /* plan_collect(): that was put off, too */
+};
+
 /*
  * Plans the way from state to model. Capacity is checked here, before anything
  * is touched: what does not fit is told in problems with both figures.
- * Returns 0; -E2BIG when it does not fit; -ENOMEM. On failure *ret is untouched; otherwise
- * it may have taken policy's set over.
+ * Returns 0; -E2BIG when it does not fit; -EINVAL when others than the part of the state have
+ * an address that is wanted, told in problems; -ENOMEM; or what open_flows() returned. On failure
+ * *ret is untouched; otherwise it may have taken policy's set over.
  */
-int plan_make(const struct model *model, struct plan_policy *policy, const struct state *state,
-	      struct problems *problems, struct plan *ret);
+int plan_make(const struct plan_input *input, struct problems *problems, struct plan *ret);
 
-/* Only the deletions that closing flows have made possible since; never fails for capacity. */
-int plan_collect(const struct state *state, struct plan *ret);
+/* Only the deletions that closing flows have made possible since, whatever the model; never fails
+ * for capacity. */
+int plan_collect(const struct plan_input *input, struct plan *ret);
 
 void plan_release(struct plan *plan);
 #define _cleanup_plan_ __attribute__((cleanup(plan_release)))

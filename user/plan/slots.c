@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "core/array.h"
 #include "core/cleanup.h"
 #include "plan/schedule.h"
 
@@ -131,41 +132,51 @@ static void holes_release(struct holes *holes)
 }
 #define _cleanup_holes_ __attribute__((cleanup(holes_release)))
 
-static int compare_ranges(const void *a, const void *b)
+uint64_t *slot_bits_new(uint64_t n)
 {
-	const struct range *x = a, *y = b;
-
-	return x->first < y->first ? -1 : x->first > y->first;
+	return calloc(n / 64 + 1, sizeof(uint64_t));
 }
 
-/* The slots in use, by position; ret holds one for each service. */
-static void sort_used(const struct state *state, struct range *ret)
+void slot_bits_set(uint64_t *bits, uint64_t n, uint32_t first, uint32_t count, bool used)
 {
-	for (size_t i = 0; i < state->n_services; i++)
-		ret[i] = old_range(state, &state->services[i]);
-	qsort(ret, state->n_services, sizeof(*ret), compare_ranges);
-}
+	uint64_t end = (uint64_t)first + count;
 
-static void add_hole(struct holes *holes, uint64_t from, uint64_t to)
-{
-	if (from >= to)
-		return;
-	holes->hole[holes->n++] = (struct range){ from, to - from };
-	holes->free += to - from;
-}
+	for (uint64_t i = first; i < end && i < n; i++) {
+		uint64_t bit = 1ULL << i % 64;
 
-/* holes->hole holds one more than n. */
-static void find_holes(struct holes *holes, const struct range *used, size_t n, uint64_t capacity)
-{
-	uint64_t from = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		uint64_t end = (uint64_t)used[i].first + used[i].n;
-
-		add_hole(holes, from, used[i].first);
-		from = end > from ? end : from;
+		bits[i / 64] = used ? bits[i / 64] | bit : bits[i / 64] & ~bit;
 	}
-	add_hole(holes, from, capacity);
+}
+
+/* The first slot at or behind `from` that is in use, or free; n: none is. */
+static uint64_t next_slot(const uint64_t *bits, uint64_t n, uint64_t from, bool used)
+{
+	uint64_t flip = used ? 0 : UINT64_MAX, word, i = from / 64;
+
+	if (from >= n)
+		return n;
+	for (word = (bits[i] ^ flip) & UINT64_MAX << from % 64; !word;) {
+		if (++i * 64 >= n)
+			return n;
+		word = bits[i] ^ flip;
+	}
+	i = i * 64 + __builtin_ctzll(word);
+	return i < n ? i : n;
+}
+
+static int find_holes(struct holes *holes, const uint64_t *bits, uint64_t n)
+{
+	uint64_t from, to = 0;
+	size_t room = 0;
+
+	while ((from = next_slot(bits, n, to, false)) < n) {
+		to = next_slot(bits, n, from, true);
+		if (array_reserve((void **)&holes->hole, &room, holes->n, sizeof(*holes->hole)))
+			return -ENOMEM;
+		holes->hole[holes->n++] = (struct range){ from, to - from };
+		holes->free += to - from;
+	}
+	return 0;
 }
 
 static uint32_t larger(uint32_t a, uint32_t b)
@@ -187,18 +198,32 @@ static int grow_tree(struct holes *holes)
 	return 0;
 }
 
-static int holes_make(const struct state *state, struct holes *ret)
+static uint64_t *find_used(const struct state *state)
 {
-	size_t n = state->n_services;
-	_cleanup_free_ struct range *used = calloc(n + 1, sizeof(*used));
-	_cleanup_holes_ struct holes holes = { .hole = calloc(n + 1, sizeof(*holes.hole)) };
+	uint64_t n = state->fill[STATE_MAP_SLOTS].capacity;
+	uint64_t *bits = slot_bits_new(n);
+
+	for (size_t i = 0; bits && i < state->n_services; i++) {
+		struct range range = old_range(state, &state->services[i]);
+
+		slot_bits_set(bits, n, range.first, range.n, true);
+	}
+	return bits;
+}
+
+static int holes_make(const struct diff *diff, struct holes *ret)
+{
+	uint64_t n = diff->state->fill[STATE_MAP_SLOTS].capacity;
+	_cleanup_free_ uint64_t *found = diff->known ? NULL : find_used(diff->state);
+	const uint64_t *bits = diff->known ? diff->beside.slots : found;
+	_cleanup_holes_ struct holes holes = { 0 };
 	int r;
 
-	if (!used || !holes.hole)
+	if (!bits)
 		return -ENOMEM;
-	sort_used(state, used);
-	find_holes(&holes, used, n, state->fill[STATE_MAP_SLOTS].capacity);
-	r = grow_tree(&holes);
+	r = find_holes(&holes, bits, n);
+	if (!r)
+		r = grow_tree(&holes);
 	if (r)
 		return r;
 	*ret = holes;
@@ -237,6 +262,7 @@ static struct demand demand_for_slots(const struct diff *diff, const struct hole
 		.what = "slots",
 		.map = STATE_MAP_SLOTS,
 		.peak = capacity - holes->free,
+		.settled = diff->beside.n_slots,
 	};
 
 	for (size_t i = 0; i < diff->n_units; i++) {
@@ -265,7 +291,7 @@ int diff_place(struct diff *diff, struct problems *problems)
 	struct demand demand;
 	int r;
 
-	r = holes_make(diff->state, &holes);
+	r = holes_make(diff, &holes);
 	if (r)
 		return r;
 	demand = demand_for_slots(diff, &holes);

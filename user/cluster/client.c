@@ -658,6 +658,11 @@ void client_close(struct client *client)
 	client->closing = true;
 	for (struct client_request *request = client->requests; request; request = request->next)
 		request->cancelled = true;
+	/* whoever closes the loop would close these, too, and libcurl's last word comes later */
+	while (client->watched) {
+		curl_multi_assign(client->multi, client->watched->fd, NULL);
+		forget_socket(client->watched);
+	}
 	uv_close((uv_handle_t *)&client->due, on_closed);
 	uv_close((uv_handle_t *)&client->kick, on_closed);
 	uv_close((uv_handle_t *)&client->look, on_closed);

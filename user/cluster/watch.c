@@ -398,6 +398,8 @@ static void was_rejected(struct watch *watch)
 		return;
 	}
 	tell(watch, "%s%s", watch->failure == WATCH_GARBLED ? "the server sent " : "", message);
+	if (watch->failure == WATCH_GARBLED)
+		watch->version[0] = '\0'; /* from there it might send the same again */
 	if (watch->failure == WATCH_EXPIRED)
 		expire(watch);
 	else

@@ -607,6 +607,15 @@ CLUSTER_TEST(test_bad_endpoint)
 	assert_int_equal(figures_of(cluster).objects[STORE_SLICES], 1);
 }
 
+CLUSTER_TEST(test_bad_external)
+{
+	put(cluster, STORE_SERVICES, AT("a", "10.96.0.1", "255.255.255.255", PORT(80)));
+	assert_problems(cluster,
+			"Service shop/a: warning: address 255.255.255.255 is the broadcast "
+			"address, expected a unicast address (this part of it is left out)\n");
+	assert_service(cluster, "shop/a", "shop/a\n p80 10.96.0.1:80 ->\n");
+}
+
 /* ---- pods ------------------------------------------------------------------------------- */
 
 #define POD_OF(name, uid, node, created, spec, status)                                      \
@@ -1000,18 +1009,31 @@ static void test_bounds(void **unused UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_service),       cmocka_unit_test(test_no_change),
-		cmocka_unit_test(test_moving),        cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_node),          cmocka_unit_test(test_other_nodes),
-		cmocka_unit_test(test_collision),     cmocka_unit_test(test_precedence),
-		cmocka_unit_test(test_own_collision), cmocka_unit_test(test_files),
-		cmocka_unit_test(test_deep_cgroups),  cmocka_unit_test(test_useless),
-		cmocka_unit_test(test_skipped),       cmocka_unit_test(test_skipped_stays),
-		cmocka_unit_test(test_bad_endpoint),  cmocka_unit_test(test_pods),
-		cmocka_unit_test(test_cgroups),       cmocka_unit_test(test_reused_address),
-		cmocka_unit_test(test_forged_uid),    cmocka_unit_test(test_pod_changes),
-		cmocka_unit_test(test_policies),      cmocka_unit_test(test_names_of_policies),
-		cmocka_unit_test(test_beside_files),  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_no_change),
+		cmocka_unit_test(test_moving),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_node),
+		cmocka_unit_test(test_other_nodes),
+		cmocka_unit_test(test_collision),
+		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_own_collision),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_deep_cgroups),
+		cmocka_unit_test(test_useless),
+		cmocka_unit_test(test_skipped),
+		cmocka_unit_test(test_skipped_stays),
+		cmocka_unit_test(test_bad_endpoint),
+		cmocka_unit_test(test_bad_external),
+		cmocka_unit_test(test_pods),
+		cmocka_unit_test(test_cgroups),
+		cmocka_unit_test(test_reused_address),
+		cmocka_unit_test(test_forged_uid),
+		cmocka_unit_test(test_pod_changes),
+		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_names_of_policies),
+		cmocka_unit_test(test_beside_files),
+		cmocka_unit_test(test_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

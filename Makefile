@@ -165,6 +165,13 @@ $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% 
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@
 
+# ... the one that runs the store of the API server's objects
+$(BUILD)/tests/bench/store: tests/bench/store.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
+
 # ... and the one that runs the daemon's reader, on events of a program of its own
 $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$<)

@@ -756,7 +756,7 @@ static inline void sim_add(struct sim *sim, const struct step *step, const struc
 		for (size_t i = 0; i < plan->n_steps; i++)
 			if (plan->steps[i].kind == STEP_ADD_SERVICE_INFO &&
 			    plan->steps[i].id == step->id)
-				info = &plan->steps[i].value.info;
+				info = plan->steps[i].value.info;
 		assert_non_null(info);
 		sim_put_service(sim, step->id, &step->value.service, info);
 		break;
@@ -798,7 +798,7 @@ static inline void sim_flip(struct sim *sim, const struct step *step,
 		break;
 	case STEP_FLIP_SERVICE_INFO:
 		assert_non_null(sim_service(sim, step->id));
-		sim_replace(&sim_service(sim, step->id)->info, &before->info, &after->info);
+		sim_replace(&sim_service(sim, step->id)->info, before->info, after->info);
 		break;
 	case STEP_FLIP_SERVICE:
 		assert_non_null(sim_service(sim, step->id));

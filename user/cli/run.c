@@ -50,6 +50,7 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 	if (!options->kubernetes)
 		cli_print_changes(&plan);
 	fflush(stdout);
+	plan_release(&plan); /* not kept for as long as the daemon lives */
 	datapath_unlock(datapath);
 	status = claim_events(options, &events);
 	if (status)

@@ -213,7 +213,7 @@ static void finish(struct client_request *request, CURLcode code)
 		result.reason = reason_of(request, result.error, code);
 	if (result.status == 401)
 		access_token_doubt(&client->token);
-	if (result.error == -ECONNREFUSED || result.error == -EHOSTUNREACH)
+	if (result.error && !is_connected(request))
 		client->unreachable = true;
 	if (!request->cancelled)
 		request->calls.done(&result, request->calls.arg);
@@ -442,6 +442,7 @@ static bool set_connection(CURL *easy, const struct client *client)
 	       SET(easy, CURLOPT_CONNECT_TO, client->connect_to) &&
 	       SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) &&
 	       SET(easy, CURLOPT_PIPEWAIT, 1L) && SET(easy, CURLOPT_NOSIGNAL, 1L) &&
+	       SET(easy, CURLOPT_QUICK_EXIT, 1L) && /* no waiting for a name server */
 	       SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) &&
 	       SET(easy, CURLOPT_TCP_NODELAY, 1L) && SET(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       SET(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S) &&
@@ -545,6 +546,12 @@ void client_cancel(struct client_request *request)
 uint64_t client_reached_ms(const struct client *client)
 {
 	return client->reached_ms;
+}
+
+/* The loop's time is that clock. */
+uint64_t client_heard_ns(const struct client *client)
+{
+	return client->heard_ms * 1000000;
 }
 
 /* ---- begin and end ------------------------------------------------------------------------ */
@@ -651,6 +658,11 @@ void client_close(struct client *client)
 	client->closing = true;
 	for (struct client_request *request = client->requests; request; request = request->next)
 		request->cancelled = true;
+	/* whoever closes the loop would close these, too, and libcurl's last word comes later */
+	while (client->watched) {
+		curl_multi_assign(client->multi, client->watched->fd, NULL);
+		forget_socket(client->watched);
+	}
 	uv_close((uv_handle_t *)&client->due, on_closed);
 	uv_close((uv_handle_t *)&client->kick, on_closed);
 	uv_close((uv_handle_t *)&client->look, on_closed);

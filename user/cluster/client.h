@@ -62,6 +62,9 @@ void client_cancel(struct client_request *request);
  */
 uint64_t client_reached_ms(const struct client *client);
 
+/* CLOCK_MONOTONIC, when the server last said anything, or when it was first to. */
+uint64_t client_heard_ns(const struct client *client);
+
 /* Cancels all; memory goes once the loop has run. */
 void client_close(struct client *client);
 

@@ -89,9 +89,10 @@ static uint64_t now_ms(const struct watch *watch)
 /* 0 to max. */
 static unsigned at_random(unsigned max)
 {
-	uint32_t dice = 0;
+	uint32_t dice;
 
-	getrandom(&dice, sizeof(dice), GRND_NONBLOCK);
+	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) != sizeof(dice))
+		return max;
 	return (uint64_t)dice * (max + 1ULL) >> 32;
 }
 
@@ -397,6 +398,8 @@ static void was_rejected(struct watch *watch)
 		return;
 	}
 	tell(watch, "%s%s", watch->failure == WATCH_GARBLED ? "the server sent " : "", message);
+	if (watch->failure == WATCH_GARBLED)
+		watch->version[0] = '\0'; /* from there it might send the same again */
 	if (watch->failure == WATCH_EXPIRED)
 		expire(watch);
 	else
@@ -655,6 +658,10 @@ int watch_open(uv_loop_t *loop, struct client *client, const struct watch_resour
 void watch_figures(const struct watch *watch, struct watch_figures *ret)
 {
 	*ret = watch->figures;
+	/* it would have said so, had there been anything to say */
+	if (watch->request && watch->figures.current &&
+	    client_heard_ns(watch->client) > ret->heard_ns)
+		ret->heard_ns = client_heard_ns(watch->client);
 }
 
 static void on_closed(uv_handle_t *handle)

@@ -50,8 +50,8 @@ struct daemon {
 	struct surroundings surroundings;
 	struct control *control;
 	struct flow_log flow_log;
-	struct web *web; /* NULL: there is no page */
-	struct ring *events, *errands;
+	struct web *web;               /* NULL: there is no page */
+	struct ring *events, *errands; /* events: NULL while nobody wants any; it is large */
 	struct record_context context; /* of this batch's events */
 	bool is_followed;              /* by somebody on the control socket */
 	bool wants_events;             /* he does, or the flow log */
@@ -90,12 +90,22 @@ static int read_state(struct daemon *daemon, struct state *ret)
 	return err;
 }
 
+/* Of all tables by far the largest, and no event needs it for a name. */
+static void forget_endpoints(struct daemon *daemon)
+{
+	free(daemon->state.endpoints);
+	daemon->state.endpoints = NULL;
+	daemon->state.n_endpoints = 0;
+}
+
 static int refresh_state(struct daemon *daemon)
 {
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	struct state state;
-	int err = read_state(daemon, &state);
+	int err;
 
+	forget_endpoints(daemon);
+	err = read_state(daemon, &state);
 	if (err) {
 		daemon->self->reads_failed++;
 		return err;
@@ -188,6 +198,8 @@ static bool read_batch(struct daemon *daemon)
 {
 	int n;
 
+	if (!daemon->events)
+		return false;
 	daemon->context.state = &daemon->state;
 	daemon->context.realtime_offset_ns = clock_realtime_offset_ns();
 	n = ring_consume_some(daemon->events, EVENTS_BATCH);
@@ -219,9 +231,33 @@ static void on_events_ready(uv_poll_t *poll, int status, int events)
 	read_events(poll->data);
 }
 
+static void close_events(struct daemon *daemon)
+{
+	uv_timer_stop(&daemon->events_timer);
+	uv_idle_stop(&daemon->events_idle);
+	ring_close(daemon->events);
+	daemon->events = NULL;
+}
+
+/* It may be while a batch is read that the last one goes: so the ring is closed from here. */
 static void on_events_due(uv_timer_t *timer)
 {
-	read_events(timer->data);
+	struct daemon *daemon = timer->data;
+
+	if (daemon->wants_events)
+		read_events(daemon);
+	else
+		close_events(daemon);
+}
+
+static int open_events(struct daemon *daemon)
+{
+	int fd = datapath_events_fd(daemon->datapath);
+	int err = daemon->events ? 0 : ring_open(fd, on_event, daemon, &daemon->events);
+
+	if (err)
+		log_line("flows cannot be followed: %s", strerror(-err));
+	return err;
 }
 
 /* Who comes hears of what happens from now on, not of what was left when the last one went. */
@@ -229,14 +265,15 @@ static void want_events(struct daemon *daemon)
 {
 	bool wanted = daemon->is_followed || flow_log_is_on(&daemon->flow_log);
 
-	if (wanted == daemon->wants_events)
+	if (wanted == daemon->wants_events || (wanted && open_events(daemon)))
 		return;
 	daemon->wants_events = wanted;
 	if (wanted) {
 		ring_discard(daemon->events);
+		uv_poll_start(&daemon->events_poll, UV_READABLE, on_events_ready);
 		uv_timer_start(&daemon->events_timer, on_events_due, EVENTS_MS, EVENTS_MS);
 	} else {
-		uv_timer_stop(&daemon->events_timer);
+		uv_poll_stop(&daemon->events_poll);
 	}
 	datapath_want_events(daemon->datapath, wanted);
 }
@@ -389,8 +426,10 @@ static void account(struct daemon *daemon)
 	read_figures(daemon);
 	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
+	forget_endpoints(daemon);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	wanted_collect(daemon->wanted);
+	malloc_trim(0); /* a reading is large, and many small pieces may lie above it */
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -562,15 +601,13 @@ static int open_wanted(struct daemon *daemon)
 
 static int open_rings(struct daemon *daemon)
 {
-	int err =
-		ring_open(datapath_events_fd(daemon->datapath), on_event, daemon, &daemon->events);
+	int err = ring_open(datapath_errands_fd(daemon->datapath), on_errand, daemon,
+			    &daemon->errands);
 
-	if (!err)
-		err = ring_open(datapath_errands_fd(daemon->datapath), on_errand, daemon,
-				&daemon->errands);
+	/* the map itself, whether the ring is open or not */
 	if (!err)
 		err = uv_poll_init(&daemon->loop, &daemon->events_poll,
-				   ring_poll_fd(daemon->events));
+				   datapath_events_fd(daemon->datapath));
 	if (!err)
 		err = uv_poll_init(&daemon->loop, &daemon->errands_poll,
 				   ring_poll_fd(daemon->errands));
@@ -578,7 +615,6 @@ static int open_rings(struct daemon *daemon)
 		return err;
 	daemon->events_poll.data = daemon;
 	daemon->errands_poll.data = daemon;
-	uv_poll_start(&daemon->events_poll, UV_READABLE, on_events_ready);
 	uv_poll_start(&daemon->errands_poll, UV_READABLE, on_errands_ready);
 	return 0;
 }

@@ -127,7 +127,7 @@ static int step_do(struct apply *apply, const struct step *step, const struct po
 		return put_slots(apply, step);
 	case STEP_ADD_SERVICE_INFO:
 	case STEP_FLIP_SERVICE_INFO:
-		return put_info(apply, step->id, &step->value.info);
+		return put_info(apply, step->id, step->value.info);
 	case STEP_ADD_SERVICE:
 	case STEP_FLIP_SERVICE:
 		return put(apply, MAP_services, &step->id, &step->value.service);
@@ -203,7 +203,7 @@ static void step_undo(struct apply *apply, const struct step *step)
 		config_write(apply->datapath, &step->old.config);
 		break;
 	case STEP_FLIP_SERVICE_INFO:
-		put_info(apply, step->id, &step->old.info);
+		put_info(apply, step->id, step->old.info);
 		break;
 	case STEP_FLIP_ENDPOINT:
 		put(apply, MAP_endpoints, &step->id, &step->old.endpoint);

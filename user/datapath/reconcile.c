@@ -276,6 +276,9 @@ int reconcile_settle(struct datapath *datapath, struct known *known, uint64_t ma
 {
 	bool removes;
 
+	/* done meanwhile, and the lock given away */
+	if (!known_owed(known))
+		return 0;
 	return settle(datapath, known, mark, &removes, problems);
 }
 

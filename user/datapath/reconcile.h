@@ -50,8 +50,7 @@ int reconcile_policy(struct datapath *datapath, struct known *known, const struc
 
 /*
  * What was put off: mark is what known_owed() said, and after that somebody (a thread, since it
- * takes a while) has called datapath_grace(). Also removes what flows have left since,
- * whatever the mark. A failure leaves what only reconcile_located() brings in order.
+ * takes a while) has called datapath_grace(). Also removes what flows have left since. A failure leaves what only reconcile_located() brings in order.
  */
 int reconcile_settle(struct datapath *datapath, struct known *known, uint64_t mark,
 		     struct problems *problems);

@@ -417,7 +417,7 @@ static int add_service(struct known *known, const struct step *step)
 	if (step->kind == STEP_ADD_SERVICE)
 		set_value(known, unit, &step->value.service);
 	else
-		return set_info(known, unit, &step->value.info);
+		return set_info(known, unit, step->value.info);
 	return 0;
 }
 

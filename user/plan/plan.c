@@ -206,11 +206,26 @@ int plan_collect(const struct plan_input *input, struct plan *ret)
 	return draft_finish(&draft, &diff, ret);
 }
 
+static void step_release(struct step *step)
+{
+	switch (step->kind) {
+	case STEP_ADD_SLOTS:
+		free(step->value.slots.ids);
+		break;
+	case STEP_ADD_SERVICE_INFO:
+	case STEP_FLIP_SERVICE_INFO:
+		free(step->value.info);
+		free(step->old.info);
+		break;
+	default:
+		break;
+	}
+}
+
 void plan_release(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->n_steps; i++)
-		if (plan->steps[i].kind == STEP_ADD_SLOTS)
-			free(plan->steps[i].value.slots.ids);
+		step_release(&plan->steps[i]);
 	for (size_t i = 0; i < plan->n_changes; i++) {
 		free(plan->changes[i].name);
 		free(plan->changes[i].detail);

@@ -82,7 +82,8 @@ enum step_kind {
 union step_value {
 	struct sst_config config;
 	struct sst_service service;
-	struct sst_service_info info;
+	struct sst_service_info
+		*info; /* owned by the plan: most steps have none, and it is large */
 	struct sst_endpoint endpoint;
 	struct state_frontend frontend;
 	struct state_hook hook;

@@ -18,6 +18,17 @@ static struct step *replacing_step(struct draft *draft, enum step_kind kind, uin
 	return step;
 }
 
+static struct sst_service_info *copy_info(struct draft *draft, const struct sst_service_info *info)
+{
+	struct sst_service_info *copy = draft->error ? NULL : malloc(sizeof(*copy));
+
+	if (copy)
+		*copy = *info;
+	else
+		draft->error = -ENOMEM;
+	return copy;
+}
+
 /* ---- ADD -------------------------------------------------------------------- */
 
 static void add_service_stats(const struct diff *diff, struct draft *draft)
@@ -71,7 +82,7 @@ static void add_services(const struct diff *diff, struct draft *draft)
 		if (!unit_is_new(&diff->units[i]))
 			continue;
 		step = draft_step(draft, STEP_ADD_SERVICE_INFO, diff->units[i].id);
-		step->value.info = diff->units[i].info;
+		step->value.info = copy_info(draft, &diff->units[i].info);
 	}
 	for (size_t i = 0; i < diff->n_units; i++) {
 		if (!unit_is_new(&diff->units[i]))
@@ -101,8 +112,8 @@ static void flip_info(const struct unit *unit, struct draft *draft)
 	if (!memcmp(&unit->info, &unit->old->info, sizeof(unit->info)))
 		return;
 	step = replacing_step(draft, STEP_FLIP_SERVICE_INFO, unit->id);
-	step->value.info = unit->info;
-	step->old.info = unit->old->info;
+	step->value.info = copy_info(draft, &unit->info);
+	step->old.info = copy_info(draft, &unit->old->info);
 }
 
 static void flip_value(const struct unit *unit, struct draft *draft)

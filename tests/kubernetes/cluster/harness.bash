@@ -119,7 +119,8 @@ pod() {
 
 pod_object() {
 	jq -n --arg name "$1" --arg space "$SPACE" --arg node "$2" --arg labels "$3" \
-		--arg image "$TOOLS_IMAGE" --arg probe "${PROBE:-}" '{
+		--arg image "$TOOLS_IMAGE" --arg probe "${PROBE:-}" \
+		--argjson command "$(printf '%s\n' "${@:4}" | jq -R . | jq -s .)" '{
 		apiVersion: "v1", kind: "Pod",
 		metadata: {
 			name: $name, namespace: $space,
@@ -127,10 +128,10 @@ pod_object() {
 		spec: {
 			nodeName: $node, terminationGracePeriodSeconds: 1, restartPolicy: "Never",
 			containers: [ {
-				name: "main", $image, command: $ARGS.positional,
+				name: "main", $image, $command,
 				readinessProbe: (if $probe == "" then null else {
 					tcpSocket: { port: ($probe | tonumber) }, periodSeconds: 1
-				} end) } ] } }' --args "${@:4}"
+				} end) } ] } }'
 }
 
 idle_pod() { # NAME NODE

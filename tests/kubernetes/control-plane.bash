@@ -264,12 +264,31 @@ namespace() { # NAME [LABELS]
 	END
 }
 
+# ClusterNetworkPolicy as a kind, but for what its own definition checks of it.
+cluster_policies() {
+	apply <<-END
+		apiVersion: apiextensions.k8s.io/v1
+		kind: CustomResourceDefinition
+		metadata: { name: clusternetworkpolicies.policy.networking.k8s.io, annotations: { api-approved.kubernetes.io: "unapproved, for tests" } }
+		spec:
+		  group: policy.networking.k8s.io
+		  scope: Cluster
+		  names: { kind: ClusterNetworkPolicy, plural: clusternetworkpolicies, singular: clusternetworkpolicy }
+		  versions:
+		    - name: v1alpha2
+		      served: true
+		      storage: true
+		      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
+	END
+}
+
 # All that a test may have made, but namespaces.
 cluster_clear() {
 	local path
 
 	part_runs etcd || etcd_start
 	part_runs kube-apiserver || api_start
+	delete CustomResourceDefinition clusternetworkpolicies.policy.networking.k8s.io >/dev/null || :
 	for path in $(curl_cp "$API/api/v1/namespaces" | jq -r '.items[].metadata.name
 		| select(startswith("kube-") | not) | "/api/v1/namespaces/\(.)" as $core
 		| "/apis/discovery.k8s.io/v1/namespaces/\(.)/endpointslices", "\($core)/pods",

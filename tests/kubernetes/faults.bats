@@ -393,23 +393,6 @@ is_invalid() { # TOKEN
 	[[ $(told "$path") == {} ]]
 }
 
-cluster_policies() {
-	apply <<-END
-		apiVersion: apiextensions.k8s.io/v1
-		kind: CustomResourceDefinition
-		metadata: { name: clusternetworkpolicies.policy.networking.k8s.io, annotations: { api-approved.kubernetes.io: "unapproved, for tests" } }
-		spec:
-		  group: policy.networking.k8s.io
-		  scope: Cluster
-		  names: { kind: ClusterNetworkPolicy, plural: clusternetworkpolicies, singular: clusternetworkpolicy }
-		  versions:
-		    - name: v1alpha2
-		      served: true
-		      storage: true
-		      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
-	END
-}
-
 cluster_policy() { # NAME
 	cat <<-END
 		apiVersion: policy.networking.k8s.io/v1alpha2

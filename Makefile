@@ -71,7 +71,7 @@ FUZZ_OBJ := $(patsubst %.c,$(BUILD)/fuzz/%.o,$(filter-out user/plan/% user/expor
                                              user/export/flowlog.c user/export/json.c)
 FUZZ_CC   = $(CLANG) $(CSTD) $(WARN) $(CPPFLAGS) $(SANITIZE)
 
-.PHONY: all install demo test test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
+.PHONY: all install image demo test test-cluster test-kernels test-programs mutants soak fuzz fuzzers unit tools lint \
         format compdb bench verifier clean
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -165,6 +165,13 @@ $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% 
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@
 
+# ... the one that runs the store of the API server's objects
+$(BUILD)/tests/bench/store: tests/bench/store.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
+
 # ... and the one that runs the daemon's reader, on events of a program of its own
 $(BUILD)/tests/bench/%.bpf.o: tests/bench/%.bpf.c
 	$(call say,BPF,$<)
@@ -233,6 +240,14 @@ soak:
 # What reads files and compiles them, on inputs made up: make fuzz SECONDS=600
 fuzz:
 	@scripts/fuzz $(if $(SECONDS),-t $(SECONDS))
+
+# A real Kubernetes cluster of two nodes
+test-cluster:
+	@scripts/test-cluster
+
+# The container image, as an archive
+image: all
+	@scripts/image
 
 demo:
 	@scripts/demo

@@ -63,7 +63,7 @@ _sidestep() {
 	[[ $command != policy ]] || command+=" ${COMP_WORDS[2]}"
 	case $command in
 	load | check) options+=" --file" ;;
-	unload) options+=" --force" ;;
+	unload) options+=" --force --purge --stay" ;;
 	apply) options+=" --file --dry-run" ;;
 	run) options+=" --file --kubernetes --kubeconfig --server --node-name --unload-on-exit \
 		--metrics --istio-names --web --web-token" ;;

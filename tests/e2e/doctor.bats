@@ -47,7 +47,7 @@ nothing_is_left() {
 	doctor_is_content
 	check --arg kernel "$(uname -r)" '.kernel == $kernel'
 	check '[.host[].name] == ["kernel", "architecture", "capabilities", "cgroup2", "bpffs",
-		"btf", "lockdown", "lsm"]'
+		"btf", "lockdown", "lsm", "kube-proxy"]'
 	check --arg root "$(cgroup2_root)" '
 		.host[] | select(.name == "cgroup2").value | startswith($root)'
 	check '.features | length == 9'

@@ -129,6 +129,33 @@ nothing_is_left() {
 	[ ! -e "$PIN" ]
 }
 
+@test "unload --purge takes the files of a daemon that has ended, and their folder" {
+	local here=$BATS_TEST_TMPDIR/run
+
+	nodes
+	mkdir "$here"
+	OPTIONS=(--cgroup "$CG" --pin "$PIN" --socket "$here/socket" --stats "$here/stats"
+		--cache "$here/cache")
+	STATS=$here/stats
+	web 8080 | config
+	daemon_start
+	run -1 sidestep unload --purge
+	[[ $output == *"has not ended yet"* ]]
+	calls 5
+	finish "$DAEMON" KILL
+	[[ -e $here/socket && -e $here/socket.lock && -e $here/stats && -e $here/cache ]]
+	run -0 sidestep unload --purge
+	[[ ! -e $here && ! -e $PIN ]]
+	run -0 sidestep unload --purge
+}
+
+@test "unload --stay ends at a signal" {
+	background "$SIDESTEP" unload "${OPTIONS[@]}" --stay
+	run ! wait_until 1 none_runs "$PID"
+	finish "$PID"
+	[[ $status == 0 ]]
+}
+
 @test "a second load upgrades: connections and counters live on" {
 	local held
 

@@ -51,6 +51,8 @@ static void tell_service(struct text *text, const struct model_service *service)
 	text_add(text, "%s", service->name);
 	if (service->affinity_s)
 		text_add(text, " affinity %u", service->affinity_s);
+	if (service->exposed)
+		text_add(text, " exposed");
 	text_add(text, "\n");
 	for (size_t i = 0; i < service->n_ports; i++)
 		tell_port(text, service, &service->ports[i]);
@@ -178,29 +180,29 @@ static void test_addresses(void **unused UNUSED)
 		{ "external IPs of the service's families: newBaseServiceInfo()",
 		  SERVICE(CLUSTER_IP PORT ", externalIPs: [ 203.0.113.1, '2001:db8::5' ]")
 			  SLICE(TO, EP("2")),
-		  "shop/web\n TCP at 10.96.0.1:80 203.0.113.1:80: 10.1.0.2:8080\n" },
+		  "shop/web exposed\n TCP at 10.96.0.1:80 203.0.113.1:80: 10.1.0.2:8080\n" },
 		{ "a load balancer's addresses, but where it is a proxy: KEP-1860",
 		  SERVICE_STATUS(
 			  CLUSTER_IP PORT ", type: LoadBalancer",
 			  "loadBalancer: { ingress: [ { ip: 203.0.113.1 },\n"
 			  "  { ip: 203.0.113.2, ipMode: VIP }, { hostname: x.example.org },\n"
 			  "  { ip: 203.0.113.3, ipMode: Proxy } ] }") SLICE(TO, EP("2")),
-		  "shop/web\n TCP at 10.96.0.1:80 203.0.113.1:80 203.0.113.2:80: 10.1.0.2:8080\n" },
+		  "shop/web exposed\n TCP at 10.96.0.1:80 203.0.113.1:80 203.0.113.2:80: 10.1.0.2:8080\n" },
 		{ "an address that is named twice: newBaseServiceInfo()",
 		  SERVICE_STATUS(CLUSTER_IP PORT ", externalIPs: [ 203.0.113.1 ]",
 				 "loadBalancer: { ingress: [ { ip: 203.0.113.1 } ] }"),
-		  "shop/web\n TCP at 10.96.0.1:80 203.0.113.1:80:\n" },
+		  "shop/web exposed\n TCP at 10.96.0.1:80 203.0.113.1:80:\n" },
 		{ "who may use a load balancer is left to who sees the source: KUBE-FW chains",
 		  SERVICE_STATUS(CLUSTER_IP PORT ", loadBalancerSourceRanges: [ 198.51.100.0/24 ]",
 				 "loadBalancer: { ingress: [ { ip: 203.0.113.1 } ] }"),
 		  "shop/web\n" WEB_AT "\n" },
 		{ "node ports at the node's addresses and its 127.0.0.1, not ::1: syncProxyRules()",
 		  SERVICE("clusterIPs: [ 10.96.0.1, 'fd96::1' ], " NODE_PORT) SLICE(TO, EP("2")),
-		  "shop/web\n TCP at 10.96.0.1:80 [fd96::1]:80 192.0.2.1:30080 "
+		  "shop/web exposed\n TCP at 10.96.0.1:80 [fd96::1]:80 192.0.2.1:30080 "
 		  "[2001:db8::1]:30080 127.0.0.1:30080@77: 10.1.0.2:8080\n" },
 		{ "node ports in the service's families only: newBaseServiceInfo()",
 		  SERVICE("clusterIP: 'fd96::1', " NODE_PORT),
-		  "shop/web\n TCP at [fd96::1]:80 [2001:db8::1]:30080:\n" },
+		  "shop/web exposed\n TCP at [fd96::1]:80 [2001:db8::1]:30080:\n" },
 		{ "node ports at the addresses that the node's object tells",
 		  NODE("here", "",
 		       "{ type: Hostname, address: here },\n"
@@ -208,7 +210,7 @@ static void test_addresses(void **unused UNUSED)
 		       "  { type: ExternalIP, address: 203.0.113.7 }")
 			  NODE("there", "", "{ type: InternalIP, address: 192.0.2.8 }")
 				  SERVICE(CLUSTER_IP NODE_PORT),
-		  "shop/web\n TCP at 10.96.0.1:80 192.0.2.7:30080 127.0.0.1:30080@77:\n" },
+		  "shop/web exposed\n TCP at 10.96.0.1:80 192.0.2.7:30080 127.0.0.1:30080@77:\n" },
 		{ "another proxy's: service.kubernetes.io/service-proxy-name",
 		  LABELLED("service.kubernetes.io/service-proxy-name: other", CLUSTER_IP PORT),
 		  "" },
@@ -258,7 +260,7 @@ static void test_ports(void **unused UNUSED)
 		{ "a node port each: newBaseServiceInfo()",
 		  SERVICE(CLUSTER_IP "ports: [ { name: a, port: 80, nodePort: 30080 },\n"
 				     "  { name: b, port: 81 } ]"),
-		  "shop/web\n a/TCP at 10.96.0.1:80 192.0.2.1:30080 127.0.0.1:30080@77:\n"
+		  "shop/web exposed\n a/TCP at 10.96.0.1:80 192.0.2.1:30080 127.0.0.1:30080@77:\n"
 		  " b/TCP at 10.96.0.1:81:\n" },
 	};
 
@@ -398,12 +400,12 @@ static void test_local(void **unused UNUSED)
 		  SERVICE(CLUSTER_IP NODE_PORT ", externalIPs: [ 203.0.113.1 ], " LOCAL)
 			  SLICE(TO, EP_IS("2", AT("here")) ", " EP_IS("3", AT("there"))),
 		  "shop/web\n" WEB_AT " 10.1.0.2:8080\n"
-		  "shop/web/external\n TCP at 203.0.113.1:80 192.0.2.1:30080 127.0.0.1:30080@77: "
+		  "shop/web/external exposed\n TCP at 203.0.113.1:80 192.0.2.1:30080 127.0.0.1:30080@77: "
 		  "10.1.0.2:8080 10.1.0.3:8080\n" },
 		{ "externalTrafficPolicy Local is not for who is on a node: UsesClusterEndpoints()",
 		  SERVICE(CLUSTER_IP NODE_PORT ", externalTrafficPolicy: Local")
 			  SLICE(TO, EP_IS("2", AT("here")) ", " EP_IS("3", AT("there"))),
-		  "shop/web\n TCP at 10.96.0.1:80 192.0.2.1:30080 127.0.0.1:30080@77: "
+		  "shop/web exposed\n TCP at 10.96.0.1:80 192.0.2.1:30080 127.0.0.1:30080@77: "
 		  "10.1.0.2:8080 10.1.0.3:8080\n" },
 	};
 
@@ -469,7 +471,7 @@ static void test_hints(void **unused UNUSED)
 		  IN_ZONE_A SERVICE(CLUSTER_IP NODE_PORT ", " LOCAL)
 			  SLICE(TO, EP_IS("2", ZONES(B) ", " AT("here")) ", " EP_IS("3", ZONES(A))),
 		  "shop/web\n" WEB_AT " 10.1.0.2:8080\n"
-		  "shop/web/external\n TCP at 192.0.2.1:30080 127.0.0.1:30080@77: 10.1.0.3:8080\n" },
+		  "shop/web/external exposed\n TCP at 192.0.2.1:30080 127.0.0.1:30080@77: 10.1.0.3:8080\n" },
 	};
 
 	CHECK_ROWS(rows);

@@ -276,6 +276,81 @@ static void test_listeners(void **state)
 	assert_false(shop->explain.denied);
 }
 
+#define OURS 77
+
+/* A node port at the node's 127.0.0.1; workloads in other network namespaces, in ours, in any. */
+static void make_node(struct shop *shop)
+{
+	static const char yaml[] = "workloads:\n"
+				   "  - { name: pod, labels: {app: pod}, addresses: [10.1.0.2] }\n"
+				   "  - { name: boxed, labels: {app: boxed}, netns: box }\n"
+				   "  - { name: agent, labels: {app: agent}, netns: node }\n"
+				   "  - { name: a, labels: {app: any}, cgroup: /a.slice }\n"
+				   "  - { name: b, labels: {app: any}, addresses: [10.1.0.3] }\n"
+				   "policies:\n"
+				   "  - { name: pod, subject: {app: pod}, egress: [] }\n";
+	static const struct policy_netns homes[] = { { 0, 5 }, { 1, 6 }, { 2, OURS } };
+	const struct policy_host host = { .netns = OURS,
+					  .workloads = (struct policy_netns *)homes,
+					  .n_workloads = ARRAY_SIZE(homes) };
+	_cleanup_model_ struct model *model = shop_model(yaml);
+	_cleanup_problems_ struct problems problems = {};
+	struct policy_ids ids = {};
+	struct policy_set none = {};
+
+	policy_set_release(&shop->set);
+	assert_int_equal(policy_compile(model, &host, &none, &ids, &problems, &shop->set), 0);
+	shop->f.frontends[0].key.address = fixture_address("127.0.0.1");
+	shop->f.frontends[0].key.port = htons(30080);
+	shop->f.frontends[0].netns = OURS;
+}
+
+static void test_loopback_is_the_caller_s(void **state)
+{
+	static const struct {
+		const char *source, *destination, *port;
+		bool service;
+		size_t own; /* pairs in which somebody calls itself */
+		size_t pairs;
+	} rows[] = {
+		{ "host", "127.0.0.1", "30080", true, 0, 1 },
+		{ "agent", "127.0.0.1", "30080", true, 0, 1 },
+		{ "a", "127.0.0.1", "30080", true, 0, 1 },
+		{ "pod", "127.0.0.1", "30080", false, 1, 1 },
+		{ "boxed", "127.0.0.1", "30080", false, 1, 1 },
+		{ "10.1.0.2", "127.0.0.1", "30080", false, 1, 1 },
+		{ "world", "127.0.0.1", "30080", false, 1, 1 },
+		{ "b", "127.0.0.1", "30080", false, 1, 1 },
+		/* told by an address, where there is one */
+		{ "app=any", "127.0.0.1", "30080", false, 1, 1 },
+		/* no service is there */
+		{ "boxed", "127.0.0.1", "80", false, 1, 1 },
+		{ "boxed", "::1", "80", false, 1, 1 },
+		{ "agent", "127.0.0.1", "80", false, 0, 1 },
+		/* at the node's other addresses all are alike */
+		{ "boxed", "10.96.0.11", "80", true, 0, 1 },
+	};
+	struct shop *shop = *state;
+
+	make_node(shop);
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		size_t own = 0;
+
+		assert_int_equal(ask(shop, rows[i].source, rows[i].destination, rows[i].port), 0);
+		for (size_t j = 0; j < shop->explain.n_pairs; j++)
+			own += shop->explain.pairs[j].self;
+		assert_int_equal(shop->explain.service != 0, rows[i].service);
+		assert_int_equal(own, rows[i].own);
+		assert_int_equal(shop->explain.n_pairs, rows[i].pairs);
+		if (own)
+			assert_false(shop->explain.denied);
+	}
+	ask(shop, "pod", "127.0.0.1", "30080");
+	assert_string_equal(shop->problems.text[0],
+			    "127.0.0.1: each network namespace has its own: taken for the "
+			    "caller's, while service 'web' is at the node's");
+}
+
 /* What the kernel half cannot decide is not asked of the rules. */
 static void test_fails_open_or_closed(void **state)
 {
@@ -450,6 +525,7 @@ int main(void)
 		TEST(test_services),
 		TEST(test_named_ports),
 		TEST(test_listeners),
+		TEST(test_loopback_is_the_caller_s),
 		TEST(test_fails_open_or_closed),
 		TEST(test_namesakes),
 		TEST(test_probes_have_no_namespace),

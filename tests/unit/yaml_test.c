@@ -19,6 +19,7 @@ static void test_defaults(void **unused UNUSED)
 
 	assert_string_equal(model->source, "t.yaml");
 	assert_int_equal(model->node.splice, SST_SPLICE_AUTO);
+	assert_int_equal(model->node.kube_proxy, KUBE_PROXY_UNSTATED);
 	assert_false(model->node.fail_closed);
 	assert_int_equal(model->n_workloads, 0);
 	assert_int_equal(model->n_services, 1);
@@ -42,7 +43,7 @@ static void test_defaults(void **unused UNUSED)
 }
 
 static const char all_keys[] =
-	"node: { fail: closed, splice: 'on' }\n"
+	"node: { fail: closed, splice: 'on', kube-proxy: beside }\n"
 	"workloads:\n"
 	"  - name: frontend\n"
 	"    labels: { app: frontend, example.org/tier: \"\" }\n"
@@ -74,6 +75,7 @@ static void test_all_workload_keys(void **unused UNUSED)
 
 	assert_true(model->node.fail_closed);
 	assert_int_equal(model->node.splice, SST_SPLICE_ON);
+	assert_int_equal(model->node.kube_proxy, KUBE_PROXY_BESIDE);
 	assert_int_equal(model->n_workloads, 2);
 	assert_string_equal(frontend->name, "frontend");
 	assert_string_equal(frontend->cgroup, "/system.slice/a\\x2db.service");
@@ -303,9 +305,11 @@ static void test_structure(void **unused UNUSED)
 		  "3:1: key 'node' is given twice, first at line 1" },
 		{ "node: { \"a\\e[1mb\": 1, \"a\\e[1mb\": 2 }\n",
 		  "1:23: key 'a?[1mb' is given twice, first at line 1\n"
-		  "1:9: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, policy, "
+		  "1:9: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, "
+		  "kube-proxy, policy, "
 		  "telemetry\n"
-		  "1:23: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, policy, "
+		  "1:23: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, "
+		  "kube-proxy, policy, "
 		  "telemetry" },
 		{ "? [ a ]\n: b\n", "1:3: found a list, expected text as a key" },
 		{ "node: { fail: !!str open }\n", "" },
@@ -408,6 +412,7 @@ static void test_words(void **unused UNUSED)
 {
 	static const struct refusal refusals[] = {
 		{ "node: { fail: Open }\n", "1:15: found 'Open', expected open or closed" },
+		{ "node: { kube-proxy: off }\n", "1:21: found 'off', expected beside or replaced" },
 		{ "node: { splice: true }\n", "1:17: found 'true', expected off, auto or on" },
 		{ "node: { splice: }\n", "1:17: found nothing, expected off, auto or on" },
 		{ SERVICE_WITH("splice: [ on ]"), "3:15: found a list, expected off, auto or on" },
@@ -739,7 +744,7 @@ static void test_25_errors(void **unused UNUSED)
 	assert_int_equal(problems.more, 5);
 	assert_string_equal(problems.text[19],
 			    "t.yaml:21:3: unknown key 'wrong-t' in the node, "
-			    "expected one of: name, fail, splice, policy, telemetry");
+			    "expected one of: name, fail, splice, kube-proxy, policy, telemetry");
 }
 
 /* The second would not fit, though the text is short: aliases are counted as what they are. */

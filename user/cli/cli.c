@@ -145,6 +145,8 @@ enum {
 	LONG_FOLLOW,
 	LONG_UNLOAD,
 	LONG_FORCE,
+	LONG_PURGE,
+	LONG_STAY,
 	LONG_SECONDS,
 	LONG_COUNT,
 	LONG_PAYLOAD,
@@ -199,6 +201,9 @@ static const struct option_row option_rows[] = {
 	{ LONG_ISTIO_NAMES, "istio-names", NULL, "metrics by Istio's names, too", TAKES_METRICS },
 	{ LONG_COST, "cost", NULL, "measure for SECONDS (1) what the programs cost", TAKES_COST },
 	{ LONG_FORCE, "force", NULL, "lose spliced bytes that nobody reads", TAKES_FORCE },
+	{ LONG_PURGE, "purge", NULL, "remove the daemon's files, too", TAKES_FORCE },
+	{ LONG_STAY, "stay", NULL, "end at a signal only, as a DaemonSet's pod has to",
+	  TAKES_FORCE },
 	{ 'w', "write", "FILE", "write a pcap file, - for stdout", TAKES_CAPTURE },
 	{ LONG_SECONDS, "seconds", "N", "end after so long (60)", TAKES_CAPTURE },
 	{ LONG_COUNT, "count", "N", "end after so many messages (10000)", TAKES_CAPTURE },
@@ -524,6 +529,12 @@ static int set_option(const struct command *command, struct cli_options *options
 		break;
 	case LONG_FORCE:
 		options->force = true;
+		break;
+	case LONG_PURGE:
+		options->purge = true;
+		break;
+	case LONG_STAY:
+		options->stay = true;
 		break;
 	case 'w':
 		options->write = argument;

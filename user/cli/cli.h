@@ -63,6 +63,8 @@ struct cli_options {
 	const char *metrics; /* run: where to serve them; NULL: nowhere */
 	bool cost;           /* status */
 	bool force;          /* unload */
+	bool purge;          /* unload */
+	bool stay;           /* unload */
 	const char *write;   /* capture: the pcap file, "-" for stdout; NULL: print lines */
 	unsigned seconds;
 	unsigned count;

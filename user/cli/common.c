@@ -6,10 +6,12 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "daemon/client.h"
 #include "datapath/host.h"
 #include "datapath/locate.h"
 #include "datapath/outside.h"
 #include "datapath/reconcile.h"
+#include "export/json.h"
 #include "source/yaml.h"
 
 int cli_read_model(const struct cli_options *options, struct problems *problems, struct model **ret)
@@ -35,6 +37,17 @@ void cli_tell_outside(const struct cli_options *options, const struct model *mod
 
 	if (options->cgroup && !host_cgroup_resolve(options->cgroup, attached, &ignored))
 		outside_tell(model, attached, problems);
+}
+
+void cli_add_warnings(const struct cli_options *options, struct problems *problems)
+{
+	_cleanup_json_ json_t *warnings = client_warnings(options->socket);
+	json_t *warning;
+	size_t i;
+
+	json_array_foreach (warnings, i, warning)
+		problems_warn(problems, "sidestep", (struct place){}, "%s",
+			      json_string_value(warning) ?: "");
 }
 
 int cli_load_model(const struct cli_options *options, struct model **ret)

@@ -19,6 +19,9 @@ int cli_load_model(const struct cli_options *options, struct model **ret);
 void cli_tell_outside(const struct cli_options *options, const struct model *model,
 		      struct problems *problems);
 
+/* What the daemon warns of is added to problems; no daemon, no warnings. */
+void cli_add_warnings(const struct cli_options *options, struct problems *problems);
+
 /* Finds the data plane under --pin. */
 int cli_open(const struct cli_options *options, struct datapath **ret);
 

@@ -17,6 +17,7 @@ int cmd_doctor(const struct cli_options *options, int argc, char **argv)
 	cli_block_signals(&before);
 	datapath_examine(&how, &survey);
 	sigprocmask(SIG_SETMASK, &before, NULL);
+	cli_add_warnings(options, &survey.problems);
 	if (options->json) {
 		status = cli_print_json(diagnosis_json(&survey));
 	} else {

@@ -70,7 +70,9 @@ struct client {
 	struct client_request *requests;
 	struct client_request *question; /* after its health */
 	struct watched *watched;
-	uint64_t heard_ms; /* loop's time: the last byte, or when there was nobody to speak to */
+	uint64_t heard_ms;   /* loop's time: the last byte, or when there was nothing to say */
+	uint64_t reached_ms; /* loop's time, as client_reached_ms() */
+	bool unreachable;    /* the last request that ended had no connection */
 	bool closing;
 };
 
@@ -104,9 +106,12 @@ static void cleanup_request(struct client_request **request)
 		request_free(*request);
 }
 
-static void heard(struct client_request *request)
+static void heard(struct client *client)
 {
-	request->client->heard_ms = uv_now(request->client->loop);
+	client->heard_ms = uv_now(client->loop);
+	if (client->unreachable)
+		client->reached_ms = client->heard_ms;
+	client->unreachable = false;
 }
 
 static unsigned status_of(const struct client_request *request)
@@ -124,7 +129,7 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
 	unsigned status = status_of(request);
 
 	(void)one;
-	heard(request);
+	heard(request->client);
 	if (request->cancelled)
 		return 0;
 	if (*line != '\r' || status < 200 || request->answered)
@@ -140,7 +145,7 @@ static size_t on_data(char *bytes, size_t one, size_t size, void *arg)
 	struct client_request *request = arg;
 
 	(void)one;
-	heard(request);
+	heard(request->client);
 	if (!request->cancelled)
 		request->error =
 			request->calls.data(status_of(request), bytes, size, request->calls.arg);
@@ -149,6 +154,15 @@ static size_t on_data(char *bytes, size_t one, size_t size, void *arg)
 }
 
 /* ---- how a request ends --------------------------------------------------------------- */
+
+/* TLS included. */
+static bool is_connected(const struct client_request *request)
+{
+	curl_off_t us = 0;
+
+	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	return us;
+}
 
 static int error_of(const struct client_request *request, CURLcode code)
 {
@@ -162,7 +176,7 @@ static int error_of(const struct client_request *request, CURLcode code)
 	case CURLE_OUT_OF_MEMORY:
 		return -ENOMEM;
 	case CURLE_OPERATION_TIMEDOUT:
-		return -ETIMEDOUT;
+		return is_connected(request) ? -ETIMEDOUT : -EHOSTUNREACH;
 	case CURLE_COULDNT_RESOLVE_HOST:
 		return -EHOSTUNREACH;
 	case CURLE_COULDNT_CONNECT:
@@ -199,6 +213,8 @@ static void finish(struct client_request *request, CURLcode code)
 		result.reason = reason_of(request, result.error, code);
 	if (result.status == 401)
 		access_token_doubt(&client->token);
+	if (result.error && !is_connected(request))
+		client->unreachable = true;
 	if (!request->cancelled)
 		request->calls.done(&result, request->calls.arg);
 	request_free(request);
@@ -426,6 +442,7 @@ static bool set_connection(CURL *easy, const struct client *client)
 	       SET(easy, CURLOPT_CONNECT_TO, client->connect_to) &&
 	       SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) &&
 	       SET(easy, CURLOPT_PIPEWAIT, 1L) && SET(easy, CURLOPT_NOSIGNAL, 1L) &&
+	       SET(easy, CURLOPT_QUICK_EXIT, 1L) && /* no waiting for a name server */
 	       SET(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS) &&
 	       SET(easy, CURLOPT_TCP_NODELAY, 1L) && SET(easy, CURLOPT_TCP_KEEPALIVE, 1L) &&
 	       SET(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_IDLE_S) &&
@@ -524,6 +541,17 @@ void client_cancel(struct client_request *request)
 {
 	request->cancelled = true;
 	uv_timer_start(&request->client->kick, on_kick, 0, 0);
+}
+
+uint64_t client_reached_ms(const struct client *client)
+{
+	return client->reached_ms;
+}
+
+/* The loop's time is that clock. */
+uint64_t client_heard_ns(const struct client *client)
+{
+	return client->heard_ms * 1000000;
 }
 
 /* ---- begin and end ------------------------------------------------------------------------ */
@@ -630,6 +658,11 @@ void client_close(struct client *client)
 	client->closing = true;
 	for (struct client_request *request = client->requests; request; request = request->next)
 		request->cancelled = true;
+	/* whoever closes the loop would close these, too, and libcurl's last word comes later */
+	while (client->watched) {
+		curl_multi_assign(client->multi, client->watched->fd, NULL);
+		forget_socket(client->watched);
+	}
 	uv_close((uv_handle_t *)&client->due, on_closed);
 	uv_close((uv_handle_t *)&client->kick, on_closed);
 	uv_close((uv_handle_t *)&client->look, on_closed);

@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <uv.h>
 
 #include "cluster/access.h"
@@ -54,6 +55,15 @@ int client_open(uv_loop_t *loop, const struct access *access, struct client **re
 int client_begin(struct client *client, const struct client_ask *ask,
 		 const struct client_calls *calls, struct client_request **ret);
 void client_cancel(struct client_request *request);
+
+/*
+ * The loop's time at which the server was there again, after there was no connection to it: who
+ * waits since before that need not wait any longer. 0: it never was away.
+ */
+uint64_t client_reached_ms(const struct client *client);
+
+/* CLOCK_MONOTONIC, when the server last said anything, or when it was first to. */
+uint64_t client_heard_ns(const struct client *client);
 
 /* Cancels all; memory goes once the loop has run. */
 void client_close(struct client *client);

@@ -50,7 +50,8 @@ struct packed *pack_finish(struct pack *pack)
 	if (!ret)
 		return NULL;
 	ret->size = pack->size;
-	memcpy(ret->bytes, bytes, pack->size);
+	if (pack->size)
+		memcpy(ret->bytes, bytes, pack->size);
 	return ret;
 }
 
@@ -223,5 +224,6 @@ void pack_pod(struct pack *pack, struct kube_pod *pod)
 		PACK(pack, pod->ports[i].protocol);
 	}
 	PACK(pack, pod->qos);
+	PACK(pack, pod->mirror);
 	PACK(pack, pod->host_network);
 }

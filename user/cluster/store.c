@@ -23,7 +23,11 @@ struct kind {
 
 /* ---- what is looked at of an object ----------------------------------------------------- */
 
-static const struct json_keep keep_annotations[] = { { "kubernetes.io/config.hash" }, { NULL } };
+static const struct json_keep keep_pod_annotations[] = {
+	{ "kubernetes.io/config.hash" },
+	{ "kubernetes.io/config.mirror" },
+	{ NULL },
+};
 
 static const struct json_keep keep_metadata[] = {
 	{ "name" },
@@ -34,7 +38,7 @@ static const struct json_keep keep_metadata[] = {
 
 static const struct json_keep keep_pod_metadata[] = {
 	{ "name" }, { "namespace" },         { "labels" },
-	{ "uid" },  { "creationTimestamp" }, { "annotations", keep_annotations },
+	{ "uid" },  { "creationTimestamp" }, { "annotations", keep_pod_annotations },
 	{ NULL },
 };
 
@@ -97,55 +101,63 @@ static const struct json_keep keep_policy[] = {
 
 /* ---- reading ---------------------------------------------------------------------------- */
 
-/* Reads an object of a type by fn, and writes it. */
-#define READ(tree, pack, type, fn, release, write)                             \
+/* Reads an object of a type by fn, and writes it once it has been checked. */
+#define READ(tree, pack, type, fn, release, check, write)                      \
 	({                                                                     \
 		__attribute__((cleanup(release))) struct type _object = { 0 }; \
 		bool _useful = fn(tree, tree_root(tree), &_object);            \
-		if (_useful)                                                   \
+		if (_useful && !tree_problems(tree) && !(tree)->no_memory) {   \
+			check(tree, &_object);                                 \
 			write(pack, &_object);                                 \
+		}                                                              \
 		_useful;                                                       \
 	})
 
 static bool read_service(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	(void)kind;
-	return READ(tree, pack, kube_service, manifest_service, kube_service_release, pack_service);
+	return READ(tree, pack, kube_service, manifest_service, kube_service_release,
+		    store_check_service, pack_service);
 }
 
 static bool read_slice(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	(void)kind;
-	return READ(tree, pack, kube_slice, manifest_slice, kube_slice_release, pack_slice);
+	return READ(tree, pack, kube_slice, manifest_slice, kube_slice_release, store_check_slice,
+		    pack_slice);
 }
 
 static bool read_node(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	(void)kind;
-	return READ(tree, pack, kube_node, manifest_node, kube_node_release, pack_node);
+	return READ(tree, pack, kube_node, manifest_node, kube_node_release, store_check_node,
+		    pack_node);
 }
 
 static bool read_pod(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	(void)kind;
-	return READ(tree, pack, kube_pod, manifest_pod, kube_pod_release, pack_pod);
+	return READ(tree, pack, kube_pod, manifest_pod, kube_pod_release, store_check_pod,
+		    pack_pod);
 }
 
 static bool read_namespace(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	(void)kind;
 	return READ(tree, pack, model_namespace, manifest_namespace, model_namespace_release,
-		    pack_namespace);
+		    store_check_namespace, pack_namespace);
 }
 
 static bool read_policy(struct tree *tree, const struct kind *kind, struct pack *pack)
 {
 	_cleanup_(model_policy_release) struct model_policy policy = { 0 };
-	bool useful = manifest_policy(tree, tree_root(tree), kind->name, &policy);
 
-	if (useful)
-		pack_policy(pack, &policy);
-	return useful;
+	if (!manifest_policy(tree, tree_root(tree), kind->name, &policy) || tree_problems(tree) ||
+	    tree->no_memory)
+		return false;
+	store_check_policy(tree, &policy);
+	pack_policy(pack, &policy);
+	return true;
 }
 
 /* Whatever policies depend on is compiled as a whole. */
@@ -198,7 +210,7 @@ static int read_tree(struct tree *tree, const struct kind *kind, struct reading 
 		free(packed);
 		return -ENOMEM;
 	}
-	ret->understood = tree_problems(tree) == tree->forgiven;
+	ret->understood = !tree_problems(tree);
 	if (useful && ret->understood)
 		ret->packed = packed;
 	else

@@ -33,6 +33,7 @@ struct store_figures {
 	uint64_t skipped[STORE_KINDS]; /* not understood, or not in full, now */
 	uint64_t colliding; /* places (address, port, protocol) of services that another has, now */
 	uint64_t sctp;      /* ports of services that are not served, now */
+	uint64_t exposed;   /* services that are for callers from outside of a node, too, now */
 	uint64_t reused;    /* addresses that several pods had, when policy was asked for */
 };
 
@@ -52,6 +53,9 @@ void store_close(struct store *store);
  * "/kubelet.slice" it is "kubelet-kubepods.slice". Until it is said, pods are known by address.
  */
 int store_set_pods(struct store *store, const char *root, bool systemd);
+
+/* What options->host points to has changed. -ENOMEM: services are where they were. */
+int store_move(struct store *store, struct problems *problems);
 
 /*
  * As watch.h tells them. problems gets what is to be told once. -ENOMEM leaves the store as it

@@ -34,6 +34,7 @@ struct store_service {
 	struct store_claims *claims; /* NULL: none */
 	struct store_service *next_changed;
 	unsigned n_sctp;
+	bool exposed;
 	bool changed;
 	bool told;   /* of an address that another service has */
 	char name[]; /* "namespace/name" */
@@ -67,8 +68,25 @@ int store_change_node(struct store *store, struct store_entry *entry, const stru
 /* All services of the name are to be asked for again. */
 void store_mark(struct store *store, struct store_service *service);
 
+/* The name of this node, NULL: not known. */
+const char *store_node(const struct store *store);
+
+/* This node, of which own is what its object tells. */
 struct kube_here store_here(const struct store *store, const struct kube_node *own);
 void store_release_services(struct store *store);
+
+/* ---- what is sound (store_check.c) ---------------------------------------------------- */
+
+/*
+ * They complain in the tree of what validation would refuse in a model: one object must not
+ * keep all others from being served. What an object can do without is left out and forgiven.
+ */
+void store_check_service(struct tree *tree, struct kube_service *service);
+void store_check_slice(struct tree *tree, struct kube_slice *slice);
+void store_check_pod(struct tree *tree, struct kube_pod *pod);
+void store_check_namespace(struct tree *tree, struct model_namespace *namespace);
+void store_check_node(struct tree *tree, struct kube_node *node);
+void store_check_policy(struct tree *tree, struct model_policy *policy);
 
 /* ---- who has an address (store_claims.c) --------------------------------------------- */
 

@@ -55,14 +55,22 @@ void store_mark(struct store *store, struct store_service *service)
 	store->changed = service;
 }
 
+/* The new ones are in force already; the old ones are left when they are nobody's. */
+static void exchange_claims(struct store *store, struct store_service *service,
+			    struct store_claims *claims)
+{
+	struct store_claims *old = service->claims;
+
+	service->claims = claims;
+	store_unclaim(store, old);
+}
+
 void store_release_services(struct store *store)
 {
 	struct store_service *service, *next;
 
-	HASH_ITER (hh, store->services, service, next) {
-		store_unclaim(store, service->claims);
-		service->claims = NULL;
-	}
+	HASH_ITER (hh, store->services, service, next)
+		exchange_claims(store, service, NULL);
 	HASH_ITER (hh, store->services, service, next) {
 		HASH_DEL(store->services, service);
 		free(service);
@@ -71,14 +79,20 @@ void store_release_services(struct store *store)
 
 /* ---- changes --------------------------------------------------------------------------- */
 
-static unsigned count_sctp(const struct packed *packed)
+/* What figures tell of a service; packed is NULL when it has gone. */
+static void count(struct store *store, struct store_service *service, const struct packed *packed)
 {
 	_cleanup_(kube_service_release) struct kube_service object = { 0 };
 	struct pack pack = { .from = packed };
 
 	if (packed)
 		pack_service(&pack, &object);
-	return object.n_sctp;
+	store->figures.sctp -= service->n_sctp;
+	store->figures.exposed -= service->exposed;
+	service->n_sctp = object.n_sctp;
+	service->exposed = kube_is_exposed(&object);
+	store->figures.sctp += service->n_sctp;
+	store->figures.exposed += service->exposed;
 }
 
 int store_change_service(struct store *store, struct store_entry *entry,
@@ -93,12 +107,9 @@ int store_change_service(struct store *store, struct store_entry *entry,
 		put_back(store, service);
 		return r;
 	}
-	store_unclaim(store, service->claims);
-	service->claims = claims;
+	exchange_claims(store, service, claims);
 	service->entry = packed ? entry : NULL;
-	store->figures.sctp -= service->n_sctp;
-	service->n_sctp = count_sctp(packed);
-	store->figures.sctp += service->n_sctp;
+	count(store, service, packed);
 	store_tell_lost(store, service, problems);
 	store_mark(store, service);
 	return 0;
@@ -172,6 +183,11 @@ int store_change_slice(struct store *store, struct store_entry *entry, const str
 
 /* ---- this node ------------------------------------------------------------------------- */
 
+const char *store_node(const struct store *store)
+{
+	return store->options.node ?: store->options.host->name;
+}
+
 struct kube_here store_here(const struct store *store, const struct kube_node *own)
 {
 	struct kube_objects objects = { .nodes = (struct kube_node *)own, .n_nodes = !!own->name };
@@ -209,10 +225,8 @@ static int move_claims(struct store *store, const struct kube_here *here, struct
 
 	if (r)
 		return r;
-	HASH_ITER (hh, store->services, service, next) {
-		store_unclaim(store, service->claims);
-		service->claims = claims[n++];
-	}
+	HASH_ITER (hh, store->services, service, next)
+		exchange_claims(store, service, claims[n++]);
 	HASH_ITER (hh, store->services, service, next) {
 		store_tell_lost(store, service, problems);
 		if (service->entry)
@@ -224,7 +238,7 @@ static int move_claims(struct store *store, const struct kube_here *here, struct
 int store_change_node(struct store *store, struct store_entry *entry, const struct packed *packed,
 		      struct problems *problems)
 {
-	const char *name = store->options.node ?: store->options.host->name;
+	const char *name = store_node(store);
 	struct pack pack = { .from = packed };
 	struct kube_node own = { 0 };
 	struct kube_here here;
@@ -242,6 +256,13 @@ int store_change_node(struct store *store, struct store_entry *entry, const stru
 	if (!r)
 		store->own = own;
 	return r;
+}
+
+int store_move(struct store *store, struct problems *problems)
+{
+	struct kube_here here = store_here(store, &store->own);
+
+	return move_claims(store, &here, problems);
 }
 
 /* ---- what has changed ------------------------------------------------------------------- */

@@ -31,6 +31,7 @@
 
 #define BACKOFF_MIN_MS 200
 #define BACKOFF_MAX_MS 30000
+#define LOOK_MS        1000   /* while that runs, whether the server is back */
 #define RETRY_MAX_MS   120000 /* whatever the server asks for */
 #define LASTED_MS      10000  /* a request that went well for so long: back-off begins anew */
 
@@ -53,14 +54,16 @@ struct watch {
 	struct client_request *request; /* NULL: none is under way */
 	enum step step;
 	struct stream stream;
-	struct text next;           /* page; empty: the first */
-	char version[VERSION_MAX];  /* where we are; "": nowhere, all has to be listed */
-	char asked[VERSION_MAX];    /* where the request began */
-	bool listing;               /* begun, and its end has not come */
-	bool reauthorized;          /* a 401 was tried again at once */
-	uint64_t answered_ms;       /* loop's time; 0: the request has no answer yet */
-	uint64_t pages_until_ms;    /* loop's time */
-	unsigned attempts;          /* that failed, one after the other */
+	struct text next;                      /* page; empty: the first */
+	char version[VERSION_MAX];             /* where we are; "": nowhere, all has to be listed */
+	char asked[VERSION_MAX];               /* where the request began */
+	bool listing;                          /* begun, and its end has not come */
+	bool reauthorized;                     /* a 401 was tried again at once */
+	uint64_t answered_ms;                  /* loop's time; 0: the request has no answer yet */
+	uint64_t pages_until_ms;               /* loop's time */
+	unsigned attempts;                     /* that failed, one after the other */
+	bool expired;                          /* since a request lasted: all was listed anew */
+	uint64_t wait_since_ms, wait_until_ms; /* loop's time */
 	enum watch_failure failure; /* what is wrong with what came, WATCH_FAILURE_MAX: nothing */
 	struct text message;        /* of the server, or of ours, on that */
 	struct watch_figures figures;
@@ -86,20 +89,39 @@ static uint64_t now_ms(const struct watch *watch)
 /* 0 to max. */
 static unsigned at_random(unsigned max)
 {
-	uint32_t dice = 0;
+	uint32_t dice;
 
-	getrandom(&dice, sizeof(dice), GRND_NONBLOCK);
+	if (getrandom(&dice, sizeof(dice), GRND_NONBLOCK) != sizeof(dice))
+		return max;
 	return (uint64_t)dice * (max + 1ULL) >> 32;
 }
 
-static void on_retry(uv_timer_t *timer)
+static void on_wait(uv_timer_t *timer);
+
+static void wait_on(struct watch *watch)
 {
-	begin((struct watch *)timer);
+	uint64_t ms = watch->wait_until_ms - now_ms(watch);
+
+	uv_timer_start(&watch->timer, on_wait, ms < LOOK_MS ? ms : LOOK_MS, 0);
+}
+
+/* A server that was away and is there for others is there for us. */
+static void on_wait(uv_timer_t *timer)
+{
+	struct watch *watch = (struct watch *)timer;
+
+	if (now_ms(watch) >= watch->wait_until_ms ||
+	    client_reached_ms(watch->client) > watch->wait_since_ms)
+		begin(watch);
+	else
+		wait_on(watch);
 }
 
 static void begin_later(struct watch *watch, unsigned ms)
 {
-	uv_timer_start(&watch->timer, on_retry, ms, 0);
+	watch->wait_since_ms = now_ms(watch);
+	watch->wait_until_ms = now_ms(watch) + ms;
+	wait_on(watch);
 }
 
 /* Full jitter: agents that lost the same server do not come back together. */
@@ -146,14 +168,22 @@ static uint64_t lived_ms(const struct watch *watch)
 	return watch->answered_ms ? now_ms(watch) - watch->answered_ms : 0;
 }
 
+/* What was before a request that went well for long has no say. */
+static void forgive(struct watch *watch)
+{
+	if (lived_ms(watch) < LASTED_MS)
+		return;
+	watch->attempts = 0;
+	watch->expired = false;
+}
+
 /* And again, later and later; not before the server wants it. */
 static void fail(struct watch *watch, enum watch_failure failure, unsigned retry_after_s)
 {
 	unsigned ms,
 		wanted = retry_after_s < RETRY_MAX_MS / 1000 ? retry_after_s * 1000 : RETRY_MAX_MS;
 
-	if (lived_ms(watch) >= LASTED_MS)
-		watch->attempts = 0;
+	forgive(watch);
 	text_release(&watch->next);
 	watch->figures.failures[failure]++;
 	watch->figures.current = false;
@@ -163,9 +193,12 @@ static void fail(struct watch *watch, enum watch_failure failure, unsigned retry
 	begin_later(watch, ms);
 }
 
-/* All is listed anew. */
+/* All is listed anew: soon, though the server was away for long, unless it says so each time. */
 static void expire(struct watch *watch)
 {
+	if (!watch->expired)
+		watch->attempts = 0;
+	watch->expired = true;
 	watch->version[0] = '\0';
 	fail(watch, WATCH_EXPIRED, 0);
 }
@@ -365,6 +398,8 @@ static void was_rejected(struct watch *watch)
 		return;
 	}
 	tell(watch, "%s%s", watch->failure == WATCH_GARBLED ? "the server sent " : "", message);
+	if (watch->failure == WATCH_GARBLED)
+		watch->version[0] = '\0'; /* from there it might send the same again */
 	if (watch->failure == WATCH_EXPIRED)
 		expire(watch);
 	else
@@ -451,8 +486,7 @@ static void watch_ended(struct watch *watch)
 		tell(watch, "the server ended the watch at once");
 		fail(watch, WATCH_UNREACHABLE, 0);
 	} else {
-		if (lived_ms(watch) >= LASTED_MS)
-			watch->attempts = 0;
+		forgive(watch);
 		begin(watch);
 	}
 }
@@ -624,6 +658,10 @@ int watch_open(uv_loop_t *loop, struct client *client, const struct watch_resour
 void watch_figures(const struct watch *watch, struct watch_figures *ret)
 {
 	*ret = watch->figures;
+	/* it would have said so, had there been anything to say */
+	if (watch->request && watch->figures.current &&
+	    client_heard_ns(watch->client) > ret->heard_ns)
+		ret->heard_ns = client_heard_ns(watch->client);
 }
 
 static void on_closed(uv_handle_t *handle)

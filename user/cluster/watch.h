@@ -50,10 +50,12 @@ enum watch_failure {
 };
 
 struct watch_figures {
-	bool synced;       /* a list was complete once */
-	bool absent;       /* the server does not know the resource */
-	bool current;      /* a watch is under way, nothing is known to be missed */
-	uint64_t heard_ns; /* CLOCK_MONOTONIC: when the server last spoke of it; 0: never */
+	bool synced;  /* a list was complete once */
+	bool absent;  /* the server does not know the resource */
+	bool current; /* a watch is under way, nothing is known to be missed */
+	/* CLOCK_MONOTONIC: until when all is known; 0: never. While it is current, that is when the
+	 * server last said anything. */
+	uint64_t heard_ns;
 	uint64_t lists, events;
 	uint64_t failures[WATCH_FAILURE_MAX];
 	char problem[256]; /* the last failure, for people; "" while all is well */

@@ -137,6 +137,17 @@ bool address_is_multicast(const struct sst_addr *address)
 	return (ntohl(address->w[0]) >> 24) == 0xff;
 }
 
+const char *address_unreachable(const struct sst_addr *address)
+{
+	if (address_is_unspecified(address))
+		return "unspecified";
+	if (address_is_multicast(address))
+		return "a multicast address";
+	if (address_family(address) == AF_INET && address->w[3] == htonl(INADDR_BROADCAST))
+		return "the broadcast address";
+	return NULL;
+}
+
 int address_compare(const struct sst_addr *a, const struct sst_addr *b)
 {
 	return memcmp(a, b, sizeof(*a));

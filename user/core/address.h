@@ -43,6 +43,9 @@ int address_family(const struct sst_addr *address);
 bool address_is_unspecified(const struct sst_addr *address); /* ::, 0.0.0.0 */
 bool address_is_multicast(const struct sst_addr *address);
 
+/* Why nobody can be reached by it: "a multicast address"; NULL: somebody may. */
+const char *address_unreachable(const struct sst_addr *address);
+
 /* memcmp order. */
 int address_compare(const struct sst_addr *a, const struct sst_addr *b);
 

@@ -34,16 +34,54 @@ static int client_ask(const char *path, const char *request)
 	return TAKE_FD(fd);
 }
 
+static void set_patience(int fd)
+{
+	const struct timeval patience = { .tv_sec = 2 };
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+}
+
 bool client_daemon_alive(const char *socket_path)
 {
 	_cleanup_close_ int fd = client_ask(socket_path, "{\"command\":\"ping\"}\n");
-	const struct timeval patience = { .tv_sec = 2 };
 	char answer[8];
 
 	if (fd < 0)
 		return false;
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+	set_patience(fd);
 	return recv(fd, answer, sizeof(answer), 0) > 0;
+}
+
+/* To the end of the line. */
+static int receive_line(int fd, struct text *ret)
+{
+	char buf[4096];
+	ssize_t n;
+
+	while (!ret->length || ret->data[ret->length - 1] != '\n') {
+		n = recv(fd, buf, sizeof(buf), 0);
+		if (n <= 0)
+			return n ? -errno : -EPIPE;
+		text_add_bytes(ret, buf, n);
+		if (ret->error)
+			return ret->error;
+	}
+	return 0;
+}
+
+json_t *client_warnings(const char *socket_path)
+{
+	_cleanup_close_ int fd = client_ask(socket_path, "{\"command\":\"warnings\"}\n");
+	_cleanup_json_ json_t *answer = NULL;
+	_cleanup_text_ struct text line = {};
+
+	if (fd < 0)
+		return NULL;
+	set_patience(fd);
+	if (receive_line(fd, &line))
+		return NULL;
+	answer = json_loadb(line.data, line.length, 0, NULL);
+	return json_is_array(answer) ? TAKE_PTR(answer) : NULL;
 }
 
 static int ask_to_follow(const char *socket_path, const struct follow_request *request)

@@ -3,6 +3,7 @@
 #ifndef SIDESTEP_DAEMON_CLIENT_H
 #define SIDESTEP_DAEMON_CLIENT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdio.h>
 
@@ -10,6 +11,9 @@
 
 /* Whether a daemon answers on the socket. */
 bool client_daemon_alive(const char *socket_path);
+
+/* What the daemon warns of: an array of sentences, the caller's; NULL: none answers. */
+json_t *client_warnings(const char *socket_path);
 
 /*
  * Copies events to out, a line each, flushed. Returns 0 when the daemon ends, or -errno:

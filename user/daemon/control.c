@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/control.h"
 
-#include <jansson.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,6 +8,7 @@
 #include "core/cleanup.h"
 #include "daemon/log.h"
 #include "export/follow_request.h"
+#include "export/json.h"
 
 #define REQUEST_MAX 16384
 /* What may wait for a follower that reads slowly. */
@@ -114,6 +114,20 @@ static void refuse(struct client *client, const char *why)
 	client->refused = true;
 }
 
+static void client_say_warnings(struct client *client)
+{
+	const struct control_calls *calls = &client->control->calls;
+	_cleanup_json_ json_t *warnings = calls->warnings(calls->arg);
+	_cleanup_free_ char *dumped = warnings ? json_dumps(warnings, JSON_COMPACT) : NULL;
+	_cleanup_text_ struct text line = {};
+
+	text_add(&line, "%s\n", dumped ?: "");
+	if (dumped && !line.error)
+		client_send(client, line.data, line.length);
+	else
+		hang_up(client);
+}
+
 static void client_follow(struct client *client, const json_t *json)
 {
 	_cleanup_text_ struct text wrong = {};
@@ -139,6 +153,8 @@ static void serve(struct client *client)
 	else if (command && !strcmp(command, "reload"))
 		client_say(client,
 			   control->calls.reload(control->calls.arg) ? "reloaded\n" : "refused\n");
+	else if (command && !strcmp(command, "warnings"))
+		client_say_warnings(client);
 	else if (command && !strcmp(command, "follow"))
 		client_follow(client, request);
 	else

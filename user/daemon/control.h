@@ -6,6 +6,8 @@
  *
  *   {"command":"ping"}                            "pong"
  *   {"command":"reload"}                          "reloaded" or "refused"
+ *   {"command":"warnings"}                        an array of sentences: what is not as it should
+ *                                                 be around the node (daemon/surroundings.h)
  *   {"command":"follow", ...}                     a line an event, until it hangs up; what
  *                                                 else it may hold: export/follow_request.h
  *
@@ -17,6 +19,7 @@
 #ifndef SIDESTEP_DAEMON_CONTROL_H
 #define SIDESTEP_DAEMON_CONTROL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <uv.h>
 
@@ -26,6 +29,7 @@ struct control;
 
 struct control_calls {
 	bool (*reload)(void *arg);                  /* whether the configuration was accepted */
+	json_t *(*warnings)(void *arg);             /* NULL: memory is out */
 	void (*followed)(bool followed, void *arg); /* the first follower comes, the last goes */
 	void *arg;
 };

@@ -21,6 +21,7 @@
 #include "daemon/flow_log.h"
 #include "daemon/http.h"
 #include "daemon/log.h"
+#include "daemon/surroundings.h"
 #include "daemon/wanted.h"
 #include "daemon/web.h"
 #include "datapath/edges.h"
@@ -46,6 +47,7 @@ struct daemon {
 	uv_signal_t hup, term, interrupt;
 	struct wanted_options wanted_options;
 	struct wanted *wanted;
+	struct surroundings surroundings;
 	struct control *control;
 	struct flow_log flow_log;
 	struct web *web;               /* NULL: there is no page */
@@ -126,6 +128,7 @@ static void on_configured(void *arg)
 
 	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
 	want_events(daemon);
+	surroundings_expect(&daemon->surroundings);
 }
 
 static void on_applied(void *arg)
@@ -134,6 +137,26 @@ static void on_applied(void *arg)
 
 	refresh_state(daemon);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
+}
+
+/* If the last look is some time ago. */
+static void look_around(struct daemon *daemon)
+{
+	const struct model *model = wanted_model(daemon->wanted);
+	struct surroundings_view view = { .state = &daemon->state };
+
+	if (!model)
+		return;
+	view.stated = model->node.kube_proxy;
+	view.exposed = wanted_exposed(daemon->wanted);
+	surroundings_look(&daemon->surroundings, &view, daemon->self);
+}
+
+static json_t *warnings(void *arg)
+{
+	const struct daemon *daemon = arg;
+
+	return surroundings_json(&daemon->surroundings);
 }
 
 static bool reload(void *arg)
@@ -401,6 +424,7 @@ static void expire_edges(struct daemon *daemon)
 static void account(struct daemon *daemon)
 {
 	read_figures(daemon);
+	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
 	forget_endpoints(daemon);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
@@ -648,7 +672,7 @@ static int start_web(struct daemon *daemon, struct daemon_web *web)
 
 static int start(struct daemon *daemon, struct daemon_web *web)
 {
-	const struct control_calls calls = { reload, on_followed, daemon };
+	const struct control_calls calls = { reload, warnings, on_followed, daemon };
 	const struct daemon_options *options = daemon->options;
 	int err;
 
@@ -697,6 +721,7 @@ static void end(struct daemon *daemon)
 	flow_log_close(&daemon->flow_log);
 	ring_close(daemon->events);
 	ring_close(daemon->errands);
+	surroundings_release(&daemon->surroundings);
 	state_release(&daemon->state);
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "daemon/addresses.h"
 #include "daemon/files.h"
 #include "daemon/log.h"
 #include "datapath/kubepods.h"
@@ -18,6 +19,8 @@
 /* After a refusal that may pass: somebody has the lock, no room yet for old beside new. */
 #define RETRY_MS      1000
 #define RETRY_MOST_MS 30000
+/* Where what is not of a file comes from, for messages. */
+#define API_SERVER    "the API server"
 /* Where network namespaces get their names. */
 #define NETNS_FOLDER  "/run/netns"
 
@@ -28,6 +31,7 @@ struct wanted {
 	const struct wanted_options *options;
 	uv_loop_t *loop;
 	struct files *files;
+	struct addresses *addresses;
 	uv_timer_t host_timer;
 	uv_fs_event_t netns_watch;
 	struct known *known;    /* what the maps hold of services */
@@ -36,11 +40,11 @@ struct wanted {
 	bool too_large;         /* the model did not fit beside what is still there */
 	bool lags;              /* told that the policy does not follow the host */
 	bool applied;           /* the whole was in force once */
+	struct model_host host; /* as it was when files were last read */
 
 	/* With an API server. */
 	struct cluster *cluster; /* NULL: there is none */
 	struct store_options store_options;
-	struct model_host host;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
 	uv_timer_t services_timer, policy_timer;
@@ -120,6 +124,8 @@ static int extend(const struct wanted *wanted, const struct model *model, unsign
 	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
 	int err = extension_begin(model, ret);
 
+	if (!err && store)
+		ret->model.source = (char *)API_SERVER;
 	if (!err && store && parts & SERVICES)
 		err = store_add_services(store, &ret->model);
 	if (!err && store && parts & POLICY)
@@ -152,16 +158,33 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 
 /* ---- files ------------------------------------------------------------------------------ */
 
+/* Remembered whether or not what follows succeeds: a change is looked at once. */
+static int take_host(struct wanted *wanted, struct problems *problems)
+{
+	struct model_host host;
+	int err = locate_self(&host);
+
+	if (err)
+		return err;
+	if (model_host_equal(&host, &wanted->host)) {
+		model_host_release(&host);
+		return 0;
+	}
+	model_host_release(&wanted->host);
+	wanted->host = host;
+	return wanted->cluster ? store_move(cluster_store(wanted->cluster), problems) : 0;
+}
+
 static int read_files(struct wanted *wanted, struct problems *problems, struct model **ret)
 {
-	_cleanup_model_host_ struct model_host host = {};
+	const struct wanted_options *options = wanted->options;
 	int err;
 
 	files_mark(wanted->files);
-	err = locate_self(&host);
+	err = take_host(wanted, problems);
 	return err
-		       ?: yaml_load_files(wanted->options->files, wanted->options->n_files, &host,
-					  problems, ret);
+		       ?: yaml_load_files(options->files, options->n_files, &wanted->host, problems,
+					  ret);
 }
 
 static int reload(struct wanted *wanted, struct problems *problems)
@@ -283,6 +306,31 @@ static void look_at_host(struct wanted *wanted)
 		log_line("the host has changed, the policy in force does not follow: %s",
 			 strerror(-err));
 	wanted->lags = err; /* tried again at the next look, told of once */
+}
+
+static bool has_node_ports(const struct model *model)
+{
+	for (size_t i = 0; i < model->n_services; i++)
+		if (model->services[i].n_node_addresses)
+			return true;
+	return false;
+}
+
+/* Node ports are at the addresses that the node has. */
+static void look_at_addresses(struct wanted *wanted)
+{
+	_cleanup_model_host_ struct model_host host = {};
+
+	if (!wanted->model || locate_self(&host) || model_host_equal(&host, &wanted->host))
+		return;
+	if (wanted->cluster || has_node_ports(wanted->model))
+		wanted_reload(wanted);
+}
+
+static void on_addresses_changed(void *arg)
+{
+	look_at_addresses(arg);
+	look_at_host(arg);
 }
 
 static void on_host_settled(uv_timer_t *timer)
@@ -411,7 +459,7 @@ static int apply_services(struct wanted *wanted, const struct store_changes *cha
 		err = datapath_lock(datapath, 0);
 	if (err)
 		return err;
-	err = reconcile_services(datapath, wanted->known, "the API server", batch.services, batch.n,
+	err = reconcile_services(datapath, wanted->known, API_SERVER, batch.services, batch.n,
 				 (const char *const *)batch.names, batch.n_names, problems, &plan);
 	reconcile_unlock(datapath, wanted->known);
 	settle_later(wanted);
@@ -566,10 +614,9 @@ static int open_cluster(struct wanted *wanted)
 	const struct wanted_options *options = wanted->options;
 	const struct cluster_calls calls = { on_cluster_changed, on_skipped, wanted };
 	_cleanup_state_ struct state state = {};
-	int err = datapath_dump(options->datapath, 0, &state);
+	_cleanup_problems_ struct problems ignored = {};
+	int err = datapath_dump(options->datapath, 0, &state) ?: take_host(wanted, &ignored);
 
-	if (!err)
-		err = locate_self(&wanted->host);
 	if (err)
 		return err;
 	memcpy(wanted->attached, state.meta.cgroup, sizeof(wanted->attached));
@@ -606,6 +653,8 @@ int wanted_open(uv_loop_t *loop, const struct wanted_options *options, struct wa
 	if (!err)
 		err = files_open(loop, options->files, options->n_files, on_files_changed, wanted,
 				 &wanted->files);
+	if (!err)
+		err = addresses_follow(loop, on_addresses_changed, wanted, &wanted->addresses);
 	if (!err && options->access)
 		err = open_cluster(wanted);
 	if (err)
@@ -620,6 +669,7 @@ void wanted_look(struct wanted *wanted)
 	watch_netns(wanted);
 	look_for_pods(wanted);
 	tell_trouble(wanted);
+	look_at_addresses(wanted);
 	look_at_host(wanted);
 }
 
@@ -669,6 +719,17 @@ const struct model *wanted_model(const struct wanted *wanted)
 	return wanted->model;
 }
 
+size_t wanted_exposed(const struct wanted *wanted)
+{
+	size_t n = wanted->model ? model_exposed(wanted->model) : 0;
+	struct cluster_figures cluster;
+
+	if (!wanted->cluster)
+		return n;
+	cluster_figures(wanted->cluster, &cluster);
+	return n + cluster.store.exposed;
+}
+
 bool wanted_is_ready(const struct wanted *wanted)
 {
 	return wanted->model && wanted->applied && !waits(wanted);
@@ -689,6 +750,7 @@ void wanted_free(struct wanted *wanted)
 		return;
 	files_free(wanted->files);
 	known_free(wanted->known);
+	addresses_free(wanted->addresses);
 	model_free(wanted->model);
 	model_host_release(&wanted->host);
 	located_release(&wanted->located);

@@ -42,6 +42,9 @@ void wanted_collect(struct wanted *wanted);
 /* Of the files, as last put in force; NULL: not by us. */
 const struct model *wanted_model(const struct wanted *wanted);
 
+/* How many services are for callers from outside of the node, too. */
+size_t wanted_exposed(const struct wanted *wanted);
+
 /* All that is wanted is known, and in force. */
 bool wanted_is_ready(const struct wanted *wanted);
 

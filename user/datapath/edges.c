@@ -39,8 +39,8 @@ static void reading_release(struct reading *reading)
 
 static bool is_same(const struct entries *a, const struct entries *b)
 {
-	return a->n == b->n && !memcmp(a->keys, b->keys, a->n * a->key_size) &&
-	       !memcmp(a->values, b->values, a->n * a->value_size);
+	return a->n == b->n && (!a->n || (!memcmp(a->keys, b->keys, a->n * a->key_size) &&
+					  !memcmp(a->values, b->values, a->n * a->value_size)));
 }
 
 /* Keys after the edges: an edge that is new by then has one, and is told as itself. */

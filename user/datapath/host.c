@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "datapath/internal.h"
+#include "datapath/kube_proxy.h"
 
 #define BPFFS         "/sys/fs/bpf"
 #define BTF           "/sys/kernel/btf/vmlinux"
@@ -158,6 +159,7 @@ int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems 
 		given = root;
 	if (snprintf(path, PATH_MAX, "%s", given) < PATH_MAX && is_cgroup2(path))
 		return 0;
+	given += strspn(given, "/");
 	if (snprintf(path, PATH_MAX, "%s/%s", root, given) < PATH_MAX && is_cgroup2(path))
 		return 0;
 	return fail(problems, -ENOENT,
@@ -324,6 +326,16 @@ static void survey_lsm(struct host_fact *fact)
 	tell(fact, *line ? line : "not known", "");
 }
 
+static void survey_kube_proxy(struct host_fact *fact)
+{
+	_cleanup_text_ struct text found = {};
+	struct kube_proxy_sight sight;
+
+	kube_proxy_look(&sight);
+	kube_proxy_describe(&sight, &found);
+	tell(fact, text_string(&found), "");
+}
+
 void host_survey(struct survey *survey)
 {
 	struct host_fact *host = survey->host;
@@ -341,6 +353,7 @@ void host_survey(struct survey *survey)
 		tell(&host[HOST_BTF], BTF, "");
 	survey_lockdown(&host[HOST_LOCKDOWN]);
 	survey_lsm(&host[HOST_LSM]);
+	survey_kube_proxy(&host[HOST_KUBE_PROXY]);
 }
 
 /* As LINUX_VERSION_CODE, from the note in the vDSO (Documentation/ABI/stable/vdso); 0: not

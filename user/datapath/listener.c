@@ -10,6 +10,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -154,4 +155,103 @@ uint32_t listener_find(const struct policy_set *set, const struct sst_addr *addr
 	    find_folder(root, cgroup, path) || strncmp(path, root, strlen(root)))
 		return 0;
 	return find_above(set, path, strlen(root));
+}
+
+/* ---- all that listen -------------------------------------------------------------------- */
+
+#define ANSWER_SIZE 65536
+
+static bool is_v6_only(const struct inet_diag_msg *message, unsigned rest)
+{
+	const struct rtattr *attribute = (const void *)(message + 1);
+
+	for (; RTA_OK(attribute, rest); attribute = RTA_NEXT(attribute, rest))
+		if (attribute->rta_type == INET_DIAG_SKV6ONLY)
+			return *(const uint8_t *)RTA_DATA(attribute);
+	return false;
+}
+
+static struct shadow_socket socket_of(const struct nlmsghdr *header, uint8_t protocol)
+{
+	const struct inet_diag_msg *message = NLMSG_DATA(header);
+	unsigned rest = header->nlmsg_len - NLMSG_LENGTH(sizeof(*message));
+	struct shadow_socket socket = {
+		.port = ntohs(message->id.idiag_sport),
+		.protocol = protocol,
+		.v6_only = message->idiag_family == AF_INET6 && is_v6_only(message, rest),
+	};
+
+	if (message->idiag_family == AF_INET)
+		socket.address =
+			(struct sst_addr){ { 0, 0, htonl(0xffff), message->id.idiag_src[0] } };
+	else
+		memcpy(&socket.address, message->id.idiag_src, sizeof(socket.address));
+	return socket;
+}
+
+/* Some of a listing. 1: that was all; 0: there is more; or -errno. */
+static int take_listed(const struct nlmsghdr *header, size_t size, uint8_t protocol,
+		       struct shadow_sockets *ret)
+{
+	int err = 0;
+
+	for (; !err && NLMSG_OK(header, size); header = NLMSG_NEXT(header, size)) {
+		const struct nlmsgerr *error = NLMSG_DATA(header);
+		struct shadow_socket socket;
+
+		if (header->nlmsg_type == NLMSG_DONE)
+			return 1;
+		if (header->nlmsg_type == NLMSG_ERROR)
+			return header->nlmsg_len >= NLMSG_LENGTH(sizeof(*error)) ? error->error
+										 : -EPROTO;
+		if (header->nlmsg_len < NLMSG_LENGTH(sizeof(struct inet_diag_msg)))
+			return -EPROTO;
+		socket = socket_of(header, protocol);
+		err = shadow_sockets_add(ret, &socket);
+	}
+	return err;
+}
+
+/* A UDP socket is "closed" until it connects. */
+static int list_some(int family, uint8_t protocol, struct shadow_sockets *ret)
+{
+	_cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	_cleanup_free_ struct nlmsghdr *answer = malloc(ANSWER_SIZE);
+	const struct request request = {
+		.header = { .nlmsg_len = sizeof(request),
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
+		.diag = { .sdiag_family = family,
+			  .sdiag_protocol = protocol,
+			  .idiag_states = 1U
+					  << (protocol == IPPROTO_TCP ? TCP_LISTEN : TCP_CLOSE) },
+	};
+	int r = 0;
+
+	if (!answer)
+		return -ENOMEM;
+	if (fd < 0 || send(fd, &request, sizeof(request), 0) < 0)
+		return -errno;
+	while (!r) {
+		ssize_t n = recv(fd, answer, ANSWER_SIZE, 0);
+
+		r = n < 0 ? -errno : take_listed(answer, n, protocol, ret);
+	}
+	return r < 0 ? r : 0;
+}
+
+int listener_list(struct shadow_sockets *ret)
+{
+	static const uint8_t protocols[] = { IPPROTO_TCP, IPPROTO_UDP };
+	_cleanup_shadow_sockets_ struct shadow_sockets sockets = {};
+	int err = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(protocols) && !err; i++)
+		err = list_some(AF_INET, protocols[i], &sockets)
+			      ?: list_some(AF_INET6, protocols[i], &sockets);
+	if (err)
+		return err;
+	*ret = sockets;
+	sockets = (struct shadow_sockets){};
+	return 0;
 }

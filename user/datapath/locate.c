@@ -265,7 +265,8 @@ static int locate_named(struct search *search, size_t number)
 
 /* ---- workloads that are cgroups ----------------------------------------------------------- */
 
-/* It is known by its path as soon as there is one; a misspelt path is known by nothing. */
+/* It is known by its path as soon as there is one; a misspelt path is known by nothing. Paths that
+ * nobody has written are kubelet's, which makes them when it comes to it. */
 static void tell_absent_cgroups(struct search *search)
 {
 	char root[PATH_MAX];
@@ -277,7 +278,7 @@ static void tell_absent_cgroups(struct search *search)
 	for (size_t i = 0; i < search->model->n_workloads; i++) {
 		const struct model_workload *workload = &search->model->workloads[i];
 
-		if (!workload->cgroup)
+		if (!workload->cgroup || !workload->place.line)
 			continue;
 		snprintf(root + end, sizeof(root) - end, "%s", workload->cgroup);
 		if (access(root, F_OK) && errno == ENOENT)

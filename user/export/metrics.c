@@ -331,6 +331,28 @@ static void add_total(struct metrics_text *text, const char *name, const char *h
 	metrics_sample(text, name, "", "", total);
 }
 
+static void add_surroundings(struct metrics_text *text, const struct metrics_daemon *daemon)
+{
+	const char *name = "sidestep_kube_proxy_rules";
+
+	metrics_family(text, name, "gauge", "1: rules of kube-proxy are there, by its mode");
+	for (int i = 0; i < KUBE_PROXY_MODE_MAX; i++) {
+		char label[32];
+
+		snprintf(label, sizeof(label), "mode=\"%s\"", kube_proxy_mode_name(i));
+		metrics_sample(text, name, "", label, daemon->kube_proxy.rules[i]);
+	}
+	metrics_gauge(text, "sidestep_kube_proxy_mismatch",
+		      "1: that is not as the configuration says, or nobody serves what needs it",
+		      daemon->kube_proxy_differs);
+	metrics_gauge(text, "sidestep_services_unserved_outside",
+		      "Services that callers from outside of the node do not reach",
+		      daemon->unserved);
+	metrics_gauge(text, "sidestep_service_ports_shadowing",
+		      "Addresses and ports of services where a socket of the node listens, too",
+		      daemon->shadowed);
+}
+
 static void add_daemon(struct metrics_text *text, const struct metrics_daemon *daemon)
 {
 	add_configuration(text, daemon);
@@ -357,6 +379,7 @@ static void add_daemon(struct metrics_text *text, const struct metrics_daemon *d
 		    "Processor time of the daemon", daemon->cpu_ns);
 	metrics_gauge(text, "sidestep_maps_memory_bytes", "Memory of the kernel's maps",
 		      daemon->maps_bytes);
+	add_surroundings(text, daemon);
 }
 
 int metrics_write(const struct metrics_view *view, struct text *out)

@@ -18,6 +18,7 @@
 #include "core/text.h"
 #include "export/exemplar.h"
 #include "export/series.h"
+#include "model/kube_proxy.h"
 #include "model/state.h"
 
 /* Series that are always there: a budget below is exceeded by them. */
@@ -109,6 +110,10 @@ struct metrics_daemon {
 	uint64_t log_lines;   /* of the flow log, that were written .. */
 	uint64_t log_lost;    /* .. and that could not be */
 	uint64_t follow_lost; /* events that followers read too slowly for */
+	struct kube_proxy_sight kube_proxy;
+	bool kube_proxy_differs; /* from what was stated, or it is missing */
+	size_t unserved;         /* services that callers from outside of the node do not reach */
+	size_t shadowed;         /* addresses and ports of services where the node listens, too */
 	const struct metrics_kubernetes *kubernetes; /* NULL: it follows no API server */
 };
 

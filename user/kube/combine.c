@@ -73,6 +73,11 @@ static bool has_node_port(const struct kube_service *service)
 	return false;
 }
 
+bool kube_is_exposed(const struct kube_service *service)
+{
+	return service->n_cluster && (service->n_external || has_node_port(service));
+}
+
 /* The node's own addresses, and 127.0.0.1. Not ::1, which kube-proxy does not serve either. */
 static int add_node_addresses(const struct kube_service *service, const struct kube_here *here,
 			      struct model_service *ret)
@@ -148,6 +153,7 @@ static int make_service(const struct kube_combination *combination, const struct
 	*ret = (struct model_service){
 		.balance = SST_BALANCE_RANDOM,
 		.affinity_s = service->affinity_s,
+		.exposed = part->external && kube_is_exposed(service),
 		.place = service->place,
 	};
 	r = make_name(service, part, &ret->name);

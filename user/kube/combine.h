@@ -41,6 +41,9 @@ int kube_combine_one(const struct kube_service *service, const struct kube_slice
 		     size_t n_slices, const struct kube_here *here,
 		     struct model_service ret[KUBE_SERVICES_MAX]);
 
+/* Whether it is there for callers from outside of the node, too, whom no connect() on it is of. */
+bool kube_is_exposed(const struct kube_service *service);
+
 /* Adds those of all to the model. 0, -EINVAL with problems added, or -ENOMEM. */
 int kube_combine(const struct kube_objects *objects, const struct kube_here *here,
 		 struct problems *problems, struct model *model);

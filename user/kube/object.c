@@ -21,18 +21,20 @@ static void release_texts(char **texts, size_t n)
 	free(texts);
 }
 
+void kube_endpoint_release(struct kube_endpoint *endpoint)
+{
+	release_texts(endpoint->for_zones, endpoint->n_for_zones);
+	release_texts(endpoint->for_nodes, endpoint->n_for_nodes);
+	free(endpoint->node);
+	free(endpoint->zone);
+}
+
 void kube_slice_release(struct kube_slice *slice)
 {
 	for (size_t i = 0; i < slice->n_ports; i++)
 		free(slice->ports[i].name);
-	for (size_t i = 0; i < slice->n_endpoints; i++) {
-		struct kube_endpoint *endpoint = &slice->endpoints[i];
-
-		release_texts(endpoint->for_zones, endpoint->n_for_zones);
-		release_texts(endpoint->for_nodes, endpoint->n_for_nodes);
-		free(endpoint->node);
-		free(endpoint->zone);
-	}
+	for (size_t i = 0; i < slice->n_endpoints; i++)
+		kube_endpoint_release(&slice->endpoints[i]);
 	free(slice->ports);
 	free(slice->endpoints);
 	free(slice->service);

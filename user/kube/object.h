@@ -92,6 +92,7 @@ struct kube_objects {
 
 /* They free what is in it; the struct itself is the caller's. Usable as cleanups. */
 void kube_service_release(struct kube_service *service);
+void kube_endpoint_release(struct kube_endpoint *endpoint);
 void kube_slice_release(struct kube_slice *slice);
 void kube_node_release(struct kube_node *node);
 void kube_objects_release(struct kube_objects *objects);

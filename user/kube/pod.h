@@ -25,6 +25,7 @@ struct kube_pod {
 	struct model_named_port *ports;
 	size_t n_ports;
 	enum kube_qos qos;
+	bool mirror;       /* it stands for a pod of kubelet's own, whose UID uid is */
 	bool host_network; /* it has no addresses of its own */
 	struct place place;
 };

@@ -57,6 +57,15 @@ bool model_front(const struct model_service *service, const struct model_port *p
 	return port->node_port;
 }
 
+size_t model_exposed(const struct model *model)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->n_services; i++)
+		n += model->services[i].exposed;
+	return n;
+}
+
 bool model_serves(const struct model_service *service, const struct model_port *port, int family)
 {
 	struct model_front front;
@@ -98,6 +107,14 @@ void model_workload_release(struct model_workload *workload)
 	free(workload->addresses);
 	free(workload->name_space);
 	free(workload->name);
+}
+
+bool model_host_equal(const struct model_host *a, const struct model_host *b)
+{
+	return a->netns == b->netns && a->n_addresses == b->n_addresses &&
+	       (!a->n_addresses ||
+		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses))) &&
+	       !strcmp(a->name ?: "", b->name ?: "");
 }
 
 void model_host_release(struct model_host *host)

@@ -15,6 +15,7 @@
 
 #include "core/problems.h"
 #include "model/flow_filter.h"
+#include "model/kube_proxy.h"
 #include "model/policy.h"
 #include "sidestep/abi.h"
 
@@ -63,6 +64,7 @@ struct model_service {
 	enum sst_splice splice; /* SST_SPLICE_INHERIT: as the node says */
 	enum sst_on_remove on_remove;
 	uint32_t affinity_s; /* client affinity timeout, 0: no affinity */
+	bool exposed; /* for callers from outside of the node, too: node ports, external addresses */
 	struct place place;
 };
 
@@ -112,6 +114,7 @@ struct model_node {
 	char *name;             /* what Kubernetes calls it; NULL: as the host is called */
 	enum sst_splice splice; /* never INHERIT */
 	bool fail_closed;
+	enum kube_proxy_stated kube_proxy;
 	struct model_policy_settings policy;
 	struct model_telemetry telemetry;
 };
@@ -124,6 +127,7 @@ struct model_host {
 	uint64_t netns; /* cookie of its network namespace; 0: not known */
 };
 
+bool model_host_equal(const struct model_host *a, const struct model_host *b);
 void model_host_release(struct model_host *host);
 #define _cleanup_model_host_ __attribute__((cleanup(model_host_release)))
 
@@ -158,6 +162,9 @@ struct model_front {
 size_t model_fronts(const struct model_service *service);
 bool model_front(const struct model_service *service, const struct model_port *port, size_t i,
 		 struct model_front *ret);
+
+/* How many services are exposed. */
+size_t model_exposed(const struct model *model);
 
 /* Can the port be reached by an address of this family? */
 bool model_serves(const struct model_service *service, const struct model_port *port, int family);

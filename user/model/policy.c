@@ -104,7 +104,7 @@ static void release_peer(struct model_peer *peer)
 	free(peer->excepts);
 }
 
-static void release_rule(struct model_rule *rule)
+void model_rule_release(struct model_rule *rule)
 {
 	for (size_t i = 0; i < rule->n_peers; i++)
 		release_peer(&rule->peers[i]);
@@ -118,7 +118,7 @@ static void release_rule(struct model_rule *rule)
 void model_policy_release(struct model_policy *policy)
 {
 	for (size_t i = 0; i < policy->n_rules; i++)
-		release_rule(&policy->rules[i]);
+		model_rule_release(&policy->rules[i]);
 	free(policy->rules);
 	free_selector(policy->subject_namespaces);
 	model_selector_release(&policy->subject);

@@ -148,6 +148,7 @@ struct model_policy_settings {
 /* Releases what is below; the structs themselves are the caller's. */
 void model_labels_release(struct model_labels *labels);
 void model_selector_release(struct model_selector *selector);
+void model_rule_release(struct model_rule *rule);
 void model_policy_release(struct model_policy *policy);
 void model_namespace_release(struct model_namespace *namespace);
 

@@ -82,6 +82,20 @@ static uint64_t word_of(const __be32 *w)
 	return (uint64_t)ntohl(w[0]) << 32 | ntohl(w[1]);
 }
 
+uint64_t policy_workload_netns(const struct policy_set *set, uint32_t workload)
+{
+	const struct sst_policy_head *head = policy_head(set);
+
+	for (uint64_t i = 0; i <= head->key_mask; i++) {
+		const struct sst_policy_key *key =
+			sst_policy_at(&set->memory, head->keys, i, struct sst_policy_key);
+
+		if (key->kind == SST_KEY_NETNS && key->workload == workload)
+			return key->key;
+	}
+	return 0;
+}
+
 struct sst_policy_place policy_locate(const struct policy_set *set, const struct sst_addr *address)
 {
 	struct sst_policy_place place;

@@ -66,6 +66,9 @@ const struct sst_policy_info *policy_info_by_id(const struct policy_set *set, ui
 /* Number n of n_infos, sorted by id. */
 const struct sst_policy_info *policy_info(const struct policy_set *set, uint32_t n);
 
+/* Cookie of the network namespace by which a workload (index) is known; 0: by none. */
+uint64_t policy_workload_netns(const struct policy_set *set, uint32_t workload);
+
 /* What an address says; v4 in the one form. */
 struct sst_policy_place policy_locate(const struct policy_set *set, const struct sst_addr *address);
 

@@ -15,7 +15,8 @@
 	X(BPFFS, "bpffs")               \
 	X(BTF, "btf")                   \
 	X(LOCKDOWN, "lockdown")         \
-	X(LSM, "lsm")
+	X(LSM, "lsm")                   \
+	X(KUBE_PROXY, "kube-proxy")
 
 #define X(symbol, name) HOST_##symbol,
 enum host_row { HOST_ROWS(X) HOST_MAX };

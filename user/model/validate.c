@@ -30,22 +30,10 @@ static const char *family_name(int family)
 	return family == AF_INET ? "IPv4" : "IPv6";
 }
 
-/* Why nobody can be reached by this address, NULL: somebody may. */
-static const char *unreachable(const struct sst_addr *address)
-{
-	if (address_is_unspecified(address))
-		return "unspecified";
-	if (address_is_multicast(address))
-		return "a multicast address";
-	if (address_family(address) == AF_INET && address->w[3] == htonl(INADDR_BROADCAST))
-		return "the broadcast address";
-	return NULL;
-}
-
 void check_reachable(struct check *check, const char *whose, const struct sst_addr *address,
 		     struct place place)
 {
-	const char *why = unreachable(address);
+	const char *why = address_unreachable(address);
 	char text[ADDRESS_TEXT_MAX];
 
 	if (why)

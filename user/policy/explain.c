@@ -102,10 +102,26 @@ static int explain_direction(const struct policy_set *set, const struct explain 
 	return list_matches(set, ret);
 }
 
+static bool is_loopback(const struct sst_addr *address)
+{
+	if (address_family(address) == AF_INET)
+		return ntohl(address->w[3]) >> 24 == IN_LOOPBACKNET;
+	return IN6_IS_ADDR_LOOPBACK((const struct in6_addr *)address);
+}
+
+/* Without a name it is one of several that are alike: each has a loopback of its own. */
+static bool is_self(const struct party *source, const struct party *destination)
+{
+	if (source->workload || destination->workload)
+		return source->workload == destination->workload;
+	return destination->has_address && is_loopback(&destination->address) &&
+	       source->identity == destination->identity && source->identity != SST_IDENTITY_HOST;
+}
+
 static int explain_pair(const struct policy_set *set, const struct explain *explain,
 			struct explain_pair *pair)
 {
-	pair->self = pair->source.workload && pair->source.workload == pair->destination.workload;
+	pair->self = is_self(&pair->source, &pair->destination);
 	if (pair->self)
 		return 0;
 	for (int i = 0; i < SST_DIRECTIONS; i++) {
@@ -232,7 +248,7 @@ static const struct state_service *find_service(const struct state *state, const
 	return NULL;
 }
 
-static const struct state_service *
+static const struct state_frontend *
 find_frontend(const struct state *state, const struct sst_addr *address, const struct port *port)
 {
 	for (size_t i = 0; i < state->n_frontends; i++) {
@@ -245,7 +261,7 @@ find_frontend(const struct state *state, const struct sst_addr *address, const s
 		if (port->name[0] ? service && is_port_of(port, &service->info)
 				  : key->port == htons(port->number) &&
 					    key->protocol == (port->protocol ?: IPPROTO_TCP))
-			return service;
+			return &state->frontends[i];
 	}
 	return NULL;
 }
@@ -267,7 +283,52 @@ struct destinations {
 	struct port port;
 	const struct state_service *service; /* NULL: none */
 	bool one_family; /* by an address of the service: its endpoints are of one unit */
+	bool loopback;   /* each network namespace has its own, and what is above is the node's */
+	struct sst_addr address;
+	uint16_t number; /* what is called there */
 };
+
+/* Who asks, and of these who lives in the node's own network namespace and who elsewhere. */
+struct sources {
+	struct parties all;
+	struct parties here;
+	struct parties elsewhere;
+};
+
+static void sources_release(struct sources *sources)
+{
+	parties_release(&sources->all);
+	parties_release(&sources->here);
+	parties_release(&sources->elsewhere);
+}
+
+/* By the network namespace that it is known by, else by an address that is not the node's; who has
+ * neither is known by cgroup, and may live in any: it counts as one of the node's. */
+static bool lives_elsewhere(const struct policy_set *set, const struct party *party)
+{
+	uint64_t netns = party->workload ? policy_workload_netns(set, party->workload) : 0;
+
+	if (netns)
+		return netns != policy_head(set)->host_netns;
+	return party->identity != SST_IDENTITY_HOST && party->identity != SST_IDENTITY_PROBES &&
+	       party->has_address &&
+	       policy_locate(set, &party->address).identity != SST_IDENTITY_HOST;
+}
+
+static int find_sources(const struct policy_set *set, const char *text, struct problems *problems,
+			struct sources *ret)
+{
+	const struct parties *all = &ret->all;
+	int err = parties_find(set, text, problems, &ret->all);
+
+	if (err == -ENOENT && !problems->count)
+		problems_add(problems, text, (struct place){}, "no such workload or identity");
+	for (size_t i = 0; i < all->n && !err; i++)
+		err = parties_add(lives_elsewhere(set, &all->items[i]) ? &ret->elsewhere
+								       : &ret->here,
+				  &all->items[i]);
+	return err;
+}
 
 /* "web:http": the service and its port. */
 static int find_service_port(const struct state *state, const char *text, struct problems *problems,
@@ -341,9 +402,30 @@ static void tell_namesake(const struct state *state, const char *text, const str
 			     ntohs(service->info.port));
 }
 
+static int find_address(const struct policy_set *set, const struct state *state,
+			const struct explain_question *question, const struct sources *sources,
+			const struct sst_addr *address, struct problems *problems,
+			struct destinations *ret)
+{
+	const struct state_frontend *frontend = find_frontend(state, address, &ret->port);
+
+	ret->one_family = true;
+	ret->address = *address;
+	ret->number = frontend ? ntohs(frontend->key.port) : ret->port.number;
+	ret->loopback = is_loopback(address) && ret->number && (!frontend || frontend->netns);
+	if (frontend)
+		ret->service = state_service(state, frontend->service);
+	if (ret->service || (ret->loopback && !sources->here.n))
+		return 0;
+	if (ret->port.name[0]) /* who listens cannot be found by that */
+		return parties_add_address(set, address, &ret->parties);
+	return add_called(set, question, address, ret->port.number,
+			  ret->port.protocol ?: IPPROTO_TCP, problems, &ret->parties);
+}
+
 static int find_destination(const struct policy_set *set, const struct state *state,
-			    const struct explain_question *question, struct problems *problems,
-			    struct destinations *ret)
+			    const struct explain_question *question, const struct sources *sources,
+			    struct problems *problems, struct destinations *ret)
 {
 	const char *text = question->destination;
 	struct sst_addr address;
@@ -354,16 +436,8 @@ static int find_destination(const struct policy_set *set, const struct state *st
 	err = parse_port(question->port, problems, &ret->port);
 	if (err)
 		return err;
-	if (!address_parse(text, &address)) {
-		ret->service = find_frontend(state, &address, &ret->port);
-		ret->one_family = true;
-		if (ret->service)
-			return 0;
-		if (ret->port.name[0]) /* who listens cannot be found by that */
-			return parties_add_address(set, &address, &ret->parties);
-		return add_called(set, question, &address, ret->port.number,
-				  ret->port.protocol ?: IPPROTO_TCP, problems, &ret->parties);
-	}
+	if (!address_parse(text, &address))
+		return find_address(set, state, question, sources, &address, problems, ret);
 	err = parties_find(set, text, problems, &ret->parties);
 	if (!err)
 		tell_namesake(state, text, &ret->port, problems);
@@ -466,14 +540,57 @@ static int explain_parties(const struct policy_set *set, const struct parties *s
 	return err;
 }
 
-static int explain_all(const struct policy_set *set, const struct state *state,
-		       const struct explain_question *question, const struct parties *sources,
+/* Who lives elsewhere calls itself by a loopback address. */
+static int explain_own(const struct policy_set *set, const struct parties *sources,
 		       const struct destinations *to, struct problems *problems,
 		       struct explain *explain)
 {
-	int err = to->service
-			  ? explain_service(set, state, question, sources, to, problems, explain)
-			  : explain_parties(set, sources, to, explain);
+	char address[ADDRESS_TEXT_MAX];
+	int err = 0;
+
+	if (!explain->port)
+		explain->port = to->number;
+	if (to->service)
+		explain->protocol = to->service->info.protocol;
+	else
+		explain->protocol = to->port.protocol ?: IPPROTO_TCP;
+	for (size_t i = 0; i < sources->n && !err; i++) {
+		struct party self = sources->items[i];
+
+		self.has_address = true;
+		self.address = to->address;
+		err = add_pair(set, &sources->items[i], &self, 0, to->number, explain);
+	}
+	if (sources->n)
+		problems_add(problems, address_format(&to->address, address), (struct place){},
+			     "each network namespace has its own: taken for the caller's%s%s%s",
+			     to->service ? ", while service '" : "",
+			     to->service ? to->service->info.name : "",
+			     to->service ? "' is at the node's" : "");
+	return err;
+}
+
+static int explain_from(const struct policy_set *set, const struct state *state,
+			const struct explain_question *question, const struct parties *sources,
+			const struct destinations *to, struct problems *problems,
+			struct explain *explain)
+{
+	if (!sources->n)
+		return 0;
+	return to->service ? explain_service(set, state, question, sources, to, problems, explain)
+			   : explain_parties(set, sources, to, explain);
+}
+
+static int explain_all(const struct policy_set *set, const struct state *state,
+		       const struct explain_question *question, const struct sources *sources,
+		       const struct destinations *to, struct problems *problems,
+		       struct explain *explain)
+{
+	int err = explain_from(set, state, question, to->loopback ? &sources->here : &sources->all,
+			       to, problems, explain);
+
+	if (!err && to->loopback)
+		err = explain_own(set, &sources->elsewhere, to, problems, explain);
 	if (err == -E2BIG)
 		problems_add(problems, question->destination, (struct place){},
 			     "more than %d pairs, expected fewer", EXPLAIN_PAIRS_MAX);
@@ -494,15 +611,12 @@ int policy_explain(const struct policy_set *set, const struct state *state,
 		   struct explain *ret)
 {
 	_cleanup_explain_ struct explain explain = { .fail_closed = state->config.fail_closed };
-	_cleanup_parties_ struct parties sources = {};
+	_cleanup_(sources_release) struct sources sources = {};
 	struct destinations to = {};
-	int err = parties_find(set, question->source, problems, &sources);
+	int err = find_sources(set, question->source, problems, &sources);
 
-	if (err == -ENOENT && !problems->count)
-		problems_add(problems, question->source, (struct place){},
-			     "no such workload or identity");
 	if (!err)
-		err = find_destination(set, state, question, problems, &to);
+		err = find_destination(set, state, question, &sources, problems, &to);
 	if (!err)
 		err = explain_all(set, state, question, &sources, &to, problems, &explain);
 	parties_release(&to.parties);

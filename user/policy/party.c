@@ -24,7 +24,7 @@ const struct sst_policy_interval *policy_interval(const struct policy_set *set, 
 			     struct sst_policy_interval);
 }
 
-static int add(struct parties *parties, const struct party *party)
+int parties_add(struct parties *parties, const struct party *party)
 {
 	if (array_reserve((void **)&parties->items, &parties->room, parties->n,
 			  sizeof(*parties->items)))
@@ -43,7 +43,7 @@ int parties_add_address(const struct policy_set *set, const struct sst_addr *add
 			       .has_address = true,
 			       .address = *address };
 
-	return add(parties, &party);
+	return parties_add(parties, &party);
 }
 
 /* Since item number first. */
@@ -73,10 +73,10 @@ static int add_faces(const struct policy_set *set, uint32_t identity, uint32_t w
 		party.network = interval->network;
 		party.address = policy_interval_address(interval);
 		party.has_address = true;
-		if (add(parties, &party))
+		if (parties_add(parties, &party))
 			return -ENOMEM;
 	}
-	return parties->n > first ? 0 : add(parties, &party);
+	return parties->n > first ? 0 : parties_add(parties, &party);
 }
 
 /* ---- labels ------------------------------------------------------------------- */
@@ -191,7 +191,7 @@ static int find_workload_at(const struct policy_set *set, const char *text, cons
 	}
 	party.identity = policy_workload(set, party.workload)->identity;
 	party.network = policy_locate(set, &party.address).network;
-	return add(parties, &party);
+	return parties_add(parties, &party);
 }
 
 static int find_reserved(const struct policy_set *set, const char *text, struct parties *parties)

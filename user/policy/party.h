@@ -37,6 +37,7 @@ struct parties {
 int parties_find(const struct policy_set *set, const char *text, struct problems *problems,
 		 struct parties *parties);
 
+int parties_add(struct parties *parties, const struct party *party);
 int parties_add_address(const struct policy_set *set, const struct sst_addr *address,
 			struct parties *parties);
 

@@ -156,12 +156,14 @@ static void read_node(struct reader *reader, const struct kind *kind, yaml_node_
 /* ---- policies -------------------------------------------------------------------- */
 
 /* Annotations of ours: one with a typo would enforce what was to be tried. */
+/* A typo in a stored one does not keep the policy from being enforced. */
 static void read_annotations(struct tree *tree, const yaml_node_t *node,
 			     struct model_policy *policy)
 {
 	static const struct tree_word modes[] = { { "enforce", false },
 						  { "shadow", true },
 						  { NULL } };
+	unsigned before = tree_problems(tree);
 
 	if (!node)
 		return;
@@ -182,6 +184,7 @@ static void read_annotations(struct tree *tree, const yaml_node_t *node,
 		else
 			tree_expected(tree, key, ANNOTATION "mode, the only annotation of ours");
 	}
+	tree_forgive(tree, before);
 }
 
 static bool read_policy_object(struct tree *tree, const struct kind *kind,

@@ -61,6 +61,12 @@ uint16_t manifest_read_port(struct tree *tree, const yaml_node_t *node, uint16_t
 void manifest_read_ports(struct tree *tree, const yaml_node_t *first, const yaml_node_t *last,
 			 struct model_port_match *port);
 
+/* Is this the protocol that nobody decides, in a stored object? Then the port is left out. */
+bool manifest_skips_sctp(struct tree *tree, const yaml_node_t *protocol);
+
+/* A rule whose ports were all left out is about none, and not about all of them. */
+void manifest_check_ports(const yaml_node_t *list, struct model_rule *rule);
+
 /* Reads one rule, whose direction, mode and place are set. */
 typedef void (*manifest_rule_fn)(struct tree *tree, const yaml_node_t *node, const void *arg,
 				 struct model_rule *rule);

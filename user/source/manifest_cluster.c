@@ -176,6 +176,7 @@ static void read_port(struct tree *tree, const yaml_node_t *node, struct model_r
 	yaml_node_t *value;
 	const char *choice = read_choice(tree, node, "a port", keys, &value);
 	bool range = choice && !strcmp(choice, "portRange");
+	const yaml_node_t *protocol;
 	struct model_port_match *port;
 
 	if (!choice)
@@ -184,10 +185,11 @@ static void read_port(struct tree *tree, const yaml_node_t *node, struct model_r
 		add_named_port(tree, node, value, rule);
 		return;
 	}
-	if (!tree_mapping(tree, value, choice, range ? range_keys : number_keys))
+	protocol = manifest_get(tree, value, "protocol");
+	if (!tree_mapping(tree, value, choice, range ? range_keys : number_keys) ||
+	    manifest_skips_sctp(tree, protocol))
 		return;
-	port = manifest_add_port(tree, node, rule,
-				 yaml_read_protocol(tree, manifest_get(tree, value, "protocol")));
+	port = manifest_add_port(tree, node, rule, yaml_read_protocol(tree, protocol));
 	if (port && range)
 		read_range(tree, value, port);
 	else if (port)
@@ -222,10 +224,13 @@ static void read_protocol(struct tree *tree, const yaml_node_t *node, struct mod
 		{ NULL },
 	};
 	static const struct tree_key protocol_keys[] = { { "destinationPort" }, { NULL } };
+	unsigned before = tree_problems(tree);
 	yaml_node_t *value;
 	const char *choice = read_choice(tree, node, "a protocol", keys, &value);
 	struct model_port_match *port;
 
+	if (!choice && manifest_get(tree, node, "sctp"))
+		tree_forgive(tree, before);
 	if (!choice)
 		return;
 	if (!strcmp(choice, "destinationNamedPort")) {
@@ -327,6 +332,8 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, const void *ar
 	bool egress = rule->direction == SST_EGRESS;
 	const char *what = egress ? "an egress rule" : "an ingress rule";
 
+	/* until it says what it does, it does not allow anything */
+	rule->action = SST_ACTION_DENY;
 	if (!tree_mapping(tree, node, what, dialect->rule->keys[rule->direction]))
 		return;
 	rule->name = read_rule_name(tree, manifest_get(tree, node, "name"));
@@ -336,6 +343,7 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, const void *ar
 		   read_peer, rule);
 	read_items(tree, manifest_get(tree, node, dialect->rule->ports), dialect->rule->ports,
 		   dialect->rule->read_port, rule);
+	manifest_check_ports(manifest_get(tree, node, dialect->rule->ports), rule);
 	if (egress)
 		check_named_ports(tree, node, rule);
 }

@@ -6,8 +6,9 @@
 #include "source/manifest.h"
 
 /* Of pods that kubelet has from files: the server's UID is that of a stand-in. */
-#define ANNOTATION_HASH "kubernetes.io/config.hash"
-#define UID_MAX         64
+#define ANNOTATION_MIRROR "kubernetes.io/config.mirror"
+#define ANNOTATION_HASH   "kubernetes.io/config.hash"
+#define UID_MAX           64
 
 /* ---- its addresses ------------------------------------------------------------------- */
 
@@ -102,11 +103,8 @@ static bool is_uid(const char *text)
 }
 
 /* It becomes part of a path. */
-static char *read_uid(struct tree *tree, const yaml_node_t *metadata)
+static char *read_uid(struct tree *tree, const yaml_node_t *node)
 {
-	const yaml_node_t *annotations = manifest_get(tree, metadata, "annotations");
-	const yaml_node_t *node = manifest_get(tree, annotations, ANNOTATION_HASH)
-					  ?: manifest_get(tree, metadata, "uid");
 	const char *text = tree_text(tree, node, "a UID");
 
 	if (text && is_uid(text))
@@ -125,9 +123,13 @@ static char *read_text(struct tree *tree, const yaml_node_t *node, const char *w
 
 static void read_metadata(struct tree *tree, const yaml_node_t *metadata, struct kube_pod *pod)
 {
+	const yaml_node_t *annotations = manifest_get(tree, metadata, "annotations");
+	const yaml_node_t *hash = manifest_get(tree, annotations, ANNOTATION_HASH);
+
 	pod->name = manifest_read_name(tree, metadata);
 	pod->name_space = yaml_read_namespace(tree, manifest_get(tree, metadata, "namespace"));
-	pod->uid = read_uid(tree, metadata);
+	pod->mirror = hash && manifest_get(tree, annotations, ANNOTATION_MIRROR);
+	pod->uid = read_uid(tree, pod->mirror ? hash : manifest_get(tree, metadata, "uid"));
 	pod->created = read_text(tree, manifest_get(tree, metadata, "creationTimestamp"), "a time");
 	yaml_read_labels(tree, manifest_get(tree, metadata, "labels"), &pod->labels);
 }

@@ -69,6 +69,45 @@ void manifest_read_ports(struct tree *tree, const yaml_node_t *first, const yaml
 			      port->first);
 }
 
+/* It matches nobody, and those behind it keep their numbers. */
+static void empty_rule(struct model_rule *rule)
+{
+	struct model_rule empty = {
+		.name = TAKE_PTR(rule->name),
+		.direction = rule->direction,
+		.action = rule->action,
+		.shadow = rule->shadow,
+		.place = rule->place,
+	};
+
+	model_rule_release(rule);
+	*rule = empty;
+}
+
+/*
+ * What a rule allows that is not understood stays to be decided by the others: that opens
+ * nothing, while a policy that is left out as a whole opens all that it closes.
+ */
+static void check_rule(struct tree *tree, unsigned before, struct model_rule *rule)
+{
+	if (rule->action == SST_ACTION_ALLOW && tree_forgive(tree, before))
+		empty_rule(rule);
+}
+
+void manifest_check_ports(const yaml_node_t *list, struct model_rule *rule)
+{
+	if (tree_count(list) && !rule->n_ports)
+		empty_rule(rule);
+}
+
+bool manifest_skips_sctp(struct tree *tree, const yaml_node_t *protocol)
+{
+	const char *text = tree->stored ? tree_text(tree, protocol, "a protocol") : NULL;
+	unsigned before = tree_problems(tree);
+
+	return text && yaml_refuse_sctp(tree, protocol, text) && tree_forgive(tree, before);
+}
+
 void manifest_read_rules(struct tree *tree, yaml_node_t *list, enum sst_direction direction,
 			 manifest_rule_fn read, const void *arg, struct model_policy *policy)
 {
@@ -78,6 +117,7 @@ void manifest_read_rules(struct tree *tree, yaml_node_t *list, enum sst_directio
 	for (size_t i = 0; !tree->no_memory && i < n; i++) {
 		const yaml_node_t *node = tree_item(tree, list, i);
 		struct model_rule *rule = &policy->rules[policy->n_rules++];
+		unsigned before = tree_problems(tree);
 
 		*rule = (struct model_rule){
 			.direction = direction,
@@ -85,6 +125,7 @@ void manifest_read_rules(struct tree *tree, yaml_node_t *list, enum sst_directio
 			.place = tree_place(tree, node),
 		};
 		read(tree, node, arg, rule);
+		check_rule(tree, before, rule);
 	}
 }
 
@@ -141,14 +182,14 @@ static void read_port(struct tree *tree, const yaml_node_t *node, struct model_r
 	};
 	const yaml_node_t *number = manifest_get(tree, node, "port");
 	const yaml_node_t *end = manifest_get(tree, node, "endPort");
+	const yaml_node_t *protocol = manifest_get(tree, node, "protocol");
 	const char *text = tree_text(tree, number, "a port's number or name");
 	bool named = text && text[strspn(text, DIGITS)];
 	struct model_port_match *port;
 
-	if (!tree_mapping(tree, node, "a port", keys))
+	if (!tree_mapping(tree, node, "a port", keys) || manifest_skips_sctp(tree, protocol))
 		return;
-	port = manifest_add_port(tree, node, rule,
-				 yaml_read_protocol(tree, manifest_get(tree, node, "protocol")));
+	port = manifest_add_port(tree, node, rule, yaml_read_protocol(tree, protocol));
 	if (!port)
 		return;
 	if (end && (!text || named))
@@ -190,6 +231,7 @@ static void read_rule(struct tree *tree, const yaml_node_t *node, const void *ar
 		read_peer(tree, tree_item(tree, peers, i), rule);
 	for (size_t i = 0; i < n_ports; i++)
 		read_port(tree, tree_item(tree, ports, i), rule);
+	manifest_check_ports(ports, rule);
 }
 
 /* Ingress always, egress if there are rules of it; unless policyTypes tells. */

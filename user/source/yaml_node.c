@@ -3,8 +3,10 @@
 #include "source/yaml.h"
 #include "source/yaml_schema.h"
 
-static const struct tree_key node_keys[] = { { "name" },   { "fail" },      { "splice" },
-					     { "policy" }, { "telemetry" }, { NULL } };
+static const struct tree_key node_keys[] = {
+	{ "name" },   { "fail" },      { "splice" }, { "kube-proxy" },
+	{ "policy" }, { "telemetry" }, { NULL },
+};
 
 static const struct tree_key settings_keys[] = {
 	{ "default" }, { "host" },   { "probes" }, { "nodes" },
@@ -16,6 +18,12 @@ static const struct tree_key telemetry_keys[] = {
 };
 
 static const struct tree_word fail_words[] = { { "open", false }, { "closed", true }, { NULL } };
+
+static const struct tree_word kube_proxy_words[] = {
+	{ "beside", KUBE_PROXY_BESIDE },
+	{ "replaced", KUBE_PROXY_REPLACED },
+	{ NULL },
+};
 
 static void read_host(struct tree *tree, const yaml_node_t *node, struct model_policy_settings *ret)
 {
@@ -87,6 +95,8 @@ void yaml_read_node(struct tree *tree, const yaml_node_t *node, struct model_nod
 		tree_word(tree, tree_get(tree, node, "fail"), fail_words, ret->fail_closed);
 	ret->splice =
 		tree_word(tree, tree_get(tree, node, "splice"), yaml_splice_words, ret->splice);
+	ret->kube_proxy = tree_word(tree, tree_get(tree, node, "kube-proxy"), kube_proxy_words,
+				    ret->kube_proxy);
 	read_settings(tree, tree_get(tree, node, "policy"), &ret->policy);
 	read_telemetry(tree, tree_get(tree, node, "telemetry"), &ret->telemetry);
 }

@@ -25,7 +25,16 @@ struct place tree_place(const struct tree *tree, const yaml_node_t *node)
 
 unsigned tree_problems(const struct tree *tree)
 {
-	return tree->problems->count + tree->problems->more;
+	return tree->problems->count + tree->problems->more - tree->forgiven;
+}
+
+bool tree_forgive(struct tree *tree, unsigned before)
+{
+	unsigned n = tree_problems(tree) - before;
+
+	if (tree->stored)
+		tree->forgiven += n;
+	return tree->stored && n;
 }
 
 yaml_node_t *tree_root(struct tree *tree)

@@ -36,7 +36,7 @@ struct tree {
 	 * wrote it is not there to mend it.
 	 */
 	bool stored;
-	unsigned forgiven; /* problems of such an object that a reader has dealt with */
+	unsigned forgiven; /* problems that are none to who reads it */
 };
 
 /* Begins with a text; source, file and problems are set. Returns 0, -EINVAL or -ENOMEM. */
@@ -60,6 +60,12 @@ struct place tree_place(const struct tree *tree, const yaml_node_t *node);
 
 /* Problems so far: a part of the tree is sound when reading it added none. */
 unsigned tree_problems(const struct tree *tree);
+
+/*
+ * Of a stored object: the problems since there were `before` do not count. They are told, and
+ * what they are about is left out where that is safe. True: there were some.
+ */
+bool tree_forgive(struct tree *tree, unsigned before);
 
 /* A scalar in quotes, shortened, and harmless to a terminal. Returns buf. */
 #define TREE_QUOTE_MAX 46

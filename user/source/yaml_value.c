@@ -94,7 +94,9 @@ struct model_cidr yaml_read_cidr(struct tree *tree, const yaml_node_t *node)
 		return cidr;
 	}
 	masked = address_mask(&cidr.address, cidr.bits);
-	if (address_compare(&masked, &cidr.address))
+	if (tree->stored) /* the server has taken it, and means this */
+		cidr.address = masked;
+	else if (address_compare(&masked, &cidr.address))
 		tree_expected(tree, node, "%s, without bits behind the prefix",
 			      address_prefix_format(&masked, cidr.bits, buf));
 	return cidr;

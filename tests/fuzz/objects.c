@@ -138,9 +138,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	const struct model_host host = { (char *)"n1", &own, 1, 77 };
 	const struct store_options options = { .host = &host };
 	_cleanup_problems_ struct problems problems = {};
-	_cleanup_model_ struct model *base = load_model(files);
+	static struct model *base; /* as files, read once */
 	struct store *store;
 
+	if (!base)
+		base = load_model(files);
 	assert(!store_open(&options, &store));
 	assert(!store_set_pods(store, "/kubelet.slice", size & 1));
 	assert(!store_set_files(store, base, &problems) && !problems.count);

@@ -208,15 +208,22 @@ static void check(int err, const char *what, const struct problems *problems)
 	die("%s: %s", what, strerror(-err));
 }
 
+static void name_it(struct bench *bench, pid_t pid)
+{
+	const struct problems none = {};
+	char root[PATH_MAX];
+
+	check(host_cgroup_root(root), "cgroup2", &none);
+	snprintf(bench->pin, sizeof(bench->pin), "/sys/fs/bpf/sidestep-changes-%d", pid);
+	snprintf(bench->cgroup, sizeof(bench->cgroup), "%s/sidestep-changes-%d", root, pid);
+}
+
 static void load(struct bench *bench)
 {
 	_cleanup_problems_ struct problems problems = {};
-	char root[PATH_MAX];
 	struct datapath_options options = { .pin = bench->pin, .cgroup = bench->cgroup };
 
-	check(host_cgroup_root(root), "cgroup2", &problems);
-	snprintf(bench->pin, sizeof(bench->pin), "/sys/fs/bpf/sidestep-changes-%d", getpid());
-	snprintf(bench->cgroup, sizeof(bench->cgroup), "%s/sidestep-changes-%d", root, getpid());
+	name_it(bench, getpid());
 	if (mkdir(bench->cgroup, 0755))
 		die("%s: %s", bench->cgroup, strerror(errno));
 	check(datapath_load(&options, &problems, &bench->datapath), "load", &problems);
@@ -224,15 +231,16 @@ static void load(struct bench *bench)
 	bench->known = known_new();
 }
 
-static void unload(struct bench *bench)
+/* Whatever became of that process. */
+static void unload(pid_t pid)
 {
 	_cleanup_problems_ struct problems problems = {};
 	struct unload_options options = {};
+	struct bench bench;
 
-	known_free(bench->known);
-	datapath_close(bench->datapath);
-	datapath_unload(bench->pin, &options, &problems);
-	rmdir(bench->cgroup);
+	name_it(&bench, pid);
+	datapath_unload(bench.pin, &options, &problems);
+	rmdir(bench.cgroup);
 }
 
 static size_t reconcile_whole(struct bench *bench, const char *what)
@@ -251,7 +259,6 @@ static size_t reconcile_whole(struct bench *bench, const char *what)
 	return plan.n_steps;
 }
 
-/* services[first .. first + n) of a copy of the model's. */
 static void reconcile_some(struct bench *bench, const struct model_service *services, size_t n)
 {
 	_cleanup_free_ const char **names = allocate(n, sizeof(*names));
@@ -332,15 +339,32 @@ static void change_many(struct bench *bench)
 	printf("  %-44s %9s %9.1f\n", "... what is removed after GRACE", "", ms_since(begin));
 }
 
+/* Another process would do it by its own data plane, too. */
+static void change_elsewhere(struct bench *bench)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_datapath_ struct datapath *other = NULL;
+	_cleanup_located_ struct located located = {};
+	_cleanup_plan_ struct plan plan = {};
+
+	change_service(&bench->model->services[0]);
+	check(datapath_open(bench->pin, &other), "open", &problems);
+	check(datapath_lock(other, 0), "lock", &problems);
+	check(reconcile_located(other, NULL, bench->model, &located, false, &problems, &plan),
+	      "another's change", &problems);
+}
+
 static void change_after_another(struct bench *bench)
 {
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
+	uint64_t begin;
 
-	known_forget(bench->known);
+	change_elsewhere(bench);
+	change_service(&bench->model->services[0]);
+	change_service(&bench->model->services[1]);
+	begin = clock_ns(CLOCK_MONOTONIC);
 	lock(bench);
-	reconcile_some(bench, bench->model->services, 1);
-	reconcile_unlock(bench->datapath, bench->known);
-	printf("  %-44s %9s %9.1f\n", "one change when another process has written", "",
+	reconcile_some(bench, bench->model->services, 2);
+	printf("  %-44s %9s %9.1f\n", "two changes when another process has written", "",
 	       ms_since(begin));
 }
 
@@ -372,11 +396,12 @@ static void run(size_t n)
 	change_many(&bench);
 	change_after_another(&bench);
 	if (reconcile_whole(&bench, "all, nothing changes"))
-		fprintf(stderr, "changes: what came of the changes is not what was wanted\n");
+		die("what came of the changes is not what was wanted");
 	printf("  %-44s %9s %9.1f\n", "memory at rest, MiB", "", memory_mib("VmRSS:"));
 	read_all(&bench);
+	known_free(bench.known);
+	datapath_close(bench.datapath);
 	model_free(bench.model);
-	unload(&bench);
 	fflush(stdout);
 }
 
@@ -429,6 +454,8 @@ int main(int argc, char **argv)
 		}
 		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status)
 			failed = 1;
+		if (pid > 0)
+			unload(pid);
 	}
 	return failed;
 }

@@ -33,16 +33,21 @@ static bool is_listed(const struct kube_address *list, size_t n, const struct ss
 	return false;
 }
 
-/* Each address is one thing to the service: nothing is lost. */
-static void drop_doubles(struct kube_service *service)
+/* Each address is one thing to the service, and one that nobody can be at is none. */
+static void check_external(struct tree *tree, struct kube_service *service)
 {
+	char text[ADDRESS_TEXT_MAX];
 	size_t kept = 0;
 
 	for (size_t i = 0; i < service->n_external; i++) {
 		const struct kube_address *item = &service->external[i];
+		const char *why = address_unreachable(&item->address);
 
-		if (!is_listed(service->cluster, service->n_cluster, &item->address) &&
-		    !is_listed(service->external, kept, &item->address))
+		if (why)
+			LEAVE_OUT(tree, "address %s is %s, expected a unicast address",
+				  address_format(&item->address, text), why);
+		else if (!is_listed(service->cluster, service->n_cluster, &item->address) &&
+			 !is_listed(service->external, kept, &item->address))
 			service->external[kept++] = *item;
 	}
 	service->n_external = kept;
@@ -63,7 +68,7 @@ void store_check_service(struct tree *tree, struct kube_service *service)
 	struct model model = { .source = (char *)tree->source, .services = made };
 	int n;
 
-	drop_doubles(service);
+	check_external(tree, service);
 	n = kube_combine_one(service, NULL, 0, &(struct kube_here){ 0 }, made);
 	if (n < 0) {
 		tree->no_memory = true;

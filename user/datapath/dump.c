@@ -33,9 +33,7 @@ static struct sst_stats *stats_of(const struct stats_reading *reading, const voi
 
 	if (!*(const uint32_t *)id)
 		return reading->direct;
-	if (!reading->n)
-		return NULL;
-	thing = bsearch(id, reading->things, reading->n, reading->size, compare_ids);
+	thing = find_by_id(reading->things, reading->n, reading->size, *(const uint32_t *)id);
 	return thing ? (struct sst_stats *)(thing + reading->offset) : NULL;
 }
 
@@ -172,8 +170,9 @@ static int add_service(const void *key, const void *value, void *arg)
 static int read_info(const void *key, const void *value, void *arg)
 {
 	struct state *state = arg;
-	struct state_service *service = bsearch(key, state->services, state->n_services,
-						sizeof(*state->services), compare_ids);
+	struct state_service *service =
+		find_by_id(state->services, state->n_services, sizeof(*state->services),
+			   *(const uint32_t *)key);
 
 	if (service)
 		memcpy(&service->info, value, sizeof(service->info));
@@ -221,10 +220,8 @@ static int dump_endpoints(struct datapath *datapath, struct state *state)
 
 static struct state_endpoint *find_endpoint(struct state *state, const void *id)
 {
-	if (!state->n_endpoints)
-		return NULL;
-	return bsearch(id, state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
-		       compare_ids);
+	return find_by_id(state->endpoints, state->n_endpoints, sizeof(*state->endpoints),
+			  *(const uint32_t *)id);
 }
 
 /* What the kernel half has learned of endpoints; few have anything. */
@@ -339,6 +336,12 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		[STATE_MAP_EDGES] = MAP_edge_ids,
 	};
 
+	const size_t counts[STATE_MAP_MAX] = {
+		[STATE_MAP_FRONTENDS] = state->n_frontends,
+		[STATE_MAP_SERVICES] = state->n_services,
+		[STATE_MAP_ENDPOINTS] = state->n_endpoints,
+	}; /* of tables that have been read already */
+
 	for (int i = 0; i < STATE_MAP_MAX; i++) {
 		struct state_fill *fill = &state->fill[i];
 		struct bpf_map_info info;
@@ -351,7 +354,9 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 							: info.max_entries;
 		if (err || !(what & DUMP_FILL))
 			continue;
-		if (i == STATE_MAP_SPLICED)
+		if (what & DUMP_TABLES && counts[i])
+			fill->used = counts[i];
+		else if (i == STATE_MAP_SPLICED)
 			err = count_keys(fd, &fill->used);
 		else if (i != STATE_MAP_SLOTS)
 			err = entries_each(fd, count_entry, &fill->used);

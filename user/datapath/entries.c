@@ -150,6 +150,34 @@ int compare_ids(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+static uint32_t id_at(const char *things, size_t size, size_t i)
+{
+	return *(const uint32_t *)(things + i * size);
+}
+
+/* Ids are given one after the other, so the first guess is good; the middle is the second. */
+void *find_by_id(void *things, size_t n, size_t size, uint32_t id)
+{
+	size_t from = 0, to = n;
+
+	for (unsigned i = 0; from < to; i++) {
+		uint32_t first = id_at(things, size, from), last = id_at(things, size, to - 1);
+		size_t at = from + (to - from) / 2;
+
+		if (id < first || id > last)
+			return NULL;
+		if (i % 2 == 0 && first < last)
+			at = from + (uint64_t)(id - first) * (to - from - 1) / (last - first);
+		if (id_at(things, size, at) == id)
+			return (char *)things + at * size;
+		if (id_at(things, size, at) < id)
+			from = at + 1;
+		else
+			to = at;
+	}
+	return NULL;
+}
+
 uint32_t *sorted_ids(const void *ids, size_t n)
 {
 	uint32_t *sorted = malloc((n + 1) * sizeof(*sorted));

@@ -37,6 +37,9 @@ static inline const void *entry_value(const struct entries *entries, size_t n)
 /* For qsort() and bsearch(), of what begins with an id. */
 int compare_ids(const void *a, const void *b);
 
+/* Of n things of this size, sorted by the id that each begins with. NULL: it is not there. */
+void *find_by_id(void *things, size_t n, size_t size, uint32_t id);
+
 /* Ids, sorted; NULL: no memory. To be freed. */
 uint32_t *sorted_ids(const void *ids, size_t n);
 bool is_among(const uint32_t *sorted, size_t n, uint32_t id);

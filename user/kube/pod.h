@@ -30,6 +30,9 @@ struct kube_pod {
 	struct place place;
 };
 
+/* Names that the path of a pod's cgroup has behind that of the root. */
+#define KUBE_POD_LEVELS 3
+
 /* Where kubelet puts the pods of this node. */
 struct kube_pods_here {
 	const char *node; /* NULL: not known, all pods are taken for its own */

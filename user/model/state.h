@@ -33,7 +33,7 @@ struct state_endpoint {
 	struct sst_stats stats;
 	struct sst_habit habit; /* zero: nothing is known against it */
 	uint32_t left_alone_s;  /* so long nothing of it will be adopted */
-	bool left;              /* the model, and shall be retired; no map tells, see plan/known.h */
+	bool left; /* the model, and shall be retired; no map tells, see plan/known.h */
 };
 
 struct state_rule {

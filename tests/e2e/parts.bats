@@ -1,0 +1,14 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck disable=SC2154 # run sets output
+#
+# Services that change by themselves, without a look at all the others: see plan/known.h.
+
+load harness
+
+@test "services change one by one, at once, and after another process has changed them" {
+	# makes a data plane of its own, and ends with a look at the whole: nothing is to be done
+	run "$REPO/build/tests/bench/changes" --services 30 --changes 60
+	echo "$output"
+	((status == 0))
+}

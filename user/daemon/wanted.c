@@ -141,8 +141,12 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 	_cleanup_store_changes_ struct store_changes seen = {};
 	_cleanup_extension_ struct extension extension = {};
 	_cleanup_located_ struct located located = {};
-	int err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
+	int err = 0;
 
+	if (wanted->cluster)
+		err = store_set_files(cluster_store(wanted->cluster), model, problems);
+	if (!err)
+		err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
 	if (!err)
 		err = locate(&extension.model, problems, &located);
 	if (!err)
@@ -196,6 +200,8 @@ static int reload(struct wanted *wanted, struct problems *problems)
 
 	if (!err && !waits(wanted))
 		err = apply_whole(wanted, model, problems);
+	if (err && wanted->cluster && wanted->model) /* the store goes by the files in force */
+		store_set_files(cluster_store(wanted->cluster), wanted->model, problems);
 	if (err)
 		return err;
 	model_free(wanted->model);
@@ -401,7 +407,6 @@ static void apply_all_later(struct wanted *wanted, int err, const struct problem
 static void apply_all(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
-
 	int err = apply_whole(wanted, wanted->model, &problems);
 
 	if (err) {

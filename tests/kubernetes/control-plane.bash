@@ -24,6 +24,11 @@ setup_file() {
 	control_plane_start
 }
 
+setup() {
+	harness_setup
+	: >"$CP/audit.log"
+}
+
 teardown_file() {
 	control_plane_stop
 }
@@ -34,9 +39,6 @@ teardown() {
 }
 
 API=https://127.0.0.1:6443
-
-# What a restart may change; words
-API_OPTIONS=${API_OPTIONS-}
 
 control_plane_start() {
 	local ID PIN CG NS=/run/netns/sst-cp$$- began=${EPOCHREALTIME/./} tools
@@ -100,6 +102,7 @@ make_accounts() {
 part_start() {
 	nsenter --net="$CP_NETNS" "$CP_BIN/$1" "${@:2}" </dev/null >>"$CP/$1.log" 2>&1 3>&- &
 	echo $! >"$CP/$1.pid"
+	disown # the shell would tell of it when it is killed
 }
 
 # The process may be a child of another test, or of the file: its command line tells.
@@ -110,17 +113,23 @@ part_runs() {
 		tr '\0' ' ' <"/proc/$pid/cmdline" | grep -q "^$CP_BIN/$1 .*$CP"
 }
 
-part_gone() {
-	! part_runs "$1"
+# Not before its last thread has: it holds the ports until then.
+threads_end() { # PID
+	local threads=("/proc/$1/task/"*)
+
+	((${#threads[@]} <= 1)) && ! runs "$1"
 }
 
 # part_stop NAME [SIGNAL]
 part_stop() {
+	local pid
+
 	part_runs "$1" || return 0
-	kill "-${2:-TERM}" "$(<"$CP/$1.pid")"
-	wait_until 15 part_gone "$1" && return
+	pid=$(<"$CP/$1.pid")
+	kill "-${2:-TERM}" "$pid"
+	wait_until 40 threads_end "$pid" && return
 	echo "# $1 had to be killed"
-	kill -KILL "$(<"$CP/$1.pid")"
+	kill -KILL "$pid"
 	return 1
 }
 
@@ -131,7 +140,7 @@ part_ready() {
 }
 
 part_answers_or_ends() {
-	part_gone "$1" || curl_cp -o /dev/null "$2"
+	! part_runs "$1" || curl_cp -o /dev/null "$2"
 }
 
 etcd_start() {
@@ -157,12 +166,10 @@ api_start() {
 	part_ready kube-apiserver "$API/readyz"
 }
 
-api_stop() {
-	part_stop kube-apiserver "$@"
-}
-
+# api_restart [OPTIONS]: as after a crash. TERM is what it gets on an upgrade: it takes nothing new
+# then, but serves watches for another 20 seconds.
 api_restart() {
-	api_stop
+	part_stop kube-apiserver KILL
 	api_start "$@"
 }
 
@@ -238,6 +245,16 @@ delete() {
 	api DELETE "$(path_of_object "$version" "$1" "$namespace" "${2##*/}")?gracePeriodSeconds=0"
 }
 
+# many: creates objects, one a line of JSON on stdin as { path, object }, side by side.
+many() {
+	jq -r --arg api "$API" --arg ca "$CP/ca.crt" --arg header "@$CP/admin.header" '
+		"next", "url = \($api + .path | @json)", "cacert = \($ca | @json)", "header = \($header | @json)",
+		"header = \"Content-Type: application/json\"", "data-raw = \(.object | tojson | @json)",
+		"output = /dev/null", "fail"' | tail -n +2 |
+		nsenter --net="$CP_NETNS" curl -sS --no-progress-meter \
+			--parallel --parallel-max 16 -K - || fail "not all were created"
+}
+
 # A namespace; nobody deletes them, since no controller is there to finish it.
 namespace() { # NAME [LABELS]
 	apply <<-END
@@ -288,10 +305,11 @@ agent_account() {
 	END
 }
 
-# asked FILTER: how many requests the agent has made for which jq says so.
+# asked [FILTER]: how many requests the agent has made in this test, of those for which jq says
+# so, as the server's audit log has them. It tells of a watch twice: when it begins and ends.
 asked() {
-	jq -n --argjson since "${AUDITED:-0}" "[inputs | select(.user.username ==
-		\"system:serviceaccount:sidestep:sidestep\") | select($1)] | length" "$CP/audit.log"
+	jq -n "[inputs | select(.user.username == \"system:serviceaccount:sidestep:sidestep\")
+		| select(${1:-true}) | .auditID] | unique | length" "$CP/audit.log"
 }
 
 # ---- between the two ------------------------------------------------------------------------
@@ -299,10 +317,8 @@ asked() {
 # relay_start NAMESPACE [ADDRESS]: passes what connects to this address there to the server.
 relay_start() {
 	mkfifo "$BATS_TEST_TMPDIR/meddle"
-	# both ways, so that opening does not wait
-	exec {MEDDLE}<>"$BATS_TEST_TMPDIR/meddle"
 	pod_start "$1" "$TOOLS/meddler" --netns "$CP_NETNS" "${2:-127.0.0.1:6443}" 127.0.0.1:6443 \
-		<&"$MEDDLE"
+		"$BATS_TEST_TMPDIR/meddle"
 	RELAY=$PID
 	MEDDLED=0
 	wait_until 10 is_ready "$RELAY" || fail "no relay: $(cat "${OUT[$RELAY]}.err")"
@@ -310,7 +326,7 @@ relay_start() {
 
 # meddle COMMAND [NUMBER]: see meddler.c; what has passed until then as JSON in $output.
 meddle() {
-	echo "$@" >&"$MEDDLE"
+	echo "$@" >"$BATS_TEST_TMPDIR/meddle"
 	((++MEDDLED))
 	wait_until 10 has_meddled
 	output=$(tail -n 1 "${OUT[$RELAY]}")

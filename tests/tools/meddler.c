@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A TCP proxy that gets in the way when it is told to. Commands are lines on stdin; when one is
+ * A TCP proxy that gets in the way when it is told to. Commands are lines in a FIFO; when one is
  * carried out, what has passed until then is printed as one line of JSON. See usage(). It prints
  * "ready" once it listens and ends on SIGTERM.
  */
@@ -18,6 +18,7 @@
 static struct {
 	struct address listen;
 	struct address server;
+	int commands;
 	int netns; /* in which the server is; -1: here */
 } opt = { .netns = -1 };
 
@@ -238,16 +239,16 @@ static void carry_out(const char *line, int *listener)
 	fflush(stdout);
 }
 
-/* Lines of stdin that are complete. */
+/* Lines that are complete. */
 static void read_commands(int *listener)
 {
 	static char text[256];
 	static size_t size;
-	ssize_t n = read(STDIN_FILENO, text + size, sizeof(text) - 1 - size);
+	ssize_t n = read(opt.commands, text + size, sizeof(text) - 1 - size);
 	char *end;
 
 	if (n <= 0)
-		tool_exit(EXIT_FAILURE, "no more commands");
+		tool_die("commands");
 	size += (size_t)n;
 	text[size] = '\0';
 	while ((end = strchr(text, '\n'))) {
@@ -263,10 +264,10 @@ static void read_commands(int *listener)
 __attribute__((noreturn)) static void usage(int code)
 {
 	fprintf(code ? stderr : stdout,
-		"Usage: meddler [--netns FILE] LISTEN SERVER\n"
+		"Usage: meddler [--netns FILE] LISTEN SERVER FIFO\n"
 		"\n"
 		"Passes on what connects to address LISTEN to address SERVER, in network namespace\n"
-		"FILE. Commands on stdin, one a line:\n"
+		"FILE. Commands come through FIFO, one a line:\n"
 		"  count         nothing; like all, prints what has passed\n"
 		"  cut           all connections end\n"
 		"  silent        connections are accepted and stay; nothing passes either way\n"
@@ -295,10 +296,14 @@ static void parse(int argc, char **argv)
 		if (opt.netns < 0)
 			tool_die(optarg);
 	}
-	if (argc - optind != 2)
+	if (argc - optind != 3)
 		usage(EXIT_USAGE);
 	opt.listen = tool_address(argv[optind]);
 	opt.server = tool_address(argv[optind + 1]);
+	/* both ways: it does not end when who writes to it does */
+	opt.commands = open(argv[optind + 2], O_RDWR | O_CLOEXEC);
+	if (opt.commands < 0)
+		tool_die(argv[optind + 2]);
 }
 
 int main(int argc, char **argv)
@@ -312,7 +317,7 @@ int main(int argc, char **argv)
 	listener = tool_bind(&opt.listen, SOCK_STREAM, true);
 	tool_ready();
 	while (!tool_stop) {
-		struct pollfd fds[] = { { .fd = STDIN_FILENO, .events = POLLIN },
+		struct pollfd fds[] = { { .fd = opt.commands, .events = POLLIN },
 					{ .fd = listener, .events = POLLIN } };
 
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)

@@ -337,6 +337,23 @@ static void test_refused_files(void **state)
 			    "found no 'u' among the users");
 }
 
+/* Whoever may write it says whom root obeys. */
+static void test_refused_writers(void **state)
+{
+	struct folder *folder = *state;
+
+	if (geteuid() != 0)
+		skip();
+	write_config(folder, SERVER, "");
+	assert_int_equal(chmod(folder->config, 0620), 0);
+	assert_refused_by(&(struct access_options){ folder->config },
+			  "config: found a file that others may write");
+	assert_int_equal(chmod(folder->config, 0600), 0);
+	assert_int_equal(chown(folder->config, 1, 0), 0);
+	assert_refused_by(&(struct access_options){ folder->config },
+			  "config: found a file of user 1");
+}
+
 /* ---- in a pod ---------------------------------------------------------------------------- */
 
 static void assert_pod(const struct folder *folder, const char *host, const char *server,
@@ -493,12 +510,12 @@ static void test_secret_files(void **state)
 	memset(large, 'x', SECRET_SIZE_MAX + 1);
 	large[SECRET_SIZE_MAX + 1] = '\0';
 	write_file(folder, "config", large);
-	assert_int_equal(secret_read(folder->config, &none), -EFBIG);
+	assert_int_equal(secret_read(folder->config, NULL, &none), -EFBIG);
 	write_file(folder, "config", large + 1);
-	assert_int_equal(secret_read(folder->config, &text), 0);
+	assert_int_equal(secret_read(folder->config, NULL, &text), 0);
 	assert_int_equal(strlen(text), SECRET_SIZE_MAX);
-	assert_int_equal(secret_read(folder->path, &none), -EISDIR);
-	assert_int_equal(secret_read("/proc/self/cmdline", &none), -EINVAL); /* it has NULs */
+	assert_int_equal(secret_read(folder->path, NULL, &none), -EISDIR);
+	assert_int_equal(secret_read("/proc/self/cmdline", NULL, &none), -EINVAL); /* it has NULs */
 	assert_null(none);
 }
 
@@ -510,10 +527,11 @@ int main(void)
 		TEST(test_nothing_more),  TEST(test_server_instead),
 		TEST(test_environment),   TEST(test_refused_servers),
 		TEST(test_refused_ways),  TEST(test_refused_values),
-		TEST(test_refused_files), TEST(test_pod),
-		TEST(test_refused_pods),  TEST(test_token_rotates),
-		TEST(test_token_doubted), TEST(test_no_token),
-		TEST(test_base64),        TEST(test_secret_files),
+		TEST(test_refused_files), TEST(test_refused_writers),
+		TEST(test_pod),           TEST(test_refused_pods),
+		TEST(test_token_rotates), TEST(test_token_doubted),
+		TEST(test_no_token),      TEST(test_base64),
+		TEST(test_secret_files),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,10 +87,10 @@ static int read_service_account(const char *folder, struct problems *problems,
 	text_add(&token_file, "%s/token", folder);
 	if (ca.error || token_file.error)
 		return -ENOMEM;
-	r = secret_read(ca.data, &access->ca);
+	r = secret_read(ca.data, NULL, &access->ca);
 	if (r)
 		return refuse_file(ca.data, r, problems);
-	r = secret_read(token_file.data, &token);
+	r = secret_read(token_file.data, NULL, &token);
 	if (r)
 		return refuse_file(token_file.data, r, problems);
 	access->token_file = TAKE_PTR(token_file.data);
@@ -188,7 +188,7 @@ static void read_token(const char *path, struct access_token *token)
 
 	if (stat(path, &now) || is_fresh(token, &now))
 		return;
-	if (secret_read(path, &text) || !secret_is_token(text))
+	if (secret_read(path, &now, &text) || !secret_is_token(text))
 		return;
 	secret_free(&token->text);
 	token->text = TAKE_PTR(text);

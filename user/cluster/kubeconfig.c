@@ -13,6 +13,7 @@
 #include "cluster/secret.h"
 #include "core/cleanup.h"
 #include "core/text.h"
+#include "core/trust.h"
 #include "source/yaml_tree.h"
 
 struct reader {
@@ -108,7 +109,7 @@ static char *read_pem(struct reader *reader, const yaml_node_t *node, const stru
 	const char *name = tree_text(&reader->tree, node, "a file's path");
 	_cleanup_free_ char *path = name ? resolve(reader, name) : NULL;
 	char *text = NULL;
-	int r = path ? secret_read(path, &text) : 0;
+	int r = path ? secret_read(path, NULL, &text) : 0;
 
 	if (r)
 		tree_complain(&reader->tree, node, "%s: %s cannot be read: %s", pem->file, path,
@@ -313,13 +314,14 @@ int kubeconfig_read(const char *path, const char *server, struct problems *probl
 		.access = ret,
 	};
 	_cleanup_secret_ char *text = NULL;
-	int r = secret_read(path, &text);
+	struct stat about;
+	int r = secret_read(path, &about, &text);
 
-	if (r) {
+	if (r)
 		problems_add(problems, path, (struct place){ 0 }, "cannot be read: %s",
 			     strerror(-r));
+	if (r || !trust_file(path, &about, problems))
 		return -EINVAL;
-	}
 	r = read_document(&reader, text, server);
 	wipe_tree(&reader.tree);
 	return r;

@@ -20,14 +20,14 @@ void secret_free(char **secret)
 /* ---- files ----------------------------------------------------------------------------- */
 
 /* Room for all that is taken, from the beginning: no copy is left where it grew. */
-int secret_read(const char *path, char **ret)
+int secret_read(const char *path, struct stat *about, char **ret)
 {
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	_cleanup_secret_ char *text = NULL;
 	size_t size = 0;
 	ssize_t n;
 
-	if (fd < 0)
+	if (fd < 0 || (about && fstat(fd, about)))
 		return -errno;
 	text = calloc(1, SECRET_SIZE_MAX + 2);
 	if (!text)

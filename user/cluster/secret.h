@@ -4,6 +4,7 @@
 #define SIDESTEP_CLUSTER_SECRET_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 /* Wipes and frees it, and makes it NULL. Usable as a cleanup. */
 void secret_free(char **secret);
@@ -12,10 +13,10 @@ void secret_free(char **secret);
 #define SECRET_SIZE_MAX (1 << 20)
 
 /*
- * The whole of a file of text. 0; -EFBIG beyond SECRET_SIZE_MAX; -EINVAL with a NUL in it; or
- * -errno.
+ * The whole of a file of text, and what it was then; about may be NULL. 0; -EFBIG beyond
+ * SECRET_SIZE_MAX; -EINVAL with a NUL in it; or -errno.
  */
-int secret_read(const char *path, char **ret);
+int secret_read(const char *path, struct stat *about, char **ret);
 
 /* What Base64 stands for, line breaks allowed. 0; -EINVAL: it is none, or has a NUL; -ENOMEM. */
 int secret_decode(const char *base64, char **ret);

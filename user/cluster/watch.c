@@ -136,9 +136,18 @@ static unsigned back_off(struct watch *watch)
 
 /* ---- what goes wrong, and well ------------------------------------------------------------- */
 
+/* Here all is known. */
 static void heard(struct watch *watch)
 {
 	watch->figures.heard_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
+/* While a watch is under way, a server that says anything would have said so if there were news. */
+static uint64_t heard_ns(const struct watch *watch)
+{
+	uint64_t ns = watch->figures.heard_ns, client_ns = client_heard_ns(watch->client);
+
+	return watch->figures.current && watch->answered_ms && client_ns > ns ? client_ns : ns;
 }
 
 static void is_well(struct watch *watch)
@@ -185,6 +194,7 @@ static void fail(struct watch *watch, enum watch_failure failure, unsigned retry
 
 	forgive(watch);
 	text_release(&watch->next);
+	watch->figures.heard_ns = heard_ns(watch);
 	watch->figures.failures[failure]++;
 	watch->figures.current = false;
 	ms = back_off(watch);
@@ -199,6 +209,7 @@ static void expire(struct watch *watch)
 	if (!watch->expired)
 		watch->attempts = 0;
 	watch->expired = true;
+	watch->figures.current = false; /* and was not before it said so */
 	watch->version[0] = '\0';
 	fail(watch, WATCH_EXPIRED, 0);
 }
@@ -268,6 +279,7 @@ static int go_on_from(struct watch *watch, json_t *object)
 	if (!version || !*version || strlen(version) >= VERSION_MAX)
 		return garbled(watch, "an object without a resourceVersion");
 	strcpy(watch->version, version);
+	heard(watch);
 	return 0;
 }
 
@@ -532,7 +544,6 @@ static void on_answered(unsigned status, void *arg)
 
 	if (status != 200)
 		return;
-	heard(watch);
 	watch->answered_ms = now_ms(watch);
 	if (watch->step == STEP_FOLLOW) {
 		is_well(watch);
@@ -554,7 +565,6 @@ static int on_data(unsigned status, const char *bytes, size_t size, void *arg)
 		stream_add(&watch->stream, bytes, size, on_status, watch);
 		return 0;
 	}
-	heard(watch);
 	if (uv_is_active((uv_handle_t *)&watch->timer))
 		uv_timer_again(&watch->timer);
 	r = stream_add(&watch->stream, bytes, size, on_object, watch);
@@ -625,6 +635,7 @@ static void begin(struct watch *watch)
 	watch->stream.is_list = watch->step == STEP_PAGES;
 	text_release(&watch->message);
 	watch->failure = WATCH_FAILURE_MAX;
+	watch->figures.heard_ns = heard_ns(watch);
 	watch->answered_ms = 0;
 	strcpy(watch->asked, watch->version);
 	r = ask(watch);
@@ -658,10 +669,7 @@ int watch_open(uv_loop_t *loop, struct client *client, const struct watch_resour
 void watch_figures(const struct watch *watch, struct watch_figures *ret)
 {
 	*ret = watch->figures;
-	/* it would have said so, had there been anything to say */
-	if (watch->request && watch->figures.current &&
-	    client_heard_ns(watch->client) > ret->heard_ns)
-		ret->heard_ns = client_heard_ns(watch->client);
+	ret->heard_ns = heard_ns(watch);
 }
 
 static void on_closed(uv_handle_t *handle)

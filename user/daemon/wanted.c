@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "cluster/events.h"
 #include "daemon/addresses.h"
 #include "daemon/files.h"
 #include "daemon/log.h"
@@ -44,6 +45,7 @@ struct wanted {
 
 	/* With an API server. */
 	struct cluster *cluster; /* NULL: there is none */
+	struct events *events;   /* NULL: there is no cluster */
 	struct store_options store_options;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
@@ -139,8 +141,12 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 	_cleanup_store_changes_ struct store_changes seen = {};
 	_cleanup_extension_ struct extension extension = {};
 	_cleanup_located_ struct located located = {};
-	int err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
+	int err = 0;
 
+	if (wanted->cluster)
+		err = store_set_files(cluster_store(wanted->cluster), model, problems);
+	if (!err)
+		err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
 	if (!err)
 		err = locate(&extension.model, problems, &located);
 	if (!err)
@@ -194,12 +200,26 @@ static int reload(struct wanted *wanted, struct problems *problems)
 
 	if (!err && !waits(wanted))
 		err = apply_whole(wanted, model, problems);
+	if (err && wanted->cluster && wanted->model) /* the store goes by the files in force */
+		store_set_files(cluster_store(wanted->cluster), wanted->model, problems);
 	if (err)
 		return err;
 	model_free(wanted->model);
 	wanted->model = TAKE_PTR(model);
 	wanted->options->configured(wanted->options->arg);
 	return 0;
+}
+
+static const char *first_message(const struct problems *problems)
+{
+	return problems->text[0] + problems->parts[0].message;
+}
+
+static void tell_no_room(struct wanted *wanted, int err, const struct problems *problems)
+{
+	if (err == -E2BIG)
+		wanted_tell(wanted, EVENT_CAPACITY_REFUSED,
+			    problems->count ? first_message(problems) : strerror(E2BIG));
 }
 
 bool wanted_reload(struct wanted *wanted)
@@ -221,6 +241,7 @@ bool wanted_reload(struct wanted *wanted)
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
 			 strerror(-err));
+	tell_no_room(wanted, err, &problems);
 	wanted->options->applied(wanted->options->arg);
 	wanted->too_large = err == -E2BIG;
 	return !err;
@@ -370,10 +391,11 @@ static void settle_later(struct wanted *wanted);
  * A part could not be done, or there was no room: the whole is tried by and by, less and less
  * often. What is wrong is told once.
  */
-static void apply_all_later(struct wanted *wanted, const struct problems *problems)
+static void apply_all_later(struct wanted *wanted, int err, const struct problems *problems)
 {
 	if (!wanted->retry_ms)
 		log_problems(problems);
+	tell_no_room(wanted, err, problems);
 	wanted->failed_changes++;
 	wanted->must_apply_all = true;
 	wanted->retry_ms = wanted->retry_ms ? wanted->retry_ms * 2 : RETRY_MS;
@@ -385,9 +407,10 @@ static void apply_all_later(struct wanted *wanted, const struct problems *proble
 static void apply_all(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
+	int err = apply_whole(wanted, wanted->model, &problems);
 
-	if (apply_whole(wanted, wanted->model, &problems)) {
-		apply_all_later(wanted, &problems);
+	if (err) {
+		apply_all_later(wanted, err, &problems);
 		return;
 	}
 	log_problems(&problems);
@@ -478,7 +501,7 @@ static void follow_services(struct wanted *wanted)
 	if (!err && changes.n_services)
 		err = apply_services(wanted, &changes, &problems);
 	if (err) {
-		apply_all_later(wanted, &problems);
+		apply_all_later(wanted, err, &problems);
 		return;
 	}
 	log_problems(&problems);
@@ -504,11 +527,13 @@ static void on_policy_due(uv_timer_t *timer)
 {
 	_cleanup_problems_ struct problems problems = {};
 	struct wanted *wanted = timer->data;
+	int err;
 
 	if (wanted->must_apply_all)
 		return; /* a part of that */
-	if (follow_policy(wanted, true, &problems)) {
-		apply_all_later(wanted, &problems);
+	err = follow_policy(wanted, true, &problems);
+	if (err) {
+		apply_all_later(wanted, err, &problems);
 		return;
 	}
 	log_problems(&problems);
@@ -536,12 +561,14 @@ static void on_grace_over(uv_work_t *work, int status)
 	_cleanup_problems_ struct problems problems = {};
 	struct wanted *wanted = work->data;
 	struct datapath *datapath = wanted->options->datapath;
+	int err;
 
 	wanted->grace_runs = false;
 	if (status || wanted->closing)
 		return;
-	if (reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems))
-		apply_all_later(wanted, &problems);
+	err = reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems);
+	if (err)
+		apply_all_later(wanted, err, &problems);
 	reconcile_unlock(datapath, wanted->known);
 	settle_later(wanted);
 }
@@ -572,10 +599,42 @@ static void settle_now(struct wanted *wanted)
 
 /* ---- the API server: beside that ------------------------------------------------------------- */
 
-static void on_skipped(const struct problems *problems, void *arg)
+static void on_skipped(enum store_kind kind, const struct event_object *object,
+		       const struct problems *problems, void *arg)
+{
+	struct wanted *wanted = arg;
+
+	log_problems(problems);
+	if (!wanted->events)
+		return;
+	if (kind == STORE_SERVICES || kind == STORE_SLICES)
+		events_tell(wanted->events, EVENT_SERVICE_SKIPPED, object, first_message(problems));
+	else if (kind >= STORE_NETWORK_POLICIES)
+		events_tell(wanted->events, EVENT_POLICY_SKIPPED, object, first_message(problems));
+}
+
+static void on_events_refused(const char *sentence, void *arg)
 {
 	(void)arg;
-	log_problems(problems);
+	log_line("%s", sentence);
+}
+
+static int open_events(struct wanted *wanted)
+{
+	const char *node = wanted->options->node;
+	const struct events_options options = {
+		.source = { .node = node, .instance = getenv("POD_NAME") ?: node },
+		.tell = on_events_refused,
+	};
+
+	return events_open(wanted->loop, cluster_client(wanted->cluster), &options,
+			   &wanted->events);
+}
+
+void wanted_tell(struct wanted *wanted, enum event_reason reason, const char *note)
+{
+	if (wanted->events)
+		events_tell(wanted->events, reason, NULL, note);
 }
 
 /* Once: nine watches of one server that has gone say the same. */
@@ -625,6 +684,8 @@ static int open_cluster(struct wanted *wanted)
 		(struct store_options){ .node = options->node, .host = &wanted->host };
 	err = cluster_open(wanted->loop, options->access, &wanted->store_options, &calls,
 			   &wanted->cluster);
+	if (!err)
+		err = open_events(wanted);
 	if (!err)
 		look_for_pods(wanted);
 	return err;
@@ -690,6 +751,17 @@ static void account_resource(const struct cluster_figures *cluster, int kind,
 		ret->failures[i] += watch->failures[i];
 }
 
+static void account_events(const struct wanted *wanted, struct metrics_kubernetes *ret)
+{
+	struct events_figures events;
+
+	events_figures(wanted->events, &events);
+	ret->posted[METRICS_POSTED] = events.posted;
+	ret->posted[METRICS_REPEATED] = events.repeated;
+	ret->posted[METRICS_DROPPED] = events.dropped;
+	ret->posted[METRICS_POST_FAILED] = events.failed;
+}
+
 void wanted_account(struct wanted *wanted)
 {
 	static_assert(STORE_KINDS <= METRICS_RESOURCES_MAX, "each has a place");
@@ -709,6 +781,7 @@ void wanted_account(struct wanted *wanted)
 		.colliding = cluster.store.colliding,
 		.sctp = cluster.store.sctp,
 	};
+	account_events(wanted, &wanted->figures);
 	for (int i = 0; i < STORE_KINDS; i++)
 		account_resource(&cluster, i, &wanted->figures);
 	wanted->options->self->kubernetes = &wanted->figures;
@@ -741,6 +814,7 @@ void wanted_close(struct wanted *wanted)
 		return;
 	wanted->closing = true;
 	settle_now(wanted);
+	events_close(wanted->events);
 	cluster_close(wanted->cluster);
 }
 

@@ -159,8 +159,8 @@ int host_cgroup_resolve(const char *given, char path[PATH_MAX], struct problems 
 		given = root;
 	if (snprintf(path, PATH_MAX, "%s", given) < PATH_MAX && is_cgroup2(path))
 		return 0;
-	given += strspn(given, "/");
-	if (snprintf(path, PATH_MAX, "%s/%s", root, given) < PATH_MAX && is_cgroup2(path))
+	if (snprintf(path, PATH_MAX, "%s/%s", root, given + strspn(given, "/")) < PATH_MAX &&
+	    is_cgroup2(path))
 		return 0;
 	return fail(problems, -ENOENT,
 		    "%s is no cgroup: expected a folder of cgroup v2 or a path below %s", given,

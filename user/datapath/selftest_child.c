@@ -833,12 +833,25 @@ static int phases(struct child *child)
 	return 0;
 }
 
+/*
+ * A container may be in a cgroup namespace of its own, which nobody leaves where cgroup2 is
+ * mounted with nsdelegate, as systemd does. The host's is that of its first process, if we see that.
+ */
+static int open_procs(int cgroup)
+{
+	_cleanup_close_ int host = open("/proc/1/ns/cgroup", O_RDONLY | O_CLOEXEC);
+
+	if (host >= 0)
+		setns(host, CLONE_NEWCGROUP);
+	return openat(cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+}
+
 void selftest_child(const struct selftest_child *how)
 {
 	struct child child = {
 		.how = *how, .main = { -1, -1 }, .brief = { -1, -1 }, .reader = { -1, -1 }
 	};
-	_cleanup_close_ int procs = openat(how->cgroup, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	_cleanup_close_ int procs = open_procs(how->cgroup);
 
 	for (int i = 0; i < REPORT_REFUSALS; i++)
 		child.refusals[i] = (struct pair){ -1, -1 };

@@ -9,6 +9,7 @@
 
 #include "core/cleanup.h"
 #include "core/text.h"
+#include "core/trust.h"
 #include "kube/combine.h"
 #include "source/manifest.h"
 #include "source/yaml_schema.h"
@@ -97,31 +98,6 @@ static int read_text(struct reader *reader, const char *name, const char *file, 
 	return r;
 }
 
-/*
- * Whoever may write the file rules the node, so root takes no file that others may write. What
- * others run for themselves (`check`) is their own affair, and a pipe is its maker's.
- */
-static bool is_trusted(const char *path, const struct stat *about, struct problems *problems)
-{
-	bool foreign = about->st_uid != 0, open = about->st_mode & (S_IWGRP | S_IWOTH);
-
-	if (geteuid() != 0 || !S_ISREG(about->st_mode))
-		return true;
-	if (foreign)
-		problems_add(
-			problems, path, (struct place){ 0 },
-			"found a file of user %u, and who owns it could change what root applies, "
-			"expected a file of root: chown root %s",
-			about->st_uid, path);
-	if (open)
-		problems_add(
-			problems, path, (struct place){ 0 },
-			"found a file that others may write (mode %04o), and they could change "
-			"what root applies, expected that they may not: chmod go-w %s",
-			about->st_mode & 07777, path);
-	return !foreign && !open;
-}
-
 /* Reads to the end, also from a pipe, or until it is more than a file may have. */
 static int read_all(FILE *file, char **ret, size_t *ret_size)
 {
@@ -156,7 +132,7 @@ static int read_file(struct reader *reader, const char *path, const char *file)
 	if (r)
 		problems_add(reader->problems, path, (struct place){ 0 }, "cannot read: %s",
 			     strerror(-r));
-	else if (!is_trusted(path, &about, reader->problems))
+	else if (!trust_file(path, &about, reader->problems))
 		r = -EINVAL;
 	return r ? r : read_text(reader, path, file, text, size);
 }

@@ -21,16 +21,32 @@ teardown_file() {
 
 # ---- the agents --------------------------------------------------------------------------------
 
-@test "each node has an agent with the capabilities it needs and no more" {
-	local agent
+@test "each node has an agent, with a handful of capabilities and behind seccomp" {
+	local node
 
-	for agent in $(agent_of node1) $(agent_of node2); do
-		run -0 kube --namespace sidestep get pod "$agent" --output json
+	for node in node1 node2; do
+		run -0 kube --namespace sidestep get pod "$(agent_of "$node")" --output json
 		check '.status.containerStatuses[0] | .ready and .restartCount == 0'
+		# BPF, PERFMON, SYS_ADMIN, SYS_PTRACE, NET_ADMIN
+		run -0 grep -E '^(CapEff|CapBnd|Seccomp):' "/proc/$(agent_process "$node")/status"
+		[[ $(tr -d '\t' <<<"$output" | sort -u) == "CapBnd:000000c000281000
+CapEff:000000c000281000
+Seccomp:2" ]]
 	done
 	run -0 --separate-stderr kube sidestep status -o json
 	check '.daemon'
 	[[ $stderr == "== node1"$'\n'"== node2" ]]
+}
+
+# Its container as the runtime calls it.
+agent_container() { # NODE
+	kube --namespace sidestep get pod "$(agent_of "$1")" \
+		--output jsonpath='{.status.containerStatuses[0].containerID}' | sed 's|.*/||'
+}
+
+agent_process() { # NODE
+	on_node "$1" ctr --namespace k8s.io tasks list |
+		awk -v id="$(agent_container "$1")" '$1 == id { print $2 }'
 }
 
 @test "kubectl sidestep finds the agent of a node and of a pod" {
@@ -87,11 +103,13 @@ teardown_file() {
 }
 
 @test "DNS: names are told by a server behind kube-dns" {
+	local record=web.$SPACE.svc.cluster.local,10.96.1.4
+
 	server_pod web node2
 	service web 10.96.1.4 80
 	SPACE=kube-system PROBE=53 pod dns node2 k8s-app=kube-dns dnsmasq --keep-in-foreground \
 		--user=root --no-resolv --no-hosts --local=/cluster.local/ \
-		--host-record="web.$SPACE.svc.cluster.local,10.96.1.4"
+		--host-record="$record"
 	kube apply --filename - <<-END
 		apiVersion: v1
 		kind: Service
@@ -171,7 +189,7 @@ answered_by() { # NUMBER-OF-PODS
 # ---- policy --------------------------------------------------------------------------------------
 
 @test "NetworkPolicy: between namespaces, by port, on one node and across" {
-	local home=$SPACE friend=$SPACE-friend to
+	local friend=$SPACE-friend to
 
 	server_pod web node1
 	to=$(address_of web)
@@ -268,7 +286,7 @@ default_deny() {
 }
 
 @test "an agent that is killed takes over again, with all that was counted" {
-	local before
+	local before restarts
 
 	server_pod web node1
 	service web 10.96.1.7 80
@@ -277,7 +295,7 @@ default_deny() {
 	before=$(opened)
 	load_start load node1 10.96.1.7:80
 	restarts=$(restarts_on node1)
-	kill_agent node1
+	kill -KILL "$(agent_process node1)"
 	wait_until 60 has_restarted node1 "$restarts"
 	agents_ready
 	load_stop load
@@ -300,14 +318,6 @@ has_restarted() { # NODE BEFORE
 	(($(restarts_on "$1") > $2))
 }
 
-# Its number is that of the container runtime.
-kill_agent() { # NODE
-	local id
-
-	id=$(kube --namespace sidestep get pod "$(agent_of "$1")" \
-		--output jsonpath='{.status.containerStatuses[0].containerID}')
-	on_node "$1" ctr --namespace k8s.io tasks kill --signal KILL "${id#containerd://}"
-}
 
 @test "without agents what is in force stays, and they take over when they are back" {
 	server_pod web node2
@@ -331,21 +341,36 @@ no_agent() {
 	[[ ! $(kube --namespace sidestep get pods --selector "$AGENT" --output name) ]]
 }
 
-@test "a changed ConfigMap is in force without a restart" {
-	local pod
+@test "a changed ConfigMap is in force without a restart: pods of one node are spliced" {
+	local before
 
-	pod=$(agent_of node1)
+	PROBE=8080 pod pair node1 app=pair pair server 0.0.0.0:8080
+	service pair 10.96.1.9 80
+	idle_pod near node1
+	idle_pod far node2
+	before=$(agent_of node1)
 	kube --namespace sidestep get configmap sidestep --output json |
-		jq '.data["config.yaml"] |= sub("splice: auto"; "splice: off")' |
+		jq '.data["config.yaml"] |= sub("splice: auto"; "splice: on")' |
 		kube replace --filename - >/dev/null
-	wait_until 90 splice_is off
-	[[ $(agent_of node1) == "$pod" ]]
+	wait_until 60 splice_is on
+	[[ $(agent_of node1) == "$before" ]]
+	in_pod near pair client 10.96.1.9:80 --sizes 64 --rounds 2000
+	in_pod far pair client 10.96.1.9:80 --sizes 64 --rounds 2000
+	(($(spliced node1) > 0))
+	(($(spliced node2) == 0))
 	kube apply --kustomize "$OVERLAY" >/dev/null
-	wait_until 90 splice_is auto
+	wait_until 60 splice_is auto
 }
 
 splice_is() { # MODE
-	[[ $(sidestep node1 status -o json | jq -r .splice) == "$1" ]]
+	[[ $(sidestep node1 status -o json | jq -r .splice) == "$1" &&
+		$(sidestep node2 status -o json | jq -r .splice) == "$1" ]]
+}
+
+# Bytes that clients of a node have sent to the service past TCP.
+spliced() { # NODE
+	sidestep "$1" services -o json | jq --arg name "$SPACE/pair" \
+		'[.[] | select(.service == $name).counters.spliced_sent_bytes] | add'
 }
 
 # ---- the end --------------------------------------------------------------------------------------

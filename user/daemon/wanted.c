@@ -141,12 +141,8 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 	_cleanup_store_changes_ struct store_changes seen = {};
 	_cleanup_extension_ struct extension extension = {};
 	_cleanup_located_ struct located located = {};
-	int err = 0;
+	int err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
 
-	if (wanted->cluster)
-		err = store_set_files(cluster_store(wanted->cluster), model, problems);
-	if (!err)
-		err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
 	if (!err)
 		err = locate(&extension.model, problems, &located);
 	if (!err)
@@ -193,17 +189,40 @@ static int read_files(struct wanted *wanted, struct problems *problems, struct m
 					  ret);
 }
 
+/* What files serve is theirs, and no object's. */
+static int set_files(struct wanted *wanted, const struct model *model, struct problems *problems)
+{
+	return wanted->cluster ? store_set_files(cluster_store(wanted->cluster), model, problems)
+			       : 0;
+}
+
+static void on_cluster_changed(void *arg);
+
+/* The store goes by the files in force again, and what that and the host have changed is not left
+ * lying there. */
+static void keep_files(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems told = {};
+
+	if (!wanted->cluster || !wanted->model)
+		return;
+	set_files(wanted, wanted->model, &told);
+	on_cluster_changed(wanted);
+}
+
 static int reload(struct wanted *wanted, struct problems *problems)
 {
 	_cleanup_model_ struct model *model = NULL;
 	int err = read_files(wanted, problems, &model);
 
+	if (!err)
+		err = set_files(wanted, model, problems);
 	if (!err && !waits(wanted))
 		err = apply_whole(wanted, model, problems);
-	if (err && wanted->cluster && wanted->model) /* the store goes by the files in force */
-		store_set_files(cluster_store(wanted->cluster), wanted->model, problems);
-	if (err)
+	if (err) {
+		keep_files(wanted);
 		return err;
+	}
 	model_free(wanted->model);
 	wanted->model = TAKE_PTR(model);
 	wanted->options->configured(wanted->options->arg);
@@ -418,7 +437,8 @@ static void apply_all(struct wanted *wanted)
 	wanted->options->applied(wanted->options->arg);
 }
 
-/* Services that have changed, as they are now; and all names that each may have had. */
+/* Services that have changed, as they are now; and all names that each may have had, but for those
+ * of files. */
 struct batch {
 	struct model_service *services;
 	size_t n;
@@ -445,11 +465,14 @@ static int add_to_batch(const struct store *store, const char *name, struct batc
 		return n;
 	batch->n += n;
 	for (int i = 0; i < KUBE_SERVICES_MAX; i++) {
-		char **to = &batch->names[batch->n_names];
+		char *made;
 
-		if (asprintf(to, "%s%s", name, kube_service_suffixes[i]) < 0)
+		if (asprintf(&made, "%s%s", name, kube_service_suffixes[i]) < 0)
 			return -ENOMEM;
-		batch->n_names++;
+		if (store_is_files_name(store, made))
+			free(made);
+		else
+			batch->names[batch->n_names++] = made;
 	}
 	return 0;
 }

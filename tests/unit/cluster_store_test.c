@@ -466,6 +466,8 @@ CLUSTER_TEST(test_files)
 			"Service shop/web: warning: a service of the configuration is called so, "
 			"too, and goes first: it is skipped\n");
 	assert_changed(cluster, "shop/a shop/web");
+	assert_true(store_is_files_name(cluster->store, "shop/web"));
+	assert_false(store_is_files_name(cluster->store, "shop/a"));
 	assert_service(cluster, "shop/a", "shop/a\n p80 10.96.0.1:80 ->\n");
 	assert_service(cluster, "shop/web", "");
 	all = add_to_model(cluster, TAKE_PTR(files));

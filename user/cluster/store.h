@@ -63,6 +63,9 @@ int store_set_pods(struct store *store, const char *root, bool systemd);
  */
 int store_set_files(struct store *store, const struct model *files, struct problems *problems);
 
+/* Is a service of files called so? Then no object's is to be taken away by that name. */
+bool store_is_files_name(const struct store *store, const char *name);
+
 /* What options->host points to has changed. -ENOMEM: services are where they were. */
 int store_move(struct store *store, struct problems *problems);
 

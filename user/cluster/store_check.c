@@ -106,18 +106,19 @@ void store_check_slice(struct tree *tree, struct kube_slice *slice)
 
 void store_check_pod(struct tree *tree, struct kube_pod *pod)
 {
-	const struct kube_pods_here here = { .root = "" };
-	struct model_workload made;
-	struct model model = { .source = (char *)tree->source,
-			       .workloads = &made,
-			       .n_workloads = 1 };
-	int r = kube_pod_workload(pod, &here, &made);
+	char text[ADDRESS_TEXT_MAX];
+	size_t kept = 0;
 
-	tree->no_memory |= r == -ENOMEM;
-	if (r)
-		return;
-	validate(tree, &model);
-	model_workload_release(&made);
+	for (size_t i = 0; i < pod->n_addresses; i++) {
+		const char *why = address_unreachable(&pod->addresses[i].address);
+
+		if (!why)
+			pod->addresses[kept++] = pod->addresses[i];
+		else
+			LEAVE_OUT(tree, "address %s is %s, expected a unicast address",
+				  address_format(&pod->addresses[i].address, text), why);
+	}
+	pod->n_addresses = kept;
 }
 
 void store_check_namespace(struct tree *tree, struct model_namespace *namespace)

@@ -71,9 +71,6 @@ int store_change_node(struct store *store, struct store_entry *entry, const stru
 /* All services of the name are to be asked for again. */
 void store_mark(struct store *store, struct store_service *service);
 
-/* Is a service of files called so? */
-bool store_is_files_name(const struct store *store, const char *name);
-
 /* The name of this node, NULL: not known. */
 const char *store_node(const struct store *store);
 

@@ -41,10 +41,11 @@ struct kube_pods_here {
 };
 
 /*
- * 0; -ENOENT: nothing tells that somebody is this pod; -ENOMEM. Containers have cgroups below
+ * 0, and what the pod had is the workload's; -ENOENT: nothing tells that somebody is this pod;
+ * -ENOMEM. Containers have cgroups below
  * the pod's, whatever their runtime calls them, and a workload is all below its own.
  */
-int kube_pod_workload(const struct kube_pod *pod, const struct kube_pods_here *here,
+int kube_pod_workload(struct kube_pod *pod, const struct kube_pods_here *here,
 		      struct model_workload *ret);
 
 /* Frees what is in it. */

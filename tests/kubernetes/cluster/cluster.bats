@@ -341,21 +341,36 @@ no_agent() {
 	[[ ! $(kube --namespace sidestep get pods --selector "$AGENT" --output name) ]]
 }
 
-@test "a changed ConfigMap is in force without a restart" {
-	local pod
+@test "a changed ConfigMap is in force without a restart: pods of one node are spliced" {
+	local before
 
-	pod=$(agent_of node1)
+	PROBE=8080 pod pair node1 app=pair pair server 0.0.0.0:8080
+	service pair 10.96.1.9 80
+	idle_pod near node1
+	idle_pod far node2
+	before=$(agent_of node1)
 	kube --namespace sidestep get configmap sidestep --output json |
-		jq '.data["config.yaml"] |= sub("splice: auto"; "splice: off")' |
+		jq '.data["config.yaml"] |= sub("splice: auto"; "splice: on")' |
 		kube replace --filename - >/dev/null
-	wait_until 90 splice_is off
-	[[ $(agent_of node1) == "$pod" ]]
+	wait_until 60 splice_is on
+	[[ $(agent_of node1) == "$before" ]]
+	in_pod near pair client 10.96.1.9:80 --sizes 64 --rounds 2000
+	in_pod far pair client 10.96.1.9:80 --sizes 64 --rounds 2000
+	(($(spliced node1) > 0))
+	(($(spliced node2) == 0))
 	kube apply --kustomize "$OVERLAY" >/dev/null
-	wait_until 90 splice_is auto
+	wait_until 60 splice_is auto
 }
 
 splice_is() { # MODE
-	[[ $(sidestep node1 status -o json | jq -r .splice) == "$1" ]]
+	[[ $(sidestep node1 status -o json | jq -r .splice) == "$1" &&
+		$(sidestep node2 status -o json | jq -r .splice) == "$1" ]]
+}
+
+# Bytes that clients of a node have sent to the service past TCP.
+spliced() { # NODE
+	sidestep "$1" services -o json | jq --arg name "$SPACE/pair" \
+		'[.[] | select(.service == $name).counters.spliced_sent_bytes] | add'
 }
 
 # ---- the end --------------------------------------------------------------------------------------

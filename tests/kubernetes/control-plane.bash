@@ -103,6 +103,7 @@ part_start() {
 	nsenter --net="$CP_NETNS" "$CP_BIN/$1" "${@:2}" </dev/null >>"$CP/$1.log" 2>&1 3>&- &
 	echo $! >"$CP/$1.pid"
 	disown # the shell would tell of it when it is killed
+	wait_until 5 part_runs "$1" || : # by its own name
 }
 
 # The process may be a child of another test, or of the file: its command line tells.

@@ -94,10 +94,11 @@ stays() {
 
 # mark: waits until the agent has done all that was asked before.
 mark() {
+	((++MARKS))
 	apply <<-END
 		apiVersion: v1
 		kind: Service
-		metadata: { name: mark$((++MARKS)), namespace: marks }
+		metadata: { name: mark$MARKS, namespace: marks }
 		spec: { ports: [ { port: 1 } ] }
 	END
 	wait_until 15 is_marked || fail "the agent does not follow: $(said | tail -n 5)"

@@ -220,10 +220,14 @@ throttle() {
 		      resourceRules:
 		        - { verbs: [ "*" ], apiGroups: [ "*" ], resources: [ "*" ], namespaces: [ "*" ], clusterScope: true }
 	END
-	wait_until 20 eval 'api GET $SCHEMA && check "any(.status.conditions[]?; .status == \"False\")"' >/dev/null
+	wait_until 20 is_throttling >/dev/null
 }
 
-SCHEMA=/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/agent
+# The server has taken notice: its condition "Dangling" is False.
+is_throttling() {
+	api GET /apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/agent
+	check 'any(.status.conditions[]?; .status == "False")'
+}
 
 unthrottle() {
 	delete FlowSchema agent || :
@@ -263,7 +267,7 @@ bound_token() {
 		kind: Secret
 		metadata: { name: $1, namespace: sidestep }
 	END
-	agent_token 3600 "{\"kind\": \"Secret\", \"apiVersion\": \"v1\", \"name\": \"$1\"}"
+	agent_token "{\"kind\": \"Secret\", \"apiVersion\": \"v1\", \"name\": \"$1\"}"
 }
 
 is_invalid() { # TOKEN
@@ -330,7 +334,7 @@ is_invalid() { # TOKEN
 	meddle delay 200
 	follow_again "$SERVICES" "$SLICES"
 	{ service a && slice a 10.1.0.1; } | apply
-	is_told_all 60
+	is_told_all
 	figure "$SERVICES" '.lists == 1 and .problem == "" and (.failures | add) == 0'
 }
 

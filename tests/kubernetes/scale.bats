@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2016,SC2154 # jq has variables too; run sets stderr
+# shellcheck disable=SC2016,SC2030,SC2031,SC2154 # jq has variables too; run sets stderr
 #
 # 1,000 services with 10,000 endpoints, and how long a change takes from the API server to a call.
 # Figures are printed; what is asserted is so generous that something must be broken.

@@ -167,29 +167,33 @@ compact() {
 }
 
 @test "too many requests at once (429): those refused come again when the server says" {
-	local i
+	local busy
 
 	namespace shop
 	service a | apply
 	follow "$SERVICES" "$SLICES" "$PODS" "${MORE[@]}"
 	throttle
 	: >"$CP/audit.log"
-	for ((i = 0; i < 10 && $(throttled) == 0; i++)); do
-		meddle cut
-		wait_until 20 all_current
-	done
-	(($(throttled))) || fail "nothing was refused"
+	# somebody else with our account, who has the one seat most of the time
+	background nsenter --net="$CP_NETNS" curl -s -o /dev/null --parallel --parallel-max 4 \
+		--cacert "$CP/ca.crt" -H "Authorization: Bearer $(<"$TOKEN")" "$API$SERVICES?try=[1-99999]"
+	busy=$PID
+	meddle cut
+	wait_until 20 eval '(($(throttled) >= 3))' || fail "nothing was refused"
 	service b | apply
+	finish "$busy"
 	is_told_all
+	wait_until 45 all_current
 	figure "$SERVICES" '.lists == 1 and .problem == ""'
-	(($(asked) <= 2 * (i * ${#PATHS[@]} + $(throttled)))) || fail "asked $(asked) times"
+	(($(asked "$OURS") <= 2 * ${#PATHS[@]} + $(throttled))) || fail "asked $(asked "$OURS") times"
 }
 
+OURS='(.userAgent // "" | startswith("curl") | not)'
 MORE=(/api/v1/nodes /api/v1/namespaces /apis/networking.k8s.io/v1/networkpolicies)
 
 # throttled: how many of our requests were refused so
 throttled() {
-	asked '.responseStatus.code == 429'
+	asked "$OURS and .responseStatus.code == 429"
 }
 
 all_current() {

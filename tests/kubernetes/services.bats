@@ -15,7 +15,7 @@ cluster() {
 	namespace shop
 	namespace marks
 	node n1 z1 | apply
-	agent_start
+	agent_start "$@"
 }
 
 WEB="clusterIP: 10.96.0.10"
@@ -310,4 +310,32 @@ row() {
 	delete Service shop/one
 	comes_to <<<"two 80/TCP 10.96.0.12:80 203.0.113.1:80 203.0.113.2:80 -> 10.1.0.2:8080"
 	reaches sidestep_kubernetes_colliding_addresses 0
+}
+
+# ---- beside files -----------------------------------------------------------------------------
+
+@test "what files serve is theirs: their names, whatever becomes of an object that is called so, and their addresses" {
+	config <<-END
+		services:
+		  - { name: shop/web, address: 198.51.100.1, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+		  - { name: shop/mine, address: 198.51.100.2, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+	END
+	cluster -f "$CONF"
+	{
+		service web "$WEB" "$PORT"
+		slice web-1 web "$(endpoint 10.1.0.1)"
+		service other "clusterIP: 10.96.0.11" "$PORT" "externalIPs: [ 198.51.100.2 ]"
+		slice other-1 other "$(endpoint 10.1.0.2)"
+	} | apply
+	comes_to <<-END
+		web 80/TCP 198.51.100.1:80 -> 10.1.0.9:8080
+		mine 80/TCP 198.51.100.2:80 -> 10.1.0.9:8080
+		other 80/TCP 10.96.0.11:80 -> 10.1.0.2:8080
+	END
+	stays
+	slice web-1 web "$(endpoint 10.1.0.3)" | apply
+	stays
+	delete Service shop/web
+	stays
+	is_ready
 }

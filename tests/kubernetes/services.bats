@@ -337,5 +337,5 @@ row() {
 	stays
 	delete Service shop/web
 	stays
-	is_ready
+	metric_is sidestep_kubernetes_changes_total 0 result=failed
 }

@@ -339,3 +339,31 @@ row() {
 	stays
 	metric_is sidestep_kubernetes_changes_total 0 result=failed
 }
+
+@test "a node's name is in lower case, and one that the cluster does not have is told" {
+	namespace shop
+	agent_start --node-name N1
+	saying "the cluster has no node n1"
+	node n1 z1 | apply
+	saying "the cluster has a node n1"
+	service web "type: NodePort" "$WEB" "ports: [ { port: 80, nodePort: 30080 } ]" | apply
+	comes_to <<<"web 80/TCP 10.77.0.2:30080 10.96.0.10:80 127.0.0.1:30080 ->"
+}
+
+@test "what somebody else applies does not stay" {
+	cluster
+	{
+		service web "$WEB" "$PORT"
+		slice web-1 web "$(endpoint 10.1.0.1)"
+	} | apply
+	comes_to <<<"web 80/TCP 10.96.0.10:80 -> 10.1.0.1:8080"
+	config <<-END
+		services:
+		  - { name: shop/mine, address: 198.51.100.2, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+	END
+	sidestep apply -f "$CONF"
+	comes_to <<<"web 80/TCP 10.96.0.10:80 -> 10.1.0.1:8080"
+	saying "somebody else has changed what is in force"
+	sleep 6
+	[[ $(said | grep -c "somebody else") == 1 ]] || fail "said again: $(said)"
+}

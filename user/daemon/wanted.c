@@ -49,6 +49,7 @@ struct wanted {
 	struct store_options store_options;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
+	bool nameless; /* told that no node of the cluster is called as we are */
 	uv_timer_t services_timer, policy_timer, retry_timer;
 	uint64_t opened_ns;  /* CLOCK_MONOTONIC */
 	bool must_apply_all; /* a part could not be done: the whole brings it in order */
@@ -98,6 +99,8 @@ static int apply_model(struct wanted *wanted, const struct model *model,
 	if (err)
 		return err;
 	err = reconcile_located(datapath, wanted->known, model, located, false, problems, &plan);
+	if (!err)
+		datapath_take_others(datapath); /* nothing is left of what they did */
 	reconcile_unlock(datapath, wanted->known);
 	account_apply(wanted, begin);
 	if (!err)
@@ -726,6 +729,36 @@ static void tell_trouble(struct wanted *wanted)
 		 i < STORE_KINDS ? cluster.watch[i].problem : "");
 }
 
+/* By a name that is wrong no pod is here, and no policy is enforced for any. */
+static void tell_nameless(struct wanted *wanted)
+{
+	struct cluster_figures cluster;
+	bool nameless;
+
+	if (!wanted->cluster || waits(wanted))
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	nameless = !cluster.store.has_node;
+	if (nameless && !wanted->nameless)
+		log_line("the cluster has no node %s: if it calls this one otherwise "
+			 "(--node-name), no pod is known to be here",
+			 wanted->options->node);
+	if (!nameless && wanted->nameless)
+		log_line("the cluster has a node %s", wanted->options->node);
+	wanted->nameless = nameless;
+}
+
+/* The maps are what the API server says, and nothing of that is said again. */
+static void look_at_maps(struct wanted *wanted)
+{
+	if (!wanted->cluster || !wanted->applied ||
+	    !datapath_take_others(wanted->options->datapath))
+		return;
+	log_line(
+		"somebody else has changed what is in force: what is wanted is put in force again");
+	apply_all(wanted);
+}
+
 /* kubelet makes the folder of pods when it starts; after us, maybe. */
 static void look_for_pods(struct wanted *wanted)
 {
@@ -807,6 +840,8 @@ void wanted_look(struct wanted *wanted)
 	watch_netns(wanted);
 	look_for_pods(wanted);
 	tell_trouble(wanted);
+	tell_nameless(wanted);
+	look_at_maps(wanted);
 	look_at_addresses(wanted);
 	look_at_host(wanted);
 }

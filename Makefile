@@ -158,7 +158,13 @@ $(BUILD)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -ljansson -lpthread -lm
 
-# the one that runs the compiler itself
+# the one that fills an API server
+$(BUILD)/tests/bench/cluster: tests/bench/cluster.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LDLIBS) -lpthread
+
+# ... that runs the compiler itself
 $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% $(BUILD)/user/model/% \
                              $(BUILD)/user/policy/%,$(USER_OBJ))
 	$(call say,TOOL,$<)

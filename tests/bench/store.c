@@ -240,8 +240,8 @@ static unsigned number(int argc, char **argv, int i, unsigned fallback)
 int main(int argc, char **argv)
 {
 	static const struct table_column columns[] = { { "what", TABLE_LEFT },
-						       { "", TABLE_RIGHT },
-						       { "", TABLE_LEFT } };
+						       { "figure", TABLE_RIGHT },
+						       { "unit", TABLE_LEFT } };
 	_cleanup_table_ struct table table = TABLE_INIT(columns);
 	_cleanup_text_ struct text text = { 0 };
 	unsigned services = number(argc, argv, 1, 5000);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Objects of the API server, one after the other: a line is a digit that tells the kind, a sign
+ * Objects of the API server, beside a file, one after the other: a line is a digit that tells the kind, a sign
  * ('+' there, '-' gone, '*' a list of this one alone), and JSON. Whatever they are, the whole is a
  * valid model at all times, only what differs has changed, and nothing is left of what has gone.
  */
@@ -9,8 +9,20 @@
 #include <arpa/inet.h>
 
 #include "cluster/store.h"
+#include "model/extend.h"
 
 #define LINES_MAX 32
+
+static const char files[] =
+	"node: { policy: { default: allow, nodes: [ 192.0.2.2 ] } }\n"
+	"namespaces: [ { name: shop, labels: { team: b } } ]\n"
+	"workloads: [ { name: etcd, namespace: kube-system, addresses: [ 10.1.0.1 ] } ]\n"
+	"services:\n"
+	"  - { name: own, address: 198.51.100.1, ports: [ { port: 80 } ],\n"
+	"      endpoints: [ { address: 10.1.0.1 } ] }\n"
+	"  - { name: shop/api, address: 198.51.100.2, ports: [ { port: 80 } ],\n"
+	"      endpoints: [ { address: 10.1.0.1 } ] }\n"
+	"policies: [ { name: p, namespace: shop, subject: {}, isolate: [ ingress ] } ]\n";
 
 static void forget_changes(struct store *store)
 {
@@ -81,27 +93,32 @@ static void do_lines(struct store *store, const char *text, size_t size)
 	}
 }
 
-/* A service of its own is what it is among all. */
-static void check_model(struct store *store)
+/* A service that is asked for alone is there, as it is among all. */
+static void check_service(struct store *store, const char *name)
 {
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_model_ struct model *model = model_new("fuzz");
+	struct model_service made[KUBE_SERVICES_MAX];
+	int n = store_service(store, name, made);
 
-	assert(model && !store_add_services(store, model));
-	for (size_t i = 0; i < model->n_services; i++) {
-		struct model_service made[KUBE_SERVICES_MAX];
-		const char *name = model->services[i].name;
-		int n = store_service(store, name, made);
-
-		assert(n > 0 || strlen(name) > strlen("/external"));
-		while (n > 0)
-			model_service_release(&made[--n]);
-	}
-	assert(!store_add_policy(store, model));
-	assert(!model_validate(model, &problems));
+	assert(n > 0 || strlen(name) > strlen("/external"));
+	while (n > 0)
+		model_service_release(&made[--n]);
 }
 
-static void check_nothing_left(struct store *store)
+static void check_model(struct store *store, const struct model *base)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_extension_ struct extension extension = {};
+	struct model *model = &extension.model;
+
+	assert(!extension_begin(base, &extension));
+	assert(!store_add_services(store, model));
+	for (size_t i = base->n_services; i < model->n_services; i++)
+		check_service(store, model->services[i].name);
+	assert(!store_add_policy(store, model));
+	assert(!extension_finish(&extension, &problems));
+}
+
+static void check_nothing_left(struct store *store, const struct model *base)
 {
 	struct store_figures figures, none = {};
 
@@ -112,7 +129,7 @@ static void check_nothing_left(struct store *store)
 	assert(!memcmp(&figures, &none, sizeof(none)));
 	forget_changes(store);
 	store_change_all(store);
-	check_model(store);
+	check_model(store, base);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -120,13 +137,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct sst_addr own = { { 0, 0, htonl(0xffff), htonl(0xc0000201) } };
 	const struct model_host host = { (char *)"n1", &own, 1, 77 };
 	const struct store_options options = { .host = &host };
+	_cleanup_problems_ struct problems problems = {};
+	static struct model *base; /* as files, read once */
 	struct store *store;
 
+	if (!base)
+		base = load_model(files);
 	assert(!store_open(&options, &store));
 	assert(!store_set_pods(store, "/kubelet.slice", size & 1));
+	assert(!store_set_files(store, base, &problems) && !problems.count);
 	do_lines(store, (const char *)data, size);
-	check_model(store);
-	check_nothing_left(store);
+	check_model(store, base);
+	check_nothing_left(store, base);
 	store_close(store);
 	return 0;
 }

@@ -448,6 +448,36 @@ CLUSTER_TEST(test_own_collision)
 		       "shop/a\n p 10.96.0.1:30080 ->\nshop/a/external\n p 192.0.2.1:30080 ->\n");
 }
 
+/* What files serve is theirs: their places, and their names. */
+CLUSTER_TEST(test_files)
+{
+	_cleanup_model_ struct model *files = load_valid(
+		"services:\n"
+		"  - { name: mine, address: 198.51.100.1, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9 } ] }\n"
+		"  - { name: shop/web, address: 10.0.0.9, ports: [ { port: 1 } ], endpoints: [ { address: 10.1.0.9 } ] }\n");
+	_cleanup_model_ struct model *none = model_new("none"), *all;
+
+	put(cluster, STORE_SERVICES, AT("a", "10.96.0.1", "198.51.100.1", PORT(80)));
+	assert_int_equal(store_set_files(cluster->store, files, &cluster->problems), 0);
+	put(cluster, STORE_SERVICES, WEB);
+	assert_problems(cluster,
+			"Service shop/a: warning: 198.51.100.1:80/TCP is that of a service of the "
+			"configuration, too, which goes first: it is not reached there\n"
+			"Service shop/web: warning: a service of the configuration is called so, "
+			"too, and goes first: it is skipped\n");
+	assert_changed(cluster, "shop/a shop/web");
+	assert_true(store_is_files_name(cluster->store, "shop/web"));
+	assert_false(store_is_files_name(cluster->store, "shop/a"));
+	assert_service(cluster, "shop/a", "shop/a\n p80 10.96.0.1:80 ->\n");
+	assert_service(cluster, "shop/web", "");
+	all = add_to_model(cluster, TAKE_PTR(files));
+	assert_int_equal(all->n_services, 3);
+	assert_int_equal(store_set_files(cluster->store, none, &cluster->problems), 0);
+	assert_changed(cluster, "shop/a shop/web");
+	assert_service(cluster, "shop/a", "shop/a\n p80 10.96.0.1:80 198.51.100.1:80 ->\n");
+	assert_service(cluster, "shop/web", "shop/web\n p80 10.96.0.10:80 ->\n");
+}
+
 /* ---- what is of no use ------------------------------------------------------------------- */
 
 CLUSTER_TEST(test_useless)
@@ -579,6 +609,15 @@ CLUSTER_TEST(test_bad_endpoint)
 	assert_int_equal(figures_of(cluster).objects[STORE_SLICES], 1);
 }
 
+CLUSTER_TEST(test_bad_external)
+{
+	put(cluster, STORE_SERVICES, AT("a", "10.96.0.1", "255.255.255.255", PORT(80)));
+	assert_problems(cluster,
+			"Service shop/a: warning: address 255.255.255.255 is the broadcast "
+			"address, expected a unicast address (this part of it is left out)\n");
+	assert_service(cluster, "shop/a", "shop/a\n p80 10.96.0.1:80 ->\n");
+}
+
 /* ---- pods ------------------------------------------------------------------------------- */
 
 #define POD_OF(name, uid, node, created, spec, status)                                      \
@@ -702,6 +741,14 @@ static void test_cgroups(void **unused UNUSED)
 		assert_changed(&cluster, "policy");
 		assert_workloads(&cluster, expected);
 	}
+}
+
+/* Nobody could tell what is that far below. */
+CLUSTER_TEST(test_deep_cgroups)
+{
+	assert_int_equal(store_set_pods(cluster->store, "/1/2/3/4/5/6/7/8/9/a/b/c/d", false), 0);
+	assert_int_equal(store_set_pods(cluster->store, "/1/2/3/4/5/6/7/8/9/a/b/c/d/e", false),
+			 -EINVAL);
 }
 
 CLUSTER_TEST(test_reused_address)
@@ -964,17 +1011,31 @@ static void test_bounds(void **unused UNUSED)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_service),       cmocka_unit_test(test_no_change),
-		cmocka_unit_test(test_moving),        cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_node),          cmocka_unit_test(test_other_nodes),
-		cmocka_unit_test(test_collision),     cmocka_unit_test(test_precedence),
-		cmocka_unit_test(test_own_collision), cmocka_unit_test(test_useless),
-		cmocka_unit_test(test_skipped),       cmocka_unit_test(test_skipped_stays),
-		cmocka_unit_test(test_bad_endpoint),  cmocka_unit_test(test_pods),
-		cmocka_unit_test(test_cgroups),       cmocka_unit_test(test_reused_address),
-		cmocka_unit_test(test_forged_uid),    cmocka_unit_test(test_pod_changes),
-		cmocka_unit_test(test_policies),      cmocka_unit_test(test_names_of_policies),
-		cmocka_unit_test(test_beside_files),  cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_service),
+		cmocka_unit_test(test_no_change),
+		cmocka_unit_test(test_moving),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_node),
+		cmocka_unit_test(test_other_nodes),
+		cmocka_unit_test(test_collision),
+		cmocka_unit_test(test_precedence),
+		cmocka_unit_test(test_own_collision),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_deep_cgroups),
+		cmocka_unit_test(test_useless),
+		cmocka_unit_test(test_skipped),
+		cmocka_unit_test(test_skipped_stays),
+		cmocka_unit_test(test_bad_endpoint),
+		cmocka_unit_test(test_bad_external),
+		cmocka_unit_test(test_pods),
+		cmocka_unit_test(test_cgroups),
+		cmocka_unit_test(test_reused_address),
+		cmocka_unit_test(test_forged_uid),
+		cmocka_unit_test(test_pod_changes),
+		cmocka_unit_test(test_policies),
+		cmocka_unit_test(test_names_of_policies),
+		cmocka_unit_test(test_beside_files),
+		cmocka_unit_test(test_bounds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "plan/known.h"
+
 /* A wish, a kernel and what stands between them. */
 struct bench {
 	struct wish wish;
@@ -1096,6 +1098,94 @@ static void test_rules_left_over(void **state)
 	assert_nothing_to_do(bench);
 }
 
+/* ---- a part of the whole ----------------------------------------------------- */
+
+/* What was dumped without services is enough, and nothing of them is touched. */
+static void test_policy_alone(void **state)
+{
+	struct bench *bench = *state;
+	struct model settings = { .source = "test.yaml", .node = { .splice = SST_SPLICE_AUTO } };
+	struct state plain;
+
+	wish_web(&bench->wish, 2);
+	make_and_run(bench);
+	wish_rule(&bench->wish, "a", "1");
+	plain = bench->sim.state;
+	plain.n_frontends = plain.n_services = plain.n_endpoints = plain.n_slots = 0;
+
+	_cleanup_plan_policy_ struct plan_policy policy =
+		wish_compile(&bench->wish, &bench->sim.state);
+	const struct plan_input input = { &settings, &policy, &plain };
+
+	plan_release(&bench->plan);
+	assert_int_equal(plan_make(&input, &bench->problems, &bench->plan), 0);
+	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_ATTACH, STEP_FLIP_POLICY,
+		     STEP_FLIP_CONFIG, STEP_GRACE);
+	sim_run(&bench->sim, &bench->plan);
+	assert_int_equal(bench->sim.state.n_services, 1);
+	assert_nothing_to_do(bench);
+}
+
+static int plan_part(struct bench *bench, const struct known *known, const struct model *model)
+{
+	_cleanup_state_ struct state part = { 0 };
+	const struct plan_input input = { .model = model, .state = &part, .known = known };
+
+	problems_release(&bench->problems);
+	plan_release(&bench->plan);
+	assert_int_equal(known_part(known, model, NULL, 0, &part), 0);
+	part.config = bench->sim.state.config;
+	part.meta = bench->sim.state.meta;
+	return plan_make(&input, &bench->problems, &bench->plan);
+}
+
+/* Service "web" is there; another one asks for the same, or for more than there is beside it. */
+static void test_part_beside_others(void **state)
+{
+	_cleanup_free_ struct wish *wish = calloc(1, sizeof(*wish));
+	_cleanup_known_ struct known *known = known_new();
+	struct bench *bench = *state;
+	struct model_service *service;
+
+	wish_web(&bench->wish, 2);
+	make_and_run(bench);
+	set_capacity(bench, STATE_MAP_ENDPOINTS, 3);
+	assert_int_equal(known_renew(known, &bench->sim.state), 0);
+	wish_init(wish);
+	wish_web(wish, 2);
+	service = &wish->services[0];
+	service->name = "api";
+	assert_int_equal(plan_part(bench, known, &wish->model), -EINVAL);
+	assert_string_equal(bench->problems.text[0],
+			    "test.yaml: 10.96.0.10:80/TCP of service 'api' is already served by "
+			    "service 'web'");
+	service->addresses[0] = address_of("10.96.0.11");
+	assert_int_equal(plan_part(bench, known, &wish->model), -E2BIG);
+	assert_string_equal(bench->problems.text[0], "test.yaml: endpoints: 4 needed, room for 3");
+	service->ports[0].n_endpoints = 1;
+	assert_int_equal(plan_part(bench, known, &wish->model), 0);
+	assert_steps(&bench->plan, STEP_ADD_SERVICE_STATS, STEP_ADD_ENDPOINT_STATS,
+		     STEP_ADD_ENDPOINT, STEP_ADD_SLOTS, STEP_ADD_SERVICE_INFO, STEP_ADD_SERVICE,
+		     STEP_FLIP_FRONTEND);
+	assert_int_equal(bench->plan.steps[3].value.slots.first, 2);
+}
+
+static void test_known_for_one_generation(void **state)
+{
+	_cleanup_known_ struct known *known = known_new();
+	struct bench *bench = *state;
+
+	assert_false(known_is_current(known, 0));
+	bench->sim.state.meta.generation = 7;
+	assert_int_equal(known_renew(known, &bench->sim.state), 0);
+	assert_true(known_is_current(known, 7));
+	assert_false(known_is_current(known, 8));
+	known_raise(known, 8);
+	assert_true(known_is_current(known, 8));
+	known_forget(known);
+	assert_false(known_is_current(known, 8));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1141,6 +1231,9 @@ int main(void)
 		test(test_hooks_follow_the_namespaces),
 		test(test_too_many_rules),
 		test(test_rules_left_over),
+		test(test_policy_alone),
+		test(test_part_beside_others),
+		test(test_known_for_one_generation),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

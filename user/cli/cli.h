@@ -50,14 +50,14 @@ struct cli_options {
 	bool json;
 	bool dot; /* map; neither of the two: SVG */
 	bool verbose;
-	bool dry_run;        /* apply */
-	bool follow;         /* flows */
-	bool unload_on_exit; /* run */
-	bool kubernetes;     /* run: follow an API server */
+	bool dry_run;           /* apply */
+	bool follow;            /* flows */
+	bool unload_on_exit;    /* run */
+	bool kubernetes;        /* run: follow an API server */
 	const char *kubeconfig; /* NULL: $KUBECONFIG, or a pod's */
 	const char *server;
 	const char *node_name; /* NULL: $NODE_NAME, or as the files or the host say */
-	const char *web;     /* run: where the page is; NULL: nowhere */
+	const char *web;       /* run: where the page is; NULL: nowhere */
 	const char *web_token;
 	bool istio_names;    /* run */
 	const char *metrics; /* run: where to serve them; NULL: nowhere */

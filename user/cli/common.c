@@ -111,8 +111,8 @@ int cli_show(const struct cli_options *options, unsigned what,
 	return cli_print(&out);
 }
 
-static int load_and_apply(const struct cli_options *options, const struct model *model,
-			  bool keep, struct plan *plan, struct datapath **ret)
+static int load_and_apply(const struct cli_options *options, const struct model *model, bool keep,
+			  struct plan *plan, struct datapath **ret)
 {
 	const struct datapath_options how = { .pin = options->pin,
 					      .cgroup = options->cgroup,

@@ -2,7 +2,8 @@
 /*
  * HTTP/2 where the server speaks it, as client-go does: one connection of this node, whose loss or
  * silence is noticed once for all watches. libcurl 7.88 neither sends HTTP/2's pings for handles
- * of a multi nor tells of their answers, so a small request takes their place.
+ * of a multi nor tells of their answers, so a small request takes their place. Where the server
+ * speaks HTTP/1.1 only, that one tells of the server, and the kernel's keepalive of each connection.
  *
  * libcurl may not be called from its own callbacks. What is asked for at any time is therefore
  * only noted, and done in the loop's next round.

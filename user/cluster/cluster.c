@@ -6,7 +6,7 @@
 
 #include "core/cleanup.h"
 
-#define POLICY_API "/apis/policy.networking.k8s.io/"
+#define POLICY_GROUP "policy.networking.k8s.io"
 
 /*
  * Only what is used is asked for. Services and slices of other proxies, and headless ones, are
@@ -19,23 +19,37 @@
 
 static const struct {
 	const char *name;
+	const char *api_version, *kind; /* as an object of it calls itself */
 	struct watch_resource resource;
 } kinds[STORE_KINDS] = {
-	[STORE_SERVICES] = { "services", { "/api/v1/services", NOT_OTHERS } },
+	[STORE_SERVICES] = { "services", "v1", "Service", { "/api/v1/services", NOT_OTHERS } },
 	[STORE_SLICES] = { "endpointslices",
+			   "discovery.k8s.io/v1",
+			   "EndpointSlice",
 			   { "/apis/discovery.k8s.io/v1/endpointslices", NOT_OTHERS } },
-	[STORE_PODS] = { "pods", { "/api/v1/pods", RUNNING } },
-	[STORE_NAMESPACES] = { "namespaces", { "/api/v1/namespaces" } },
-	[STORE_NODES] = { "nodes", { "/api/v1/nodes" } },
+	[STORE_PODS] = { "pods", "v1", "Pod", { "/api/v1/pods", RUNNING } },
+	[STORE_NAMESPACES] = { "namespaces", "v1", "Namespace", { "/api/v1/namespaces" } },
+	[STORE_NODES] = { "nodes", "v1", "Node", { "/api/v1/nodes" } },
 	[STORE_NETWORK_POLICIES] = { "networkpolicies",
+				     "networking.k8s.io/v1",
+				     "NetworkPolicy",
 				     { "/apis/networking.k8s.io/v1/networkpolicies" } },
 	[STORE_CLUSTER_POLICIES] = { "clusternetworkpolicies",
-				     { POLICY_API "v1alpha2/clusternetworkpolicies", NULL, true } },
+				     POLICY_GROUP "/v1alpha2",
+				     "ClusterNetworkPolicy",
+				     { "/apis/" POLICY_GROUP "/v1alpha2/clusternetworkpolicies",
+				       NULL, true } },
 	[STORE_ADMIN_POLICIES] = { "adminnetworkpolicies",
-				   { POLICY_API "v1alpha1/adminnetworkpolicies", NULL, true } },
+				   POLICY_GROUP "/v1alpha1",
+				   "AdminNetworkPolicy",
+				   { "/apis/" POLICY_GROUP "/v1alpha1/adminnetworkpolicies", NULL,
+				     true } },
 	[STORE_BASELINE_POLICIES] = { "baselineadminnetworkpolicies",
-				      { POLICY_API "v1alpha1/baselineadminnetworkpolicies", NULL,
-					true } },
+				      POLICY_GROUP "/v1alpha1",
+				      "BaselineAdminNetworkPolicy",
+				      { "/apis/" POLICY_GROUP
+					"/v1alpha1/baselineadminnetworkpolicies",
+					NULL, true } },
 };
 
 /* One resource's way from its watch into the store. */
@@ -61,10 +75,26 @@ const char *cluster_kind_name(enum store_kind kind)
 
 /* ---- what the watches tell ------------------------------------------------------------- */
 
-static void tell(struct cluster *cluster, const struct problems *problems)
+static const char *text_of(const json_t *metadata, const char *key)
 {
+	return json_string_value(json_object_get(metadata, key)) ?: "";
+}
+
+/* Items of a list do not say of what kind they are. */
+static void tell(struct cluster *cluster, enum store_kind kind, const json_t *object,
+		 const struct problems *problems)
+{
+	const json_t *metadata = json_object_get(object, "metadata");
+	const struct event_object about = {
+		.api_version = kinds[kind].api_version,
+		.kind = kinds[kind].kind,
+		.name_space = text_of(metadata, "namespace"),
+		.name = text_of(metadata, "name"),
+		.uid = text_of(metadata, "uid"),
+	};
+
 	if (problems->count)
-		cluster->calls.tell(problems, cluster->calls.arg);
+		cluster->calls.skipped(kind, &about, problems, cluster->calls.arg);
 }
 
 static void look_for_changes(struct cluster *cluster)
@@ -88,7 +118,7 @@ static void on_put(json_t *object, void *arg)
 
 	if (store_put(cluster->store, inlet->kind, object, &problems))
 		cluster->out_of_memory++;
-	tell(cluster, &problems);
+	tell(cluster, inlet->kind, object, &problems);
 	look_for_changes(cluster);
 }
 

@@ -5,6 +5,7 @@
 #ifndef SIDESTEP_CLUSTER_CLUSTER_H
 #define SIDESTEP_CLUSTER_CLUSTER_H
 
+#include "cluster/event.h"
 #include "cluster/store.h"
 #include "cluster/watch.h"
 
@@ -13,7 +14,9 @@ struct cluster;
 struct cluster_calls {
 	/* The store has changes, and every resource was listed at least once. */
 	void (*changed)(void *arg);
-	void (*tell)(const struct problems *problems, void *arg); /* of objects that are skipped */
+	/* Of an object that is skipped, or not taken in full. */
+	void (*skipped)(enum store_kind kind, const struct event_object *object,
+			const struct problems *problems, void *arg);
 	void *arg;
 };
 

@@ -407,12 +407,15 @@ int store_end(struct store *store, enum store_kind kind)
 
 int store_open(const struct store_options *options, struct store **ret)
 {
-	struct store *store = calloc(1, sizeof(*store));
+	_cleanup_free_ struct store *store = calloc(1, sizeof(*store));
 
 	if (!store)
 		return -ENOMEM;
+	store->files = calloc(1, sizeof(*store->files) + 1);
+	if (!store->files)
+		return -ENOMEM;
 	store->options = *options;
-	*ret = store;
+	*ret = TAKE_PTR(store);
 	return 0;
 }
 
@@ -431,10 +434,22 @@ void store_close(struct store *store)
 	free(store);
 }
 
+static unsigned count_levels(const char *path)
+{
+	unsigned n = 0;
+
+	for (; *path; path++)
+		n += *path == '/';
+	return n;
+}
+
 int store_set_pods(struct store *store, const char *root, bool systemd)
 {
-	char *copy = strdup(root);
+	char *copy;
 
+	if (count_levels(root) + KUBE_POD_LEVELS > SST_PATH_LEVELS)
+		return -EINVAL;
+	copy = strdup(root);
 	if (!copy)
 		return -ENOMEM;
 	free(store->pods_root);

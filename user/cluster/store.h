@@ -4,7 +4,9 @@
  * which they are asked for. Knows no network: objects come in as JSON, models go out.
  *
  * An object that cannot be understood is skipped, counted, and told once with its name; if it was
- * understood before, what it said then stays in force. Nothing is ever fatal but memory.
+ * understood before, what it said then stays in force. Of some a part can be left out: an
+ * endpoint; SCTP's ports of a policy; what a rule allows. That is told and counted, too. Nothing is
+ * ever fatal but memory, and what comes out is a valid model, whatever has come in.
  */
 #ifndef SIDESTEP_CLUSTER_STORE_H
 #define SIDESTEP_CLUSTER_STORE_H
@@ -50,9 +52,19 @@ void store_close(struct store *store);
 /*
  * Where kubelet puts pods: the cgroup that holds "kubepods" or "kubepods.slice", as a path below
  * the cgroup2 root, "" for the root itself. systemd's slices bear the names of all above: below
- * "/kubelet.slice" it is "kubelet-kubepods.slice". Until it is said, pods are known by address.
+ * "/kubelet.slice" it is "kubelet-kubepods.slice". Until it is said, pods are known by address. -EINVAL: a
+ * path of that many names tells nobody (SST_PATH_LEVELS).
  */
 int store_set_pods(struct store *store, const char *root, bool systemd);
+
+/*
+ * What files say goes before: no object has a place or a name of their services. To be said
+ * whenever they were read, before services are asked for. -ENOMEM: as before.
+ */
+int store_set_files(struct store *store, const struct model *files, struct problems *problems);
+
+/* Is a service of files called so? Then no object's is to be taken away by that name. */
+bool store_is_files_name(const struct store *store, const char *name);
 
 /* What options->host points to has changed. -ENOMEM: services are where they were. */
 int store_move(struct store *store, struct problems *problems);

@@ -33,16 +33,21 @@ static bool is_listed(const struct kube_address *list, size_t n, const struct ss
 	return false;
 }
 
-/* Each address is one thing to the service: nothing is lost. */
-static void drop_doubles(struct kube_service *service)
+/* Each address is one thing to the service, and one that nobody can be at is none. */
+static void check_external(struct tree *tree, struct kube_service *service)
 {
+	char text[ADDRESS_TEXT_MAX];
 	size_t kept = 0;
 
 	for (size_t i = 0; i < service->n_external; i++) {
 		const struct kube_address *item = &service->external[i];
+		const char *why = address_unreachable(&item->address);
 
-		if (!is_listed(service->cluster, service->n_cluster, &item->address) &&
-		    !is_listed(service->external, kept, &item->address))
+		if (why)
+			LEAVE_OUT(tree, "address %s is %s, expected a unicast address",
+				  address_format(&item->address, text), why);
+		else if (!is_listed(service->cluster, service->n_cluster, &item->address) &&
+			 !is_listed(service->external, kept, &item->address))
 			service->external[kept++] = *item;
 	}
 	service->n_external = kept;
@@ -63,7 +68,7 @@ void store_check_service(struct tree *tree, struct kube_service *service)
 	struct model model = { .source = (char *)tree->source, .services = made };
 	int n;
 
-	drop_doubles(service);
+	check_external(tree, service);
 	n = kube_combine_one(service, NULL, 0, &(struct kube_here){ 0 }, made);
 	if (n < 0) {
 		tree->no_memory = true;
@@ -101,18 +106,19 @@ void store_check_slice(struct tree *tree, struct kube_slice *slice)
 
 void store_check_pod(struct tree *tree, struct kube_pod *pod)
 {
-	const struct kube_pods_here here = { .root = "" };
-	struct model_workload made;
-	struct model model = { .source = (char *)tree->source,
-			       .workloads = &made,
-			       .n_workloads = 1 };
-	int r = kube_pod_workload(pod, &here, &made);
+	char text[ADDRESS_TEXT_MAX];
+	size_t kept = 0;
 
-	tree->no_memory |= r == -ENOMEM;
-	if (r)
-		return;
-	validate(tree, &model);
-	model_workload_release(&made);
+	for (size_t i = 0; i < pod->n_addresses; i++) {
+		const char *why = address_unreachable(&pod->addresses[i].address);
+
+		if (!why)
+			pod->addresses[kept++] = pod->addresses[i];
+		else
+			LEAVE_OUT(tree, "address %s is %s, expected a unicast address",
+				  address_format(&pod->addresses[i].address, text), why);
+	}
+	pod->n_addresses = kept;
 }
 
 void store_check_namespace(struct tree *tree, struct model_namespace *namespace)

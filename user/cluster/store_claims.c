@@ -3,7 +3,7 @@
  * Who is reached where. The API server sees to it that no two services have the same cluster IP,
  * and to nothing else: an external IP, or a load balancer's address, may be several services', on
  * the same port. One of them has it then, and the address is none of the others', whatever their
- * other ports.
+ * other ports. What files serve is theirs.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -16,6 +16,7 @@
 
 /* What goes first. */
 enum rank {
+	RANK_FILES,
 	RANK_CLUSTER,
 	RANK_EXTERNAL,
 	RANK_NODE,
@@ -127,10 +128,12 @@ static int join(struct store *store, struct claimant *claimant, const struct sst
 }
 
 /* Who has lost nothing any longer is told of the next loss. */
-static void forget_told(const struct store_claim *claim)
+static void forget_told(const struct store *store, const struct store_claim *claim)
 {
 	for (struct claimant *item = claim->first; item; item = item->next)
-		item->service->told = item->service->told && find_lost(item->service);
+		item->service->told =
+			item->service->told && (find_lost(item->service) ||
+						store_is_files_name(store, item->service->name));
 }
 
 static void leave(struct store *store, struct claimant *claimant)
@@ -144,7 +147,7 @@ static void leave(struct store *store, struct claimant *claimant)
 	if (claim->first) {
 		store->figures.colliding--;
 		mark_others(store, claim, claimant->service);
-		forget_told(claim);
+		forget_told(store, claim);
 		return;
 	}
 	HASH_DEL(store->claims, claim);
@@ -165,6 +168,8 @@ static bool is_cluster(const struct kube_service *object, const struct sst_addr 
 static enum rank rank_of(const struct kube_service *object, const struct model_service *made, int n,
 			 size_t i)
 {
+	if (!object)
+		return RANK_FILES;
 	if (i >= made->n_addresses)
 		return RANK_NODE;
 	return n == 0 && is_cluster(object, &made->addresses[i]) ? RANK_CLUSTER : RANK_EXTERNAL;
@@ -218,25 +223,32 @@ static int claim_all(struct store *store, struct store_service *service,
 	return r;
 }
 
+/* object: what the services are made of, NULL: they are those of files. */
+static int claim_made(struct store *store, struct store_service *service,
+		      const struct kube_service *object, const struct model_service *made, int n,
+		      struct store_claims **ret)
+{
+	struct store_claims *claims =
+		calloc(1, sizeof(*claims) + count_fronts(made, n) * sizeof(*claims->items));
+	int r = claims ? claim_all(store, service, object, made, n, claims) : -ENOMEM;
+
+	if (r)
+		store_unclaim(store, claims);
+	else
+		*ret = claims;
+	return r;
+}
+
 static int claim_object(struct store *store, struct store_service *service,
 			const struct kube_service *object, const struct kube_here *here,
 			struct store_claims **ret)
 {
 	struct model_service made[KUBE_SERVICES_MAX];
 	int n = kube_combine_one(object, NULL, 0, here, made);
-	struct store_claims *claims;
-	int r;
+	int r = n < 0 ? n : claim_made(store, service, object, made, n, ret);
 
-	if (n < 0)
-		return n;
-	claims = calloc(1, sizeof(*claims) + count_fronts(made, n) * sizeof(*claims->items));
-	r = claims ? claim_all(store, service, object, made, n, claims) : -ENOMEM;
 	for (int i = 0; i < n; i++)
 		model_service_release(&made[i]);
-	if (r)
-		store_unclaim(store, claims);
-	else
-		*ret = claims;
 	return r;
 }
 
@@ -254,6 +266,11 @@ int store_claim(struct store *store, struct store_service *service, const struct
 	return pack.no_memory ? -ENOMEM : claim_object(store, service, &object, here, ret);
 }
 
+int store_claim_files(struct store *store, const struct model *files, struct store_claims **ret)
+{
+	return claim_made(store, store->files, NULL, files->services, files->n_services, ret);
+}
+
 void store_unclaim(struct store *store, struct store_claims *claims)
 {
 	for (size_t i = 0; claims && i < claims->n; i++)
@@ -263,33 +280,52 @@ void store_unclaim(struct store *store, struct store_claims *claims)
 
 /* ---- who lost ------------------------------------------------------------------------- */
 
-static void tell(struct store_service *service, struct problems *problems)
+static void tell_place(const struct claimant *lost, struct problems *problems)
 {
-	const struct claimant *lost = find_lost(service);
-	char source[512], text[ADDRESS_TEXT_MAX];
-	const struct store_claim *claim;
+	const struct store_claim *claim = lost->claim;
+	const char *winner = claim->first->service->name;
+	char text[ADDRESS_TEXT_MAX], source[512];
 
-	if (!lost || service->told)
-		return;
-	claim = lost->claim;
+	snprintf(source, sizeof(source), "Service %s", lost->service->name);
+	problems_warn(problems, source, (struct place){ 0 },
+		      "%s/%s is that of %s%s, too, which goes first: it is not reached there",
+		      address_port_format(&claim->key.address, claim->key.port, text),
+		      protocol_name(claim->key.protocol),
+		      *winner ? "Service " : "a service of the configuration", winner);
+}
+
+static void tell_name(const struct store_service *service, struct problems *problems)
+{
+	char source[512];
+
 	snprintf(source, sizeof(source), "Service %s", service->name);
 	problems_warn(problems, source, (struct place){ 0 },
-		      "%s/%s is that of Service %s, too, which goes first: it is not reached "
-		      "there",
-		      address_port_format(&claim->key.address, claim->key.port, text),
-		      protocol_name(claim->key.protocol), claim->first->service->name);
-	service->told = true;
+		      "a service of the configuration is called so, too, and goes first: it is "
+		      "skipped");
+}
+
+/* Once, until it has lost nothing. */
+static void tell(const struct store *store, struct store_service *service,
+		 struct problems *problems)
+{
+	const struct claimant *lost = find_lost(service);
+	bool named = store_is_files_name(store, service->name);
+
+	if (named && !service->told)
+		tell_name(service, problems);
+	else if (lost && !service->told)
+		tell_place(lost, problems);
+	service->told = named || lost;
 }
 
 void store_tell_lost(struct store *store, struct store_service *service, struct problems *problems)
 {
-	(void)store;
-	tell(service, problems);
+	tell(store, service, problems);
 	for (size_t i = 0; service->claims && i < service->claims->n; i++)
 		for (struct claimant *item = service->claims->items[i].claim->first; item;
 		     item = item->next)
 			if (item->service != service)
-				tell(item->service, problems);
+				tell(store, item->service, problems);
 }
 
 static bool has(const struct store *store, const struct store_service *service,

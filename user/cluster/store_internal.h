@@ -5,6 +5,7 @@
 
 #include "cluster/pack.h"
 #include "cluster/store.h"
+#include "core/dictionary.h"
 #include "source/yaml_tree.h"
 
 /* Without these two uthash ends the process when memory is out. */
@@ -51,6 +52,8 @@ struct store {
 	struct store_service *changed;
 	bool policy_changed;
 	struct store_claim *claims;
+	struct store_service *files; /* those of files, as one without a name: it goes first */
+	struct dictionary file_names;
 	struct kube_node own; /* this node, as its object tells; without a name: there is none */
 };
 
@@ -95,6 +98,9 @@ void store_check_policy(struct tree *tree, struct model_policy *policy);
  */
 int store_claim(struct store *store, struct store_service *service, const struct packed *packed,
 		const struct kube_here *here, struct store_claims **ret);
+
+/* The same of those of files. */
+int store_claim_files(struct store *store, const struct model *files, struct store_claims **ret);
 
 /* Gives them up. Marks who had the same claims. */
 void store_unclaim(struct store *store, struct store_claims *claims);

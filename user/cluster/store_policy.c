@@ -52,11 +52,16 @@ static int take_prefix(struct taken *taken, const struct model_cidr *cidr)
 	return take(&taken->prefixes, &prefix, sizeof(prefix));
 }
 
+static void add_workload_key(struct text *key, const char *name_space, const char *name)
+{
+	text_add(key, "%s %s", name_space, name);
+}
+
 static int take_workload(struct taken *taken, const char *name_space, const char *name)
 {
 	_cleanup_text_ struct text key = { 0 };
 
-	text_add(&key, "%s %s", name_space, name);
+	add_workload_key(&key, name_space, name);
 	return key.error ? key.error : take_text(&taken->workloads, key.data);
 }
 
@@ -281,15 +286,17 @@ static int settle_addresses(struct store *store, struct taken *taken, struct kub
 	return 0;
 }
 
-/* One that files speak of is what they say. */
-static int settle_workload(struct store *store, struct taken *taken, struct model_workload *made)
+/* One that files speak of is what they say. Among themselves pods have nothing in common. */
+static int is_taken(const struct taken *taken, const struct model_workload *made)
 {
-	int r = take_workload(taken, made->name_space, made->name);
+	_cleanup_text_ struct text key = { 0 };
 
-	if (!r)
-		r = take_text(&taken->cgroups, made->cgroup);
-	store->figures.reused += r == -EEXIST;
-	return r;
+	if (made->cgroup && seen_holds(&taken->cgroups, made->cgroup, strlen(made->cgroup)))
+		return 1;
+	if (!taken->workloads.n)
+		return 0;
+	add_workload_key(&key, made->name_space, made->name);
+	return key.error ? key.error : seen_holds(&taken->workloads, key.data, key.length);
 }
 
 static int add_pod(struct store *store, const struct kube_pods_here *here, struct taken *taken,
@@ -302,12 +309,14 @@ static int add_pod(struct store *store, const struct kube_pods_here *here, struc
 		r = kube_pod_workload(pod, here, made);
 	if (r)
 		return r == -ENOENT ? 0 : r;
-	r = settle_workload(store, taken, made);
-	if (r)
+	r = is_taken(taken, made);
+	if (r) {
+		store->figures.reused += r > 0;
 		model_workload_release(made);
-	else
-		model->n_workloads++;
-	return r == -EEXIST ? 0 : r;
+		return r < 0 ? r : 0;
+	}
+	model->n_workloads++;
+	return 0;
 }
 
 static int add_pods(struct store *store, struct taken *taken, struct model *model)

@@ -48,7 +48,7 @@ static void put_back(struct store *store, struct store_service *service)
 
 void store_mark(struct store *store, struct store_service *service)
 {
-	if (service->changed)
+	if (service->changed || service == store->files)
 		return;
 	service->changed = true;
 	service->next_changed = store->changed;
@@ -71,6 +71,9 @@ void store_release_services(struct store *store)
 
 	HASH_ITER (hh, store->services, service, next)
 		exchange_claims(store, service, NULL);
+	exchange_claims(store, store->files, NULL);
+	free(store->files);
+	dictionary_release(&store->file_names);
 	HASH_ITER (hh, store->services, service, next) {
 		HASH_DEL(store->services, service);
 		free(service);
@@ -265,6 +268,52 @@ int store_move(struct store *store, struct problems *problems)
 	return move_claims(store, &here, problems);
 }
 
+/* ---- files ------------------------------------------------------------------------------ */
+
+bool store_is_files_name(const struct store *store, const char *name)
+{
+	uint32_t unused;
+
+	return dictionary_find(&store->file_names, name, strlen(name), &unused);
+}
+
+static int list_names(const struct model *files, struct dictionary *ret)
+{
+	int r = 0;
+
+	for (size_t i = 0; r != -ENOMEM && i < files->n_services; i++) {
+		const char *name = files->services[i].name;
+		uint32_t unused = 0;
+
+		r = dictionary_add(ret, name, strlen(name), &unused);
+	}
+	return r == -ENOMEM ? r : 0;
+}
+
+int store_set_files(struct store *store, const struct model *files, struct problems *problems)
+{
+	struct dictionary names = { 0 };
+	struct store_service *service, *next;
+	struct store_claims *claims;
+	int r = list_names(files, &names);
+
+	if (!r)
+		r = store_claim_files(store, files, &claims);
+	if (r) {
+		dictionary_release(&names);
+		return r;
+	}
+	exchange_claims(store, store->files, claims);
+	dictionary_release(&store->file_names);
+	store->file_names = names;
+	HASH_ITER (hh, store->services, service, next) {
+		store_tell_lost(store, service, problems);
+		if (service->entry)
+			store_mark(store, service);
+	}
+	return 0;
+}
+
 /* ---- what has changed ------------------------------------------------------------------- */
 
 bool store_has_changes(const struct store *store)
@@ -370,6 +419,19 @@ static int read_slices(const struct store_service *service, struct kube_slice *s
 	return no_memory ? -ENOMEM : 0;
 }
 
+/* What files have a service of the same name for is left to them. */
+static int drop_names(const struct store *store, struct model_service *made, int n)
+{
+	int kept = 0;
+
+	for (int i = 0; i < n; i++)
+		if (store_is_files_name(store, made[i].name))
+			model_service_release(&made[i]);
+		else
+			made[kept++] = made[i];
+	return n < 0 ? n : kept;
+}
+
 static int combine(const struct store *store, const struct store_service *service,
 		   struct model_service ret[KUBE_SERVICES_MAX])
 {
@@ -384,7 +446,7 @@ static int combine(const struct store *store, const struct store_service *servic
 	pack_service(&pack, &object);
 	if (!r && !pack.no_memory) {
 		store_drop_lost(store, service, &here, &object);
-		r = kube_combine_one(&object, pointers, n, &here, ret);
+		r = drop_names(store, ret, kube_combine_one(&object, pointers, n, &here, ret));
 	}
 	release_slices(slices, slices ? n : 0);
 	return pack.no_memory ? -ENOMEM : r;

@@ -22,6 +22,13 @@ int seen_add(struct seen *seen, const void *key, size_t size, struct seen_first 
 	return r;
 }
 
+bool seen_holds(const struct seen *seen, const void *key, size_t size)
+{
+	uint32_t number;
+
+	return dictionary_find(&seen->numbers, key, size, &number);
+}
+
 void seen_release(struct seen *seen)
 {
 	dictionary_release(&seen->numbers);

@@ -3,6 +3,7 @@
 #ifndef SIDESTEP_CORE_SEEN_H
 #define SIDESTEP_CORE_SEEN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/dictionary.h"
@@ -28,6 +29,8 @@ struct seen {
  */
 int seen_add(struct seen *seen, const void *key, size_t size, struct seen_first who,
 	     struct seen_first *ret);
+
+bool seen_holds(const struct seen *seen, const void *key, size_t size);
 
 /* Frees the entries; the struct itself is the caller's. Usable as a cleanup. */
 void seen_release(struct seen *seen);

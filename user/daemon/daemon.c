@@ -27,6 +27,7 @@
 #include "datapath/edges.h"
 #include "datapath/reconcile.h"
 #include "datapath/ring.h"
+#include "model/words.h"
 
 #define LARGE           (256 << 10)
 #define STATS_MS        5000
@@ -128,7 +129,6 @@ static void on_configured(void *arg)
 
 	flow_log_configure(&daemon->flow_log, &model->node.telemetry.flow_log);
 	want_events(daemon);
-	surroundings_expect(&daemon->surroundings);
 }
 
 static void on_applied(void *arg)
@@ -136,7 +136,24 @@ static void on_applied(void *arg)
 	struct daemon *daemon = arg;
 
 	refresh_state(daemon);
+	surroundings_expect(&daemon->surroundings);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
+}
+
+/* Where the configuration wants it, and this kernel does not let it. */
+static void tell_splice(struct daemon *daemon)
+{
+	const struct state *state = &daemon->state;
+	const char *why = state->meta.feature_off[SST_FEATURE_SPLICE];
+	_cleanup_text_ struct text note = {};
+
+	if (state->config.splice == SST_SPLICE_AUTO && !*why)
+		why = state->meta.feature_off[SST_FEATURE_SPLICE_AUTO];
+	if (state->config.splice == SST_SPLICE_OFF || !*why)
+		return;
+	text_add(&note, "node.splice is '%s', and nothing is spliced: %s",
+		 splice_name(state->config.splice), why);
+	wanted_tell(daemon->wanted, EVENT_SPLICE_OFF, text_string(&note));
 }
 
 /* If the last look is some time ago. */
@@ -149,7 +166,12 @@ static void look_around(struct daemon *daemon)
 		return;
 	view.stated = model->node.kube_proxy;
 	view.exposed = wanted_exposed(daemon->wanted);
-	surroundings_look(&daemon->surroundings, &view, daemon->self);
+	if (!surroundings_look(&daemon->surroundings, &view, daemon->self))
+		return;
+	if (daemon->surroundings.kube_proxy.length)
+		wanted_tell(daemon->wanted, EVENT_NOT_SERVED,
+			    text_string(&daemon->surroundings.kube_proxy));
+	tell_splice(daemon);
 }
 
 static json_t *warnings(void *arg)

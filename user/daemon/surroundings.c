@@ -14,17 +14,13 @@
 /* Both looks cost milliseconds where there are thousands of services. */
 #define LOOK_NS 30000000000ULL
 
-static void look_for_kube_proxy(const struct surroundings_view *view, struct problems *warnings,
+static void look_for_kube_proxy(const struct surroundings_view *view, struct text *wrong,
 				struct metrics_daemon *self)
 {
-	_cleanup_text_ struct text wrong = {};
-
 	kube_proxy_look(&self->kube_proxy);
 	self->unserved = kube_proxy_unserved(&self->kube_proxy, view->exposed);
 	self->kube_proxy_differs =
-		kube_proxy_judge(view->stated, &self->kube_proxy, view->exposed, &wrong);
-	if (self->kube_proxy_differs)
-		problems_warn(warnings, "sidestep", (struct place){}, "%s", text_string(&wrong));
+		kube_proxy_judge(view->stated, &self->kube_proxy, view->exposed, wrong);
 }
 
 static void look_for_shadows(const struct surroundings_view *view, struct problems *warnings,
@@ -59,20 +55,25 @@ static void log_new(const struct problems *warnings, const struct problems *befo
 		log_line("warning: ... and %u more of the kind", warnings->more);
 }
 
-void surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
+bool surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
 		       struct metrics_daemon *self)
 {
 	uint64_t time = clock_ns(CLOCK_MONOTONIC);
 	struct problems warnings = {};
 
 	if (surroundings->looked_ns && time - surroundings->looked_ns < LOOK_NS)
-		return;
+		return false;
 	surroundings->looked_ns = time;
-	look_for_kube_proxy(view, &warnings, self);
+	text_release(&surroundings->kube_proxy);
+	look_for_kube_proxy(view, &surroundings->kube_proxy, self);
+	if (surroundings->kube_proxy.length)
+		problems_warn(&warnings, "sidestep", (struct place){}, "%s",
+			      text_string(&surroundings->kube_proxy));
 	look_for_shadows(view, &warnings, self);
 	log_new(&warnings, &surroundings->warnings);
 	problems_release(&surroundings->warnings);
 	surroundings->warnings = warnings;
+	return true;
 }
 
 void surroundings_expect(struct surroundings *surroundings)
@@ -93,4 +94,5 @@ json_t *surroundings_json(const struct surroundings *surroundings)
 void surroundings_release(struct surroundings *surroundings)
 {
 	problems_release(&surroundings->warnings);
+	text_release(&surroundings->kube_proxy);
 }

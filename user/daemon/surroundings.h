@@ -14,6 +14,7 @@
 /* Starts as { 0 }. */
 struct surroundings {
 	struct problems warnings; /* of the last look */
+	struct text kube_proxy;   /* what is wrong with it; empty: nothing */
 	uint64_t looked_ns;       /* CLOCK_MONOTONIC */
 };
 
@@ -23,8 +24,8 @@ struct surroundings_view {
 	const struct state *state; /* its tables */
 };
 
-/* Looks, and logs what is new, if the last look is some time ago. */
-void surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
+/* Looks, and logs what is new, if the last look is some time ago. Whether it has looked. */
+bool surroundings_look(struct surroundings *surroundings, const struct surroundings_view *view,
 		       struct metrics_daemon *self);
 
 /* Something has changed: the next look is to be one. */

@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "cluster/events.h"
 #include "daemon/addresses.h"
 #include "daemon/files.h"
 #include "daemon/log.h"
@@ -44,10 +45,11 @@ struct wanted {
 
 	/* With an API server. */
 	struct cluster *cluster; /* NULL: there is none */
+	struct events *events;   /* NULL: there is no cluster */
 	struct store_options store_options;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
-	uv_timer_t services_timer, policy_timer;
+	uv_timer_t services_timer, policy_timer, retry_timer;
 	uint64_t opened_ns;  /* CLOCK_MONOTONIC */
 	bool must_apply_all; /* a part could not be done: the whole brings it in order */
 	unsigned retry_ms;   /* until that is tried again; 0: nothing has failed */
@@ -149,9 +151,12 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 		err = store_take_changes(cluster_store(wanted->cluster), &seen);
 	if (err)
 		return err;
+	if (wanted->must_apply_all)
+		log_line("all that is wanted is in force");
 	wanted->applied = true;
 	wanted->must_apply_all = false;
 	wanted->retry_ms = 0;
+	uv_timer_stop(&wanted->retry_timer);
 	remember_located(wanted, &located);
 	return 0;
 }
@@ -187,19 +192,56 @@ static int read_files(struct wanted *wanted, struct problems *problems, struct m
 					  ret);
 }
 
+/* What files serve is theirs, and no object's. */
+static int set_files(struct wanted *wanted, const struct model *model, struct problems *problems)
+{
+	return wanted->cluster ? store_set_files(cluster_store(wanted->cluster), model, problems)
+			       : 0;
+}
+
+static void on_cluster_changed(void *arg);
+
+/* The store goes by the files in force again, and what that and the host have changed is not left
+ * lying there. */
+static void keep_files(struct wanted *wanted)
+{
+	_cleanup_problems_ struct problems told = {};
+
+	if (!wanted->cluster || !wanted->model)
+		return;
+	set_files(wanted, wanted->model, &told);
+	on_cluster_changed(wanted);
+}
+
 static int reload(struct wanted *wanted, struct problems *problems)
 {
 	_cleanup_model_ struct model *model = NULL;
 	int err = read_files(wanted, problems, &model);
 
+	if (!err)
+		err = set_files(wanted, model, problems);
 	if (!err && !waits(wanted))
 		err = apply_whole(wanted, model, problems);
-	if (err)
+	if (err) {
+		keep_files(wanted);
 		return err;
+	}
 	model_free(wanted->model);
 	wanted->model = TAKE_PTR(model);
 	wanted->options->configured(wanted->options->arg);
 	return 0;
+}
+
+static const char *first_message(const struct problems *problems)
+{
+	return problems->text[0] + problems->parts[0].message;
+}
+
+static void tell_no_room(struct wanted *wanted, int err, const struct problems *problems)
+{
+	if (err == -E2BIG)
+		wanted_tell(wanted, EVENT_CAPACITY_REFUSED,
+			    problems->count ? first_message(problems) : strerror(E2BIG));
 }
 
 bool wanted_reload(struct wanted *wanted)
@@ -221,6 +263,7 @@ bool wanted_reload(struct wanted *wanted)
 	if (err)
 		log_line("the new configuration is refused, the one in force stays: %s",
 			 strerror(-err));
+	tell_no_room(wanted, err, &problems);
 	wanted->options->applied(wanted->options->arg);
 	wanted->too_large = err == -E2BIG;
 	return !err;
@@ -295,7 +338,7 @@ static void look_at_host(struct wanted *wanted)
 	_cleanup_problems_ struct problems problems = {};
 	int err;
 
-	if (!wanted->model || waits(wanted) || wanted->must_apply_all)
+	if (!wanted->applied)
 		return;
 	err = follow_policy(wanted, false, &problems);
 	if (err == -EBUSY)
@@ -364,38 +407,55 @@ static void watch_netns(struct wanted *wanted)
 
 static void on_services_due(uv_timer_t *timer);
 static void on_policy_due(uv_timer_t *timer);
+static void on_retry_due(uv_timer_t *timer);
 static void settle_later(struct wanted *wanted);
 
 /*
  * A part could not be done, or there was no room: the whole is tried by and by, less and less
- * often. What is wrong is told once.
+ * often, and what changes meanwhile is followed as ever. What is wrong is told once.
  */
-static void apply_all_later(struct wanted *wanted, const struct problems *problems)
+static void apply_all_later(struct wanted *wanted, int err, const struct problems *problems)
 {
-	if (!wanted->retry_ms)
+	if (!wanted->must_apply_all) {
 		log_problems(problems);
+		log_line("not all that is wanted is in force, it is tried again: %s",
+			 strerror(-err));
+	}
+	tell_no_room(wanted, err, problems);
 	wanted->failed_changes++;
 	wanted->must_apply_all = true;
+	if (uv_is_active((uv_handle_t *)&wanted->retry_timer))
+		return;
 	wanted->retry_ms = wanted->retry_ms ? wanted->retry_ms * 2 : RETRY_MS;
 	if (wanted->retry_ms > RETRY_MOST_MS)
 		wanted->retry_ms = RETRY_MOST_MS;
-	uv_timer_start(&wanted->services_timer, on_services_due, wanted->retry_ms, 0);
+	uv_timer_start(&wanted->retry_timer, on_retry_due, wanted->retry_ms, 0);
 }
 
-static void apply_all(struct wanted *wanted)
+/* Not again while it runs: what comes in between is compiled with it. */
+static void follow_policy_later(struct wanted *wanted)
+{
+	if (!uv_is_active((uv_handle_t *)&wanted->policy_timer))
+		uv_timer_start(&wanted->policy_timer, on_policy_due, POLICY_MS, 0);
+}
+
+static int apply_all(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
+	int err = apply_whole(wanted, wanted->model, &problems);
 
-	if (apply_whole(wanted, wanted->model, &problems)) {
-		apply_all_later(wanted, &problems);
-		return;
+	if (err) {
+		apply_all_later(wanted, err, &problems);
+		return err;
 	}
 	log_problems(&problems);
 	wanted->applied_changes++;
 	wanted->options->applied(wanted->options->arg);
+	return 0;
 }
 
-/* Services that have changed, as they are now; and all names that each may have had. */
+/* Services that have changed, as they are now; and all names that each may have had, but for those
+ * of files. */
 struct batch {
 	struct model_service *services;
 	size_t n;
@@ -422,38 +482,40 @@ static int add_to_batch(const struct store *store, const char *name, struct batc
 		return n;
 	batch->n += n;
 	for (int i = 0; i < KUBE_SERVICES_MAX; i++) {
-		char **to = &batch->names[batch->n_names];
+		char *made;
 
-		if (asprintf(to, "%s%s", name, kube_service_suffixes[i]) < 0)
+		if (asprintf(&made, "%s%s", name, kube_service_suffixes[i]) < 0)
 			return -ENOMEM;
-		batch->n_names++;
+		if (store_is_files_name(store, made))
+			free(made);
+		else
+			batch->names[batch->n_names++] = made;
 	}
 	return 0;
 }
 
-static int make_batch(const struct store *store, const struct store_changes *changes,
-		      struct batch *batch)
+static int make_batch(const struct store *store, char *const *names, size_t n, struct batch *batch)
 {
-	size_t most = KUBE_SERVICES_MAX * changes->n_services;
+	size_t most = KUBE_SERVICES_MAX * n;
 	int err = 0;
 
 	batch->services = calloc(most + 1, sizeof(*batch->services));
 	batch->names = calloc(most + 1, sizeof(*batch->names));
 	if (!batch->services || !batch->names)
 		return -ENOMEM;
-	for (size_t i = 0; !err && i < changes->n_services; i++)
-		err = add_to_batch(store, changes->services[i], batch);
+	for (size_t i = 0; !err && i < n; i++)
+		err = add_to_batch(store, names[i], batch);
 	return err;
 }
 
-static int apply_services(struct wanted *wanted, const struct store_changes *changes,
+static int apply_services(struct wanted *wanted, char *const *names, size_t n,
 			  struct problems *problems)
 {
 	struct datapath *datapath = wanted->options->datapath;
 	_cleanup_batch_ struct batch batch = {};
 	_cleanup_plan_ struct plan plan = {};
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-	int err = make_batch(cluster_store(wanted->cluster), changes, &batch);
+	int err = make_batch(cluster_store(wanted->cluster), names, n, &batch);
 
 	if (!err)
 		err = datapath_lock(datapath, 0);
@@ -469,6 +531,17 @@ static int apply_services(struct wanted *wanted, const struct store_changes *cha
 	return err;
 }
 
+/* One that is refused must not keep the others from what they are now. */
+static void apply_each(struct wanted *wanted, const struct store_changes *changes)
+{
+	for (size_t i = 0; i < changes->n_services; i++) {
+		_cleanup_problems_ struct problems told = {};
+
+		if (!apply_services(wanted, changes->services + i, 1, &told))
+			wanted->applied_changes++;
+	}
+}
+
 static void follow_services(struct wanted *wanted)
 {
 	_cleanup_store_changes_ struct store_changes changes = {};
@@ -476,16 +549,17 @@ static void follow_services(struct wanted *wanted)
 	int err = store_take_changes(cluster_store(wanted->cluster), &changes);
 
 	if (!err && changes.n_services)
-		err = apply_services(wanted, &changes, &problems);
+		err = apply_services(wanted, changes.services, changes.n_services, &problems);
+	if (changes.policy)
+		follow_policy_later(wanted);
 	if (err) {
-		apply_all_later(wanted, &problems);
+		apply_all_later(wanted, err, &problems);
+		if ((err == -E2BIG || err == -EINVAL) && changes.n_services > 1)
+			apply_each(wanted, &changes);
 		return;
 	}
 	log_problems(&problems);
 	wanted->applied_changes += changes.n_services;
-	/* not again while it runs: what comes in between is compiled with it */
-	if (changes.policy && !uv_is_active((uv_handle_t *)&wanted->policy_timer))
-		uv_timer_start(&wanted->policy_timer, on_policy_due, POLICY_MS, 0);
 }
 
 static void on_services_due(uv_timer_t *timer)
@@ -494,21 +568,29 @@ static void on_services_due(uv_timer_t *timer)
 
 	if (!wanted->model || waits(wanted))
 		return; /* the whole is applied when there is one */
-	if (!wanted->applied || wanted->must_apply_all)
-		apply_all(wanted);
-	else
+	if (wanted->applied)
 		follow_services(wanted);
+	else if (!wanted->must_apply_all)
+		apply_all(wanted);
+}
+
+/* What the whole cannot have must not keep policy back. */
+static void on_retry_due(uv_timer_t *timer)
+{
+	struct wanted *wanted = timer->data;
+
+	if (apply_all(wanted) && wanted->applied)
+		follow_policy_later(wanted);
 }
 
 static void on_policy_due(uv_timer_t *timer)
 {
 	_cleanup_problems_ struct problems problems = {};
 	struct wanted *wanted = timer->data;
+	int err = follow_policy(wanted, true, &problems);
 
-	if (wanted->must_apply_all)
-		return; /* a part of that */
-	if (follow_policy(wanted, true, &problems)) {
-		apply_all_later(wanted, &problems);
+	if (err) {
+		apply_all_later(wanted, err, &problems);
 		return;
 	}
 	log_problems(&problems);
@@ -536,12 +618,14 @@ static void on_grace_over(uv_work_t *work, int status)
 	_cleanup_problems_ struct problems problems = {};
 	struct wanted *wanted = work->data;
 	struct datapath *datapath = wanted->options->datapath;
+	int err;
 
 	wanted->grace_runs = false;
 	if (status || wanted->closing)
 		return;
-	if (reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems))
-		apply_all_later(wanted, &problems);
+	err = reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems);
+	if (err)
+		apply_all_later(wanted, err, &problems);
 	reconcile_unlock(datapath, wanted->known);
 	settle_later(wanted);
 }
@@ -572,10 +656,42 @@ static void settle_now(struct wanted *wanted)
 
 /* ---- the API server: beside that ------------------------------------------------------------- */
 
-static void on_skipped(const struct problems *problems, void *arg)
+static void on_skipped(enum store_kind kind, const struct event_object *object,
+		       const struct problems *problems, void *arg)
+{
+	struct wanted *wanted = arg;
+
+	log_problems(problems);
+	if (!wanted->events)
+		return;
+	if (kind == STORE_SERVICES || kind == STORE_SLICES)
+		events_tell(wanted->events, EVENT_SERVICE_SKIPPED, object, first_message(problems));
+	else if (kind >= STORE_NETWORK_POLICIES)
+		events_tell(wanted->events, EVENT_POLICY_SKIPPED, object, first_message(problems));
+}
+
+static void on_events_refused(const char *sentence, void *arg)
 {
 	(void)arg;
-	log_problems(problems);
+	log_line("%s", sentence);
+}
+
+static int open_events(struct wanted *wanted)
+{
+	const char *node = wanted->options->node;
+	const struct events_options options = {
+		.source = { .node = node, .instance = getenv("POD_NAME") ?: node },
+		.tell = on_events_refused,
+	};
+
+	return events_open(wanted->loop, cluster_client(wanted->cluster), &options,
+			   &wanted->events);
+}
+
+void wanted_tell(struct wanted *wanted, enum event_reason reason, const char *note)
+{
+	if (wanted->events)
+		events_tell(wanted->events, reason, NULL, note);
 }
 
 /* Once: nine watches of one server that has gone say the same. */
@@ -626,6 +742,8 @@ static int open_cluster(struct wanted *wanted)
 	err = cluster_open(wanted->loop, options->access, &wanted->store_options, &calls,
 			   &wanted->cluster);
 	if (!err)
+		err = open_events(wanted);
+	if (!err)
 		look_for_pods(wanted);
 	return err;
 }
@@ -645,9 +763,11 @@ int wanted_open(uv_loop_t *loop, const struct wanted_options *options, struct wa
 	uv_timer_init(loop, &wanted->host_timer);
 	uv_timer_init(loop, &wanted->services_timer);
 	uv_timer_init(loop, &wanted->policy_timer);
+	uv_timer_init(loop, &wanted->retry_timer);
 	uv_fs_event_init(loop, &wanted->netns_watch);
 	wanted->host_timer.data = wanted->netns_watch.data = wanted;
 	wanted->services_timer.data = wanted->policy_timer.data = wanted;
+	wanted->retry_timer.data = wanted;
 	*ret = wanted; /* also when it fails: the loop has its handles */
 	err = wanted->known ? 0 : -ENOMEM;
 	if (!err)
@@ -690,6 +810,17 @@ static void account_resource(const struct cluster_figures *cluster, int kind,
 		ret->failures[i] += watch->failures[i];
 }
 
+static void account_events(const struct wanted *wanted, struct metrics_kubernetes *ret)
+{
+	struct events_figures events;
+
+	events_figures(wanted->events, &events);
+	ret->posted[METRICS_POSTED] = events.posted;
+	ret->posted[METRICS_REPEATED] = events.repeated;
+	ret->posted[METRICS_DROPPED] = events.dropped;
+	ret->posted[METRICS_POST_FAILED] = events.failed;
+}
+
 void wanted_account(struct wanted *wanted)
 {
 	static_assert(STORE_KINDS <= METRICS_RESOURCES_MAX, "each has a place");
@@ -709,6 +840,7 @@ void wanted_account(struct wanted *wanted)
 		.colliding = cluster.store.colliding,
 		.sctp = cluster.store.sctp,
 	};
+	account_events(wanted, &wanted->figures);
 	for (int i = 0; i < STORE_KINDS; i++)
 		account_resource(&cluster, i, &wanted->figures);
 	wanted->options->self->kubernetes = &wanted->figures;
@@ -732,7 +864,7 @@ size_t wanted_exposed(const struct wanted *wanted)
 
 bool wanted_is_ready(const struct wanted *wanted)
 {
-	return wanted->model && wanted->applied && !waits(wanted);
+	return wanted->model && wanted->applied && !wanted->must_apply_all && !waits(wanted);
 }
 
 void wanted_close(struct wanted *wanted)
@@ -741,6 +873,7 @@ void wanted_close(struct wanted *wanted)
 		return;
 	wanted->closing = true;
 	settle_now(wanted);
+	events_close(wanted->events);
 	cluster_close(wanted->cluster);
 }
 

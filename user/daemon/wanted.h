@@ -48,6 +48,9 @@ size_t wanted_exposed(const struct wanted *wanted);
 /* All that is wanted is known, and in force. */
 bool wanted_is_ready(const struct wanted *wanted);
 
+/* Where operators of a cluster look: an event of this node. Without an API server nothing is done. */
+void wanted_tell(struct wanted *wanted, enum event_reason reason, const char *note);
+
 /* What it has from the API server goes to options->self. */
 void wanted_account(struct wanted *wanted);
 

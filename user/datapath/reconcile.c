@@ -179,6 +179,15 @@ static int need_known(struct datapath *datapath, struct known *known, struct sst
 	return err ?: known_renew(known, &state);
 }
 
+/* A step that failed, or want of memory, has made what was put off unknown. */
+static int still_known(struct datapath *datapath, const struct known *known)
+{
+	struct sst_meta meta;
+	int err = meta_read(datapath, &meta);
+
+	return err ?: known_is_current(known, meta.generation) ? 0 : -ESTALE;
+}
+
 /* What no part has: the schedules, and what binds the whole. */
 static int complete_part(struct datapath *datapath, const struct sst_meta *meta, struct state *part)
 {
@@ -220,7 +229,8 @@ int reconcile_services(struct datapath *datapath, struct known *known, const cha
 		return tell_unread(problems, err);
 	err = plan_services(datapath, known, &model, &part, problems, &plan);
 	if (!err)
-		err = datapath_apply(datapath, &plan, APPLY_FLIP, known, problems);
+		err = datapath_apply(datapath, &plan, APPLY_FLIP, known, problems)
+			      ?: still_known(datapath, known);
 	if (err)
 		return err;
 	known_owe(known, &plan, &part);
@@ -266,7 +276,8 @@ static int settle(struct datapath *datapath, struct known *known, uint64_t mark,
 	if (!err)
 		err = plan_collect(&input, &plan);
 	if (!err)
-		err = datapath_apply(datapath, &plan, APPLY_ALL, known, problems);
+		err = datapath_apply(datapath, &plan, APPLY_ALL, known, problems)
+			      ?: still_known(datapath, known);
 	*removes = plan.n_steps;
 	return err;
 }

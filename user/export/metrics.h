@@ -73,6 +73,15 @@ struct metrics_resource {
 	uint64_t values[METRICS_RESOURCE_VALUES];
 };
 
+/* Of events that we post. */
+enum metrics_post {
+	METRICS_POSTED,
+	METRICS_REPEATED,
+	METRICS_DROPPED,
+	METRICS_POST_FAILED,
+	METRICS_POSTS,
+};
+
 #define METRICS_RESOURCES_MAX 9
 #define METRICS_FAILURES_MAX  8
 
@@ -86,6 +95,7 @@ struct metrics_kubernetes {
 	uint64_t failures[METRICS_FAILURES_MAX];
 	size_t n_failures;
 	uint64_t applied, apply_failed;
+	uint64_t posted[METRICS_POSTS];
 	uint64_t colliding, sctp;
 };
 

@@ -56,6 +56,21 @@ static void add_changes(struct metrics_text *text, const struct metrics_kubernet
 	metrics_sample(text, name, "", "result=\"failed\"", kubernetes->apply_failed);
 }
 
+static void add_posts(struct metrics_text *text, const struct metrics_kubernetes *kubernetes)
+{
+	static const char *const labels[METRICS_POSTS] = {
+		[METRICS_POSTED] = "result=\"posted\"",
+		[METRICS_REPEATED] = "result=\"repeated\"",
+		[METRICS_DROPPED] = "result=\"dropped\"",
+		[METRICS_POST_FAILED] = "result=\"failed\"",
+	};
+	const char *name = "sidestep_kubernetes_posted_events_total";
+
+	metrics_family(text, name, "counter", "Events for operators, by what became of them");
+	for (int i = 0; i < METRICS_POSTS; i++)
+		metrics_sample(text, name, "", labels[i], kubernetes->posted[i]);
+}
+
 void write_kubernetes(struct metrics_text *text, const struct metrics_kubernetes *kubernetes)
 {
 	metrics_gauge(text, "sidestep_kubernetes_synced",
@@ -67,6 +82,7 @@ void write_kubernetes(struct metrics_text *text, const struct metrics_kubernetes
 	add_resources(text, kubernetes);
 	add_failures(text, kubernetes);
 	add_changes(text, kubernetes);
+	add_posts(text, kubernetes);
 	metrics_gauge(text, "sidestep_kubernetes_colliding_addresses",
 		      "Addresses of services that another service has", kubernetes->colliding);
 	metrics_gauge(text, "sidestep_kubernetes_sctp_ports", "Ports that are not served: SCTP",

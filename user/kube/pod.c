@@ -91,50 +91,11 @@ static int make_cgroup(const struct kube_pod *pod, const struct kube_pods_here *
 
 /* ---- the workload -------------------------------------------------------------------- */
 
-static int copy_text(const char *text, char **ret)
+static int make_addresses(const struct kube_pod *pod, struct model_workload *ret)
 {
-	*ret = strdup(text);
-	return *ret ? 0 : -ENOMEM;
-}
-
-static int copy_labels(const struct kube_pod *pod, struct model_labels *ret)
-{
-	int r = 0;
-
-	ret->items = calloc(pod->labels.n ?: 1, sizeof(*ret->items));
-	if (!ret->items)
-		return -ENOMEM;
-	for (; !r && ret->n < pod->labels.n; ret->n++) {
-		struct model_label *label = &ret->items[ret->n];
-
-		r = copy_text(pod->labels.items[ret->n].key, &label->key);
-		if (!r)
-			r = copy_text(pod->labels.items[ret->n].value, &label->value);
-	}
-	return r;
-}
-
-static int copy_ports(const struct kube_pod *pod, struct model_workload *ret)
-{
-	int r = 0;
-
-	ret->ports = calloc(pod->n_ports ?: 1, sizeof(*ret->ports));
-	if (!ret->ports)
-		return -ENOMEM;
-	for (; !r && ret->n_ports < pod->n_ports; ret->n_ports++) {
-		struct model_named_port *port = &ret->ports[ret->n_ports];
-
-		*port = pod->ports[ret->n_ports];
-		r = copy_text(port->name, &port->name);
-	}
-	return r;
-}
-
-static int copy_addresses(const struct kube_pod *pod, struct model_workload *ret)
-{
-	if (pod->host_network)
+	if (pod->host_network || !pod->n_addresses)
 		return 0;
-	ret->addresses = calloc(pod->n_addresses ?: 1, sizeof(*ret->addresses));
+	ret->addresses = calloc(pod->n_addresses, sizeof(*ret->addresses));
 	if (!ret->addresses)
 		return -ENOMEM;
 	for (; ret->n_addresses < pod->n_addresses; ret->n_addresses++) {
@@ -149,23 +110,18 @@ static int copy_addresses(const struct kube_pod *pod, struct model_workload *ret
 	return 0;
 }
 
-static int fill(const struct kube_pod *pod, const struct kube_pods_here *here, bool by_cgroup,
-		struct model_workload *ret)
+static void take_rest(struct kube_pod *pod, struct model_workload *ret)
 {
-	int r = copy_text(pod->name, &ret->name);
-
-	if (!r)
-		r = copy_text(pod->name_space, &ret->name_space);
-	if (!r)
-		r = copy_labels(pod, &ret->labels);
-	if (!r)
-		r = copy_addresses(pod, ret);
-	if (!r)
-		r = copy_ports(pod, ret);
-	return r || !by_cgroup ? r : make_cgroup(pod, here, &ret->cgroup);
+	ret->name = TAKE_PTR(pod->name);
+	ret->name_space = TAKE_PTR(pod->name_space);
+	ret->labels = pod->labels;
+	pod->labels = (struct model_labels){ 0 };
+	ret->n_ports = pod->n_ports;
+	ret->ports = TAKE_PTR(pod->ports);
+	pod->n_ports = 0;
 }
 
-int kube_pod_workload(const struct kube_pod *pod, const struct kube_pods_here *here,
+int kube_pod_workload(struct kube_pod *pod, const struct kube_pods_here *here,
 		      struct model_workload *ret)
 {
 	bool remote = here->node && (!pod->node || strcmp(pod->node, here->node));
@@ -175,10 +131,14 @@ int kube_pod_workload(const struct kube_pod *pod, const struct kube_pods_here *h
 
 	if (!by_cgroup && (pod->host_network || !pod->n_addresses))
 		return -ENOENT;
-	r = fill(pod, here, by_cgroup, &made);
-	if (r)
+	r = make_addresses(pod, &made);
+	if (!r && by_cgroup)
+		r = make_cgroup(pod, here, &made.cgroup);
+	if (r) {
 		model_workload_release(&made);
-	else
-		*ret = made;
-	return r;
+		return r;
+	}
+	take_rest(pod, &made);
+	*ret = made;
+	return 0;
 }

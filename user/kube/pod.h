@@ -30,6 +30,9 @@ struct kube_pod {
 	struct place place;
 };
 
+/* Names that the path of a pod's cgroup has behind that of the root. */
+#define KUBE_POD_LEVELS 3
+
 /* Where kubelet puts the pods of this node. */
 struct kube_pods_here {
 	const char *node; /* NULL: not known, all pods are taken for its own */
@@ -38,10 +41,11 @@ struct kube_pods_here {
 };
 
 /*
- * 0; -ENOENT: nothing tells that somebody is this pod; -ENOMEM. Containers have cgroups below
+ * 0, and what the pod had is the workload's; -ENOENT: nothing tells that somebody is this pod;
+ * -ENOMEM. Containers have cgroups below
  * the pod's, whatever their runtime calls them, and a workload is all below its own.
  */
-int kube_pod_workload(const struct kube_pod *pod, const struct kube_pods_here *here,
+int kube_pod_workload(struct kube_pod *pod, const struct kube_pods_here *here,
 		      struct model_workload *ret);
 
 /* Frees what is in it. */

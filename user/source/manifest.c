@@ -91,7 +91,7 @@ static void read_namespace(struct reader *reader, const struct kind *kind, yaml_
 }
 
 /* Of files nobody knows which pods are this node's: all are known by their addresses only. */
-static int make_workload(const struct kube_pod *pod, struct model_workload *ret)
+static int make_workload(struct kube_pod *pod, struct model_workload *ret)
 {
 	return kube_pod_workload(pod, &(struct kube_pods_here){ 0 }, ret);
 }

@@ -18,13 +18,20 @@ agent_again() {
 	# where kubelet would put pods
 	mkdir -p "$CG/kubepods"
 	background nsenter --net="${NS}node" "$SIDESTEP" run "${OPTIONS[@]}" --kubernetes \
-		--kubeconfig "$ACCOUNT" --node-name n1 "$@"
+		--kubeconfig "$ACCOUNT" --node-name n1 --metrics 127.0.0.1:9471 "$@"
 	DAEMON=$PID
 	wait_until 30 daemon_answers || fail "no agent: $(cat "${OUT[$DAEMON]}.err")"
 }
 
 is_synced() {
-	(($(metric sidestep_kubernetes_synced 2>/dev/null) == 1))
+	in_ns node curl -sf -o /dev/null http://127.0.0.1:9471/readyz
+}
+
+# now NAME [LABEL=VALUE...]: a metric as it is now, not as the stats file has it.
+now() {
+	local STATS=$BATS_TEST_TMPDIR/metrics
+
+	in_ns node curl -sf -o "$STATS" http://127.0.0.1:9471/metrics && metric "$@"
 }
 
 # What it has said until now
@@ -43,11 +50,11 @@ saying() {
 
 # reaches NAME VALUE [LABEL=VALUE...]: a metric does, within half a minute.
 reaches() {
-	wait_until 30 metric_is "$@" || fail "$1 ${*:3} is $(metric "$1" "${@:3}"), not $2"
+	wait_until 30 metric_is "$@" || fail "$1 ${*:3} is $(now "$1" "${@:3}"), not $2"
 }
 
 metric_is() {
-	[[ $(metric "$1" "${@:3}" 2>/dev/null) == "$2" ]]
+	[[ $(now "$1" "${@:3}" 2>/dev/null) == "$2" ]]
 }
 
 # ---- what is in force ------------------------------------------------------------------------
@@ -87,10 +94,11 @@ stays() {
 
 # mark: waits until the agent has done all that was asked before.
 mark() {
+	((++MARKS))
 	apply <<-END
 		apiVersion: v1
 		kind: Service
-		metadata: { name: mark$((++MARKS)), namespace: marks }
+		metadata: { name: mark$MARKS, namespace: marks }
 		spec: { ports: [ { port: 1 } ] }
 	END
 	wait_until 15 is_marked || fail "the agent does not follow: $(said | tail -n 5)"

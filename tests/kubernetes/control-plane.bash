@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash disable=SC2016,SC2034,SC2154 # jq has variables too; run sets stderr
+# shellcheck shell=bash disable=SC2016,SC2034,SC2153,SC2154 # jq has variables too; run sets stderr
 #
 # A real etcd and kube-apiserver for the tests of one file, in a network namespace of their own
 # that has nothing but loopback. To be loaded behind the harness:
@@ -103,6 +103,7 @@ part_start() {
 	nsenter --net="$CP_NETNS" "$CP_BIN/$1" "${@:2}" </dev/null >>"$CP/$1.log" 2>&1 3>&- &
 	echo $! >"$CP/$1.pid"
 	disown # the shell would tell of it when it is killed
+	wait_until 5 part_runs "$1" || : # under its own name
 }
 
 # The process may be a child of another test, or of the file: its command line tells.
@@ -135,7 +136,7 @@ part_stop() {
 
 # part_ready NAME URL: within a minute, unless the program ends before.
 part_ready() {
-	wait_until 60 part_answers_or_ends "$@" && part_runs "$1" ||
+	{ wait_until 60 part_answers_or_ends "$@" && part_runs "$1"; } ||
 		fail "$1 does not answer: $(tail -n 5 "$CP/$1.log")"
 }
 
@@ -264,12 +265,31 @@ namespace() { # NAME [LABELS]
 	END
 }
 
+# ClusterNetworkPolicy as a kind, but for what its own definition checks of it.
+cluster_policies() {
+	apply <<-END
+		apiVersion: apiextensions.k8s.io/v1
+		kind: CustomResourceDefinition
+		metadata: { name: clusternetworkpolicies.policy.networking.k8s.io, annotations: { api-approved.kubernetes.io: "unapproved, for tests" } }
+		spec:
+		  group: policy.networking.k8s.io
+		  scope: Cluster
+		  names: { kind: ClusterNetworkPolicy, plural: clusternetworkpolicies, singular: clusternetworkpolicy }
+		  versions:
+		    - name: v1alpha2
+		      served: true
+		      storage: true
+		      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
+	END
+}
+
 # All that a test may have made, but namespaces.
 cluster_clear() {
 	local path
 
 	part_runs etcd || etcd_start
 	part_runs kube-apiserver || api_start
+	delete CustomResourceDefinition clusternetworkpolicies.policy.networking.k8s.io >/dev/null || :
 	for path in $(curl_cp "$API/api/v1/namespaces" | jq -r '.items[].metadata.name
 		| select(startswith("kube-") | not) | "/api/v1/namespaces/\(.)" as $core
 		| "/apis/discovery.k8s.io/v1/namespaces/\(.)/endpointslices", "\($core)/pods",
@@ -281,12 +301,12 @@ cluster_clear() {
 
 # ---- the agent's way in ---------------------------------------------------------------------
 
-# agent_token [SECONDS]: of the agent's account; prints it.
+# agent_token [OBJECT]: of the agent's account, as long as this object, in JSON, is there.
 agent_token() {
 	curl_cp -X POST "$API/api/v1/namespaces/sidestep/serviceaccounts/sidestep/token" \
-		-H "Content-Type: application/json" -d "$(jq -n --argjson seconds "${1:-3600}" \
-			--argjson bound "${2:-null}" '{apiVersion: "authentication.k8s.io/v1",
-			kind: "TokenRequest", spec: {expirationSeconds: $seconds, boundObjectRef: $bound}}')" |
+		-H "Content-Type: application/json" -d "$(jq -n --argjson bound "${1:-null}" \
+			'{apiVersion: "authentication.k8s.io/v1",
+			kind: "TokenRequest", spec: {expirationSeconds: 3600, boundObjectRef: $bound}}')" |
 		jq -r .status.token
 }
 
@@ -294,7 +314,7 @@ agent_token() {
 agent_account() {
 	ACCOUNT=$BATS_TEST_TMPDIR/kubeconfig
 	TOKEN=$BATS_TEST_TMPDIR/token
-	agent_token >"$TOKEN"
+	agent_token null >"$TOKEN"
 	cat >"$ACCOUNT" <<-END
 		apiVersion: v1
 		kind: Config

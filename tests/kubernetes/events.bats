@@ -119,7 +119,7 @@ setup() {
 @test "an API server that is away is not asked for ever" {
 	agent "splice: off"
 	wait_until 10 posted posted 0
-	api_stop KILL
+	part_stop kube-apiserver KILL
 	config <<<"node: { splice: off, kube-proxy: beside }"
 	wait_until 60 posted failed 1
 	api_start

@@ -38,6 +38,22 @@ PAGED='.verb == "list"'
 	[[ $(asked) == 2 && $(asked "$STREAMED") == 2 ]]
 }
 
+@test "what could not be taken, of a list and of a change, is listed anew" {
+	namespace shop
+	{ service a && service b; } | apply
+	follow --untaken 1 "$SERVICES"
+	figure "$SERVICES" '.lists == 1 and .failures.untaken == 1 and .problem == ""'
+
+	kill "$WATCHER"
+	follow_again --untaken 3 "$SERVICES" # what is there, and the server's own
+	is_told_all
+	service c | apply
+	is_told_all
+	delete Service shop/a
+	is_told_all
+	figure "$SERVICES" '.lists == 2 and .failures.untaken == 1 and .current'
+}
+
 # ---- the server -----------------------------------------------------------------------------
 
 @test "the API server restarts: watches go on where they were" {
@@ -220,10 +236,14 @@ throttle() {
 		      resourceRules:
 		        - { verbs: [ "*" ], apiGroups: [ "*" ], resources: [ "*" ], namespaces: [ "*" ], clusterScope: true }
 	END
-	wait_until 20 eval 'api GET $SCHEMA && check "any(.status.conditions[]?; .status == \"False\")"' >/dev/null
+	wait_until 20 is_throttling >/dev/null
 }
 
-SCHEMA=/apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/agent
+# The server has taken notice: its condition "Dangling" is False.
+is_throttling() {
+	api GET /apis/flowcontrol.apiserver.k8s.io/v1/flowschemas/agent
+	check 'any(.status.conditions[]?; .status == "False")'
+}
 
 unthrottle() {
 	delete FlowSchema agent || :
@@ -263,7 +283,7 @@ bound_token() {
 		kind: Secret
 		metadata: { name: $1, namespace: sidestep }
 	END
-	agent_token 3600 "{\"kind\": \"Secret\", \"apiVersion\": \"v1\", \"name\": \"$1\"}"
+	agent_token "{\"kind\": \"Secret\", \"apiVersion\": \"v1\", \"name\": \"$1\"}"
 }
 
 is_invalid() { # TOKEN
@@ -330,7 +350,7 @@ is_invalid() { # TOKEN
 	meddle delay 200
 	follow_again "$SERVICES" "$SLICES"
 	{ service a && slice a 10.1.0.1; } | apply
-	is_told_all 60
+	is_told_all
 	figure "$SERVICES" '.lists == 1 and .problem == "" and (.failures | add) == 0'
 }
 
@@ -391,23 +411,6 @@ is_invalid() { # TOKEN
 	delete CustomResourceDefinition clusternetworkpolicies.policy.networking.k8s.io
 	becomes "$path" '.absent'
 	[[ $(told "$path") == {} ]]
-}
-
-cluster_policies() {
-	apply <<-END
-		apiVersion: apiextensions.k8s.io/v1
-		kind: CustomResourceDefinition
-		metadata: { name: clusternetworkpolicies.policy.networking.k8s.io, annotations: { api-approved.kubernetes.io: "unapproved, for tests" } }
-		spec:
-		  group: policy.networking.k8s.io
-		  scope: Cluster
-		  names: { kind: ClusterNetworkPolicy, plural: clusternetworkpolicies, singular: clusternetworkpolicy }
-		  versions:
-		    - name: v1alpha2
-		      served: true
-		      storage: true
-		      schema: { openAPIV3Schema: { type: object, x-kubernetes-preserve-unknown-fields: true } }
-	END
 }
 
 cluster_policy() { # NAME

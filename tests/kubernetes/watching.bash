@@ -64,10 +64,10 @@ is_same() {
 	done
 }
 
-# is_told_all [SECONDS]: what was told becomes what the server has, and nothing was told as new
-# that was known: a put outside of a list with the version that we have.
+# What was told becomes what the server has, and nothing was told as new that was known: a put
+# outside of a list with the version that we have.
 is_told_all() {
-	wait_until "${1:-30}" is_same || {
+	wait_until 45 is_same || {
 		diff <(told "${PATHS[0]}" | jq .) <(listed "${PATHS[0]}" | jq .) | head -n 20 || :
 		fail "not what the server has: $(figures "${PATHS[0]}")"
 	}

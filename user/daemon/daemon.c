@@ -38,6 +38,17 @@
 #define RELEASE_MS      2
 #define RELEASE_MOST_MS 1000
 
+/* A reading by a thread: with many endpoints it takes longer than a change may wait. */
+struct reading {
+	uv_work_t work;
+	bool runs;
+	struct daemon *daemon;
+	uint64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
+	uint64_t readings;         /* as of its begin: there may be a newer one at its end */
+	struct state state;
+	int err;
+};
+
 struct daemon {
 	struct datapath *datapath;
 	const struct daemon_options *options;
@@ -58,6 +69,8 @@ struct daemon {
 	bool wants_events;             /* he does, or the flow log */
 	uint64_t renamed_ns;           /* when new names were looked for */
 	struct state state; /* for names and the stats file; read anew every few seconds */
+	uint64_t readings;  /* of it, so far */
+	struct reading reading;
 	struct exporter_calls exporter_calls;
 	struct exporter *exporter;
 	struct metrics_daemon *self; /* the exporter's */
@@ -68,28 +81,12 @@ struct daemon {
 	bool stuck;          /* told of sockets that cannot be ended */
 	bool edges_stay;     /* told that idle edges cannot be taken away */
 	bool lost_datapath;
+	bool ends;
 };
 
 /* ---- what the maps hold ------------------------------------------------------- */
 
-/* A policy set may be large, and is read anew only when something was applied. */
-static int read_state(struct daemon *daemon, struct state *ret)
-{
-	int err = datapath_dump(daemon->datapath, DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES,
-				ret);
-
-	if (err)
-		return err;
-	if (ret->meta.generation != daemon->state.meta.generation) {
-		err = datapath_policy(daemon->datapath, &ret->policy);
-	} else {
-		ret->policy = daemon->state.policy;
-		daemon->state.policy = (struct policy_set){};
-	}
-	if (err)
-		state_release(ret);
-	return err;
-}
+#define WHOLE (DUMP_TABLES | DUMP_FILL | DUMP_RULES | DUMP_EDGES)
 
 /* Of all tables by far the largest, and no event needs it for a name. */
 static void forget_endpoints(struct daemon *daemon)
@@ -99,6 +96,37 @@ static void forget_endpoints(struct daemon *daemon)
 	daemon->state.n_endpoints = 0;
 }
 
+/* A policy set may be large, and is read anew only when there is another one. */
+static int add_policy(struct daemon *daemon, struct state *state)
+{
+	struct state *before = &daemon->state;
+
+	if (!daemon->readings || state->meta.next_set != before->meta.next_set ||
+	    state->config.enforces != before->config.enforces)
+		return datapath_policy(daemon->datapath, &state->policy);
+	state->policy = before->policy;
+	before->policy = (struct policy_set){};
+	return 0;
+}
+
+/* Takes the state over, or releases it. */
+static int take_state(struct daemon *daemon, struct state *state, uint64_t took_ns)
+{
+	int err = add_policy(daemon, state);
+
+	if (err) {
+		state_release(state);
+		return err;
+	}
+	state_release(&daemon->state);
+	daemon->state = *state;
+	daemon->readings++;
+	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
+	daemon->self->read_took_ns = took_ns;
+	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
+	return 0;
+}
+
 static int refresh_state(struct daemon *daemon)
 {
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
@@ -106,17 +134,12 @@ static int refresh_state(struct daemon *daemon)
 	int err;
 
 	forget_endpoints(daemon);
-	err = read_state(daemon, &state);
-	if (err) {
+	err = datapath_dump(daemon->datapath, WHOLE, &state);
+	if (!err)
+		err = take_state(daemon, &state, clock_ns(CLOCK_MONOTONIC) - begin);
+	if (err)
 		daemon->self->reads_failed++;
-		return err;
-	}
-	state_release(&daemon->state);
-	daemon->state = state;
-	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self->read_took_ns = clock_ns(CLOCK_MONOTONIC) - begin;
-	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
-	return 0;
+	return err;
 }
 
 static void want_events(struct daemon *daemon);
@@ -393,13 +416,18 @@ static void on_errands_ready(uv_poll_t *poll, int status, int events)
 
 /* ---- statistics ----------------------------------------------------------------- */
 
-/* The bytes of live flows included. */
-static int read_figures(struct daemon *daemon)
+static void account_self(struct daemon *daemon)
 {
 	daemon->self->log_lines = flow_log_written(&daemon->flow_log);
 	daemon->self->log_lost = flow_log_lost(&daemon->flow_log);
 	daemon->self->follow_lost = control_lost(daemon->control);
 	wanted_account(daemon->wanted);
+}
+
+/* The bytes of live flows included. */
+static int read_figures(struct daemon *daemon)
+{
+	account_self(daemon);
 	datapath_sweep(daemon->datapath);
 	return refresh_state(daemon);
 }
@@ -442,16 +470,61 @@ static void expire_edges(struct daemon *daemon)
 	daemon->edges_stay = err;
 }
 
-/* The kernel's figures, read and written. */
-static void account(struct daemon *daemon)
+/* The kernel's figures, as they were read. */
+static void write_figures(struct daemon *daemon)
 {
-	read_figures(daemon);
 	look_around(daemon);
 	exporter_write(daemon->exporter, &daemon->state);
 	forget_endpoints(daemon);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	wanted_collect(daemon->wanted);
 	malloc_trim(0); /* a reading is large, and many small pieces may lie above it */
+}
+
+static void on_reading(uv_work_t *work)
+{
+	struct reading *reading = work->data;
+	struct datapath *datapath = reading->daemon->datapath;
+
+	datapath_sweep(datapath);
+	reading->err = datapath_dump(datapath, WHOLE, &reading->state);
+	reading->end_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
+/* Where somebody else has read meanwhile, that is newer, and counters do not go back. */
+static void on_read(uv_work_t *work, int status)
+{
+	struct reading *reading = work->data;
+	struct daemon *daemon = reading->daemon;
+	int err = status ?: reading->err;
+
+	reading->runs = false;
+	if (!err && (daemon->ends || daemon->readings != reading->readings))
+		state_release(&reading->state);
+	else if (!err)
+		err = take_state(daemon, &reading->state, reading->end_ns - reading->begin_ns);
+	if (daemon->ends)
+		return;
+	if (err)
+		daemon->self->reads_failed++;
+	account_self(daemon);
+	write_figures(daemon);
+}
+
+static void account_later(struct daemon *daemon)
+{
+	struct reading *reading = &daemon->reading;
+
+	if (reading->runs)
+		return;
+	forget_endpoints(daemon);
+	*reading = (struct reading){
+		.daemon = daemon,
+		.begin_ns = clock_ns(CLOCK_MONOTONIC),
+		.readings = daemon->readings,
+	};
+	reading->work.data = reading;
+	reading->runs = !uv_queue_work(&daemon->loop, &reading->work, on_reading, on_read);
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -470,7 +543,7 @@ static void on_stats_due(uv_timer_t *timer)
 	end_leavers(daemon);
 	release(daemon);
 	flow_log_look(&daemon->flow_log);
-	account(daemon);
+	account_later(daemon);
 }
 
 /* ---- start and end ---------------------------------------------------------------- */
@@ -765,9 +838,11 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 			log_line("running as node %s, follows %s", options->node,
 				 options->access->server);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
+		daemon.ends = true;
 		if (!daemon.lost_datapath) {
 			finish_events(&daemon);
-			account(&daemon); /* the last word */
+			read_figures(&daemon); /* the last word */
+			write_figures(&daemon);
 		}
 	}
 	end(&daemon);

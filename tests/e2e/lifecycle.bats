@@ -136,6 +136,7 @@ nothing_is_left() {
 	mkdir "$here"
 	OPTIONS=(--cgroup "$CG" --pin "$PIN" --socket "$here/socket" --stats "$here/stats"
 		--cache "$here/cache")
+	# shellcheck disable=SC2034 # the harness reads it
 	STATS=$here/stats
 	web 8080 | config
 	daemon_start

@@ -38,6 +38,22 @@ PAGED='.verb == "list"'
 	[[ $(asked) == 2 && $(asked "$STREAMED") == 2 ]]
 }
 
+@test "what could not be taken, of a list and of a change, is listed anew" {
+	namespace shop
+	{ service a && service b; } | apply
+	follow --untaken 1 "$SERVICES"
+	figure "$SERVICES" '.lists == 1 and .failures.untaken == 1 and .problem == ""'
+
+	kill "$WATCHER"
+	follow_again --untaken 3 "$SERVICES" # what is there, and the server's own
+	is_told_all
+	service c | apply
+	is_told_all
+	delete Service shop/a
+	is_told_all
+	figure "$SERVICES" '.lists == 2 and .failures.untaken == 1 and .current'
+}
+
 # ---- the server -----------------------------------------------------------------------------
 
 @test "the API server restarts: watches go on where they were" {

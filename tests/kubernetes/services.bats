@@ -15,7 +15,7 @@ cluster() {
 	namespace shop
 	namespace marks
 	node n1 z1 | apply
-	agent_start
+	agent_start "$@"
 }
 
 WEB="clusterIP: 10.96.0.10"
@@ -310,4 +310,60 @@ row() {
 	delete Service shop/one
 	comes_to <<<"two 80/TCP 10.96.0.12:80 203.0.113.1:80 203.0.113.2:80 -> 10.1.0.2:8080"
 	reaches sidestep_kubernetes_colliding_addresses 0
+}
+
+# ---- beside files -----------------------------------------------------------------------------
+
+@test "what files serve is theirs: their names, whatever becomes of an object that is called so, and their addresses" {
+	config <<-END
+		services:
+		  - { name: shop/web, address: 198.51.100.1, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+		  - { name: shop/mine, address: 198.51.100.2, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+	END
+	cluster -f "$CONF"
+	{
+		service web "$WEB" "$PORT"
+		slice web-1 web "$(endpoint 10.1.0.1)"
+		service other "clusterIP: 10.96.0.11" "$PORT" "externalIPs: [ 198.51.100.2 ]"
+		slice other-1 other "$(endpoint 10.1.0.2)"
+	} | apply
+	comes_to <<-END
+		web 80/TCP 198.51.100.1:80 -> 10.1.0.9:8080
+		mine 80/TCP 198.51.100.2:80 -> 10.1.0.9:8080
+		other 80/TCP 10.96.0.11:80 -> 10.1.0.2:8080
+	END
+	stays
+	slice web-1 web "$(endpoint 10.1.0.3)" | apply
+	stays
+	delete Service shop/web
+	stays
+	metric_is sidestep_kubernetes_changes_total 0 result=failed
+}
+
+@test "a node's name is in lower case, and one that the cluster does not have is told" {
+	namespace shop
+	agent_start --node-name N1
+	saying "the cluster has no node n1"
+	node n1 z1 | apply
+	saying "the cluster has a node n1"
+	service web "type: NodePort" "$WEB" "ports: [ { port: 80, nodePort: 30080 } ]" | apply
+	comes_to <<<"web 80/TCP 10.77.0.2:30080 10.96.0.10:80 127.0.0.1:30080 ->"
+}
+
+@test "what somebody else applies does not stay" {
+	cluster
+	{
+		service web "$WEB" "$PORT"
+		slice web-1 web "$(endpoint 10.1.0.1)"
+	} | apply
+	comes_to <<<"web 80/TCP 10.96.0.10:80 -> 10.1.0.1:8080"
+	config <<-END
+		services:
+		  - { name: shop/mine, address: 198.51.100.2, ports: [ { port: 80 } ], endpoints: [ { address: 10.1.0.9, port: 8080 } ] }
+	END
+	sidestep apply -f "$CONF"
+	comes_to <<<"web 80/TCP 10.96.0.10:80 -> 10.1.0.1:8080"
+	saying "somebody else has changed what is in force"
+	sleep 6
+	[[ $(said | grep -c "somebody else") == 1 ]] || fail "said again: $(said)"
 }

@@ -2,6 +2,7 @@
 /*
  * Watches resources of an API server as the daemon does, and tells what it is told. See usage().
  */
+#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -31,6 +32,7 @@ static struct {
 	const char *selector;
 	bool optional;
 	bool quiet;
+	unsigned untaken;
 } opt;
 
 static uv_loop_t loop;
@@ -68,6 +70,7 @@ static void usage(FILE *out)
 	      "  --selector QUERY        of all paths: \"fieldSelector=spec.nodeName%3Dn1\"\n"
 	      "  --optional              404 means that there are none\n"
 	      "  --quiet                 no line for put and gone\n"
+	      "  --untaken COUNT         so many objects are taken, the next one is not\n"
 	      "\n"
 	      "Exits with 1 if there is no way to the API server: problems are on stderr.\n",
 	      out);
@@ -119,28 +122,41 @@ static void on_begin(void *arg)
 	print_line(of, "begin", json_object());
 }
 
-static void on_put(json_t *object, void *arg)
+/* As if memory were out, once. */
+static bool is_untaken(void)
+{
+	return opt.untaken && !--opt.untaken;
+}
+
+static int on_put(json_t *object, void *arg)
 {
 	struct watched *of = arg;
 
+	if (is_untaken())
+		return -ENOMEM;
 	of->objects++;
 	if (!opt.quiet)
 		print_object(of, "put", object);
+	return 0;
 }
 
-static void on_gone(json_t *object, void *arg)
+static int on_gone(json_t *object, void *arg)
 {
 	struct watched *of = arg;
 
+	if (is_untaken())
+		return -ENOMEM;
 	if (!opt.quiet)
 		print_object(of, "gone", object);
+	return 0;
 }
 
-static void on_end(void *arg)
+static int on_end(void *arg)
 {
 	struct watched *of = arg;
 
 	print_line(of, "end", json_pack("{s:I}", "objects", (json_int_t)of->objects));
+	return 0;
 }
 
 static json_t *heard(const struct watch_figures *figures)
@@ -217,6 +233,7 @@ static void parse_arguments(int argc, char **argv)
 		{ "selector", required_argument, NULL, 'f' },
 		{ "optional", no_argument, NULL, 'o' },
 		{ "quiet", no_argument, NULL, 'q' },
+		{ "untaken", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
 		{},
 	};
@@ -241,6 +258,9 @@ static void parse_arguments(int argc, char **argv)
 			break;
 		case 'q':
 			opt.quiet = true;
+			break;
+		case 'u':
+			opt.untaken = strtoul(optarg, NULL, 10) + 1;
 			break;
 		default:
 			usage(option == 'h' ? stdout : stderr);

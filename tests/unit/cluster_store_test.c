@@ -338,10 +338,12 @@ CLUSTER_TEST(test_node)
 	assert_changed(cluster, "shop/web");
 	put(cluster, STORE_NODES, NODE_OBJECT("there", "", "192.0.2.8"));
 	assert_changed(cluster, "policy");
+	assert_false(figures_of(cluster).has_node);
 	put(cluster, STORE_NODES, NODE_OBJECT(NODE, ZONE("a"), "192.0.2.7"));
 	assert_changed(cluster, "shop/web");
 	assert_service(cluster, "shop/web",
 		       "shop/web\n p80 10.96.0.10:80 192.0.2.7:30080 127.0.0.1:30080 ->\n");
+	assert_true(figures_of(cluster).has_node);
 	put(cluster, STORE_NODES, NODE_OBJECT(NODE, ZONE("a") ", 'other': 'label'", "192.0.2.7"));
 	assert_changed(cluster, "");
 	put(cluster, STORE_NODES, NODE_OBJECT(NODE, ZONE("b"), "192.0.2.7"));

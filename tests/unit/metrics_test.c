@@ -188,6 +188,19 @@ static void test_rules(void **unused UNUSED)
 		assert_contains(&out, rule_lines[i]);
 }
 
+/* A thread reads the maps while services come and go: of one there may be the value only. */
+static void test_nameless(void **unused UNUSED)
+{
+	struct fixture f;
+	_cleanup_text_ struct text out = {};
+
+	fixture_init(&f);
+	memset(&f.state.services[0].info, 0, sizeof(f.state.services[0].info));
+	out = write_state(&f.state, BUDGET, false, NULL);
+	assert_non_null(strstr(out.data, "sidestep_connections_opened_total{service=\"other\""));
+	assert_null(strstr(out.data, "service=\"\""));
+}
+
 /* Nothing is enforced: there is no set. */
 static void test_without_policy(void **unused UNUSED)
 {
@@ -633,6 +646,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_nameless),
 		cmocka_unit_test(test_without_policy),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_istio_names),

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,21 +81,25 @@ static int listen_for_metrics(const struct cli_options *options, struct exporter
 	return CLI_FAILED;
 }
 
-/* How the cluster calls this node; of the host's name a copy is kept in *host. */
-static const char *find_node_name(const struct cli_options *options, const struct model *model,
-				  struct model_host *host)
+/* How the cluster calls this node: in lower case, as kubelet does whatever it was told. */
+static char *find_node_name(const struct cli_options *options, const struct model *model)
 {
+	_cleanup_model_host_ struct model_host host = {};
 	const char *given = options->node_name ?: getenv("NODE_NAME");
+	char *name;
 
-	if (given && *given)
-		return given;
-	if (model->node.name)
-		return model->node.name;
-	return locate_self(host) ? NULL : host->name;
+	if (!given || !*given)
+		given = model->node.name;
+	if (!given)
+		given = locate_self(&host) ? NULL : host.name;
+	name = given ? strdup(given) : NULL;
+	for (char *c = name; c && *c; c++)
+		*c = tolower((unsigned char)*c);
+	return name;
 }
 
 static int find_cluster(const struct cli_options *options, const struct model *model,
-			struct access *access, struct model_host *host, struct daemon_options *how)
+			struct access *access, char **node, struct daemon_options *how)
 {
 	const struct access_options where = { .kubeconfig = options->kubeconfig,
 					      .server = options->server };
@@ -108,8 +113,8 @@ static int find_cluster(const struct cli_options *options, const struct model *m
 		return CLI_REFUSED;
 	}
 	how->access = access;
-	how->node = find_node_name(options, model, host);
-	if (how->node)
+	how->node = *node = find_node_name(options, model);
+	if (how->node && *how->node)
 		return CLI_DONE;
 	cli_error("--node-name is needed: the host has no name");
 	return CLI_FAILED;
@@ -125,7 +130,7 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 				      .exporter = { .stats = options->stats,
 						    .istio = options->istio_names } };
 	struct daemon_web web = { .fd = -1 };
-	_cleanup_model_host_ struct model_host host = {};
+	_cleanup_free_ char *node = NULL;
 	_cleanup_access_ struct access access = {};
 	_cleanup_model_ struct model *model = NULL;
 	_cleanup_close_ int claim = -1;
@@ -134,7 +139,7 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	if (!status && options->kubernetes)
-		status = find_cluster(options, model, &access, &host, &how);
+		status = find_cluster(options, model, &access, &node, &how);
 	if (!status)
 		status = listen_for_metrics(options, &how.exporter);
 	if (status)

@@ -65,7 +65,6 @@ struct cluster {
 	struct store *store;
 	struct cluster_calls calls;
 	struct inlet inlets[STORE_KINDS];
-	unsigned out_of_memory; /* objects that were lost to that: to be listed anew */
 };
 
 const char *cluster_kind_name(enum store_kind kind)
@@ -103,6 +102,19 @@ static void look_for_changes(struct cluster *cluster)
 		cluster->calls.changed(cluster->calls.arg);
 }
 
+/* That there is nothing of all is news, too. */
+static void has_synced(struct inlet *inlet)
+{
+	struct cluster *cluster = inlet->cluster;
+	bool first = !inlet->synced;
+
+	inlet->synced = true;
+	if (first && cluster_is_synced(cluster))
+		cluster->calls.changed(cluster->calls.arg);
+	else
+		look_for_changes(cluster);
+}
+
 static void on_begin(void *arg)
 {
 	struct inlet *inlet = arg;
@@ -110,35 +122,35 @@ static void on_begin(void *arg)
 	store_begin(inlet->cluster->store, inlet->kind);
 }
 
-static void on_put(json_t *object, void *arg)
+static int on_put(json_t *object, void *arg)
 {
 	_cleanup_problems_ struct problems problems = {};
 	struct inlet *inlet = arg;
 	struct cluster *cluster = inlet->cluster;
+	int err = store_put(cluster->store, inlet->kind, object, &problems);
 
-	if (store_put(cluster->store, inlet->kind, object, &problems))
-		cluster->out_of_memory++;
 	tell(cluster, inlet->kind, object, &problems);
 	look_for_changes(cluster);
+	return err;
 }
 
-static void on_gone(json_t *object, void *arg)
+static int on_gone(json_t *object, void *arg)
 {
 	struct inlet *inlet = arg;
+	int err = store_gone(inlet->cluster->store, inlet->kind, object);
 
-	if (store_gone(inlet->cluster->store, inlet->kind, object))
-		inlet->cluster->out_of_memory++;
 	look_for_changes(inlet->cluster);
+	return err;
 }
 
-static void on_end(void *arg)
+static int on_end(void *arg)
 {
 	struct inlet *inlet = arg;
+	int err = store_end(inlet->cluster->store, inlet->kind);
 
-	if (store_end(inlet->cluster->store, inlet->kind))
-		inlet->cluster->out_of_memory++;
-	inlet->synced = true;
-	look_for_changes(inlet->cluster);
+	if (!err)
+		has_synced(inlet);
+	return err;
 }
 
 /* ---- begin and end ------------------------------------------------------------------------ */

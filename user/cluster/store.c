@@ -462,4 +462,5 @@ int store_set_pods(struct store *store, const char *root, bool systemd)
 void store_figures(const struct store *store, struct store_figures *ret)
 {
 	*ret = store->figures;
+	ret->has_node = store->own.name;
 }

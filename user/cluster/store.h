@@ -37,6 +37,7 @@ struct store_figures {
 	uint64_t sctp;      /* ports of services that are not served, now */
 	uint64_t exposed;   /* services that are for callers from outside of a node, too, now */
 	uint64_t reused;    /* addresses that several pods had, when policy was asked for */
+	bool has_node;      /* this one has an object */
 };
 
 struct store;

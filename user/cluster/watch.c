@@ -74,7 +74,7 @@ const char *const watch_failure_names[WATCH_FAILURE_MAX] = {
 	[WATCH_UNREACHABLE] = "unreachable", [WATCH_SILENT] = "silent",
 	[WATCH_REFUSED] = "refused",         [WATCH_THROTTLED] = "throttled",
 	[WATCH_EXPIRED] = "expired",         [WATCH_ANSWERED] = "answered",
-	[WATCH_GARBLED] = "garbled",
+	[WATCH_GARBLED] = "garbled",         [WATCH_UNTAKEN] = "untaken",
 };
 
 static void begin(struct watch *watch);
@@ -214,44 +214,6 @@ static void expire(struct watch *watch)
 	fail(watch, WATCH_EXPIRED, 0);
 }
 
-/* ---- lists ----------------------------------------------------------------------------------- */
-
-static void list_begins(struct watch *watch)
-{
-	watch->listing = true;
-	watch->calls.begin(watch->calls.arg);
-}
-
-static void list_ends(struct watch *watch)
-{
-	if (watch->closing)
-		return;
-	watch->listing = false;
-	watch->calls.end(watch->calls.arg);
-	watch->figures.lists++;
-	watch->figures.synced = true;
-	watch->figures.absent = false;
-	is_well(watch);
-}
-
-/* The server has none of them, and did not have any before. */
-static void is_absent(struct watch *watch)
-{
-	if (!watch->figures.absent) {
-		list_begins(watch);
-		list_ends(watch);
-	}
-	is_well(watch);
-	heard(watch);
-	watch->figures.absent = true;
-	watch->figures.current = true;
-	watch->version[0] = '\0';
-	watch->attempts = 0;
-	begin_later(watch, ABSENT_MS - at_random(ABSENT_MS / 10));
-}
-
-/* ---- what comes ---------------------------------------------------------------------------------- */
-
 /* Ends the request; what is to be done then follows from the failure. */
 static int reject(struct watch *watch, enum watch_failure failure, const char *message)
 {
@@ -260,6 +222,60 @@ static int reject(struct watch *watch, enum watch_failure failure, const char *m
 	text_add_string(&watch->message, message ?: "");
 	return -ECANCELED;
 }
+
+/* Nobody knows what we have of it now. */
+static int untaken(struct watch *watch, int err)
+{
+	return reject(watch, WATCH_UNTAKEN, strerror(-err));
+}
+
+/* ---- lists ----------------------------------------------------------------------------------- */
+
+static void list_begins(struct watch *watch)
+{
+	watch->listing = true;
+	watch->calls.begin(watch->calls.arg);
+}
+
+static int list_ends(struct watch *watch)
+{
+	int err;
+
+	if (watch->closing)
+		return 0;
+	err = watch->calls.end(watch->calls.arg);
+	if (err)
+		return untaken(watch, err);
+	watch->listing = false;
+	watch->figures.lists++;
+	watch->figures.synced = true;
+	watch->figures.absent = false;
+	is_well(watch);
+	return 0;
+}
+
+/* The server has none of them, and did not have any before. */
+static int is_absent(struct watch *watch)
+{
+	int err = 0;
+
+	if (!watch->figures.absent) {
+		list_begins(watch);
+		err = list_ends(watch);
+	}
+	if (err)
+		return err;
+	is_well(watch);
+	heard(watch);
+	watch->figures.absent = true;
+	watch->figures.current = true;
+	watch->version[0] = '\0';
+	watch->attempts = 0;
+	begin_later(watch, ABSENT_MS - at_random(ABSENT_MS / 10));
+	return 0;
+}
+
+/* ---- what comes ---------------------------------------------------------------------------------- */
 
 static int garbled(struct watch *watch, const char *message)
 {
@@ -302,9 +318,10 @@ static int take_bookmark(struct watch *watch, json_t *object)
 	if (!ends_list(object))
 		return 0;
 	r = go_on_from(watch, object);
+	if (!r)
+		r = list_ends(watch);
 	if (r)
 		return r;
-	list_ends(watch);
 	watch->figures.current = true;
 	uv_timer_stop(&watch->timer);
 	return 0;
@@ -326,9 +343,12 @@ static int take_error(struct watch *watch, json_t *status)
 	}
 }
 
-static int take_change(struct watch *watch, json_t *object, void (*call)(json_t *object, void *arg))
+static int take_change(struct watch *watch, json_t *object, int (*call)(json_t *object, void *arg))
 {
-	call(object, watch->calls.arg);
+	int err = call(object, watch->calls.arg);
+
+	if (err)
+		return untaken(watch, err);
 	if (watch->listing)
 		return 0;
 	watch->figures.events++;
@@ -368,6 +388,7 @@ static int on_object(const char *json, size_t size, void *arg)
 {
 	_cleanup_(cleanup_json) json_t *object = parse(json, size);
 	struct watch *watch = arg;
+	int err;
 
 	if (watch->closing)
 		return -ECANCELED;
@@ -375,8 +396,8 @@ static int on_object(const char *json, size_t size, void *arg)
 		return garbled(watch, "no JSON");
 	if (watch->step != STEP_PAGES)
 		return take_event(watch, object);
-	watch->calls.put(object, watch->calls.arg);
-	return 0;
+	err = watch->calls.put(object, watch->calls.arg);
+	return err ? untaken(watch, err) : 0;
 }
 
 /* Of an answer that is no success: what people can make of it. */
@@ -410,8 +431,8 @@ static void was_rejected(struct watch *watch)
 		return;
 	}
 	tell(watch, "%s%s", watch->failure == WATCH_GARBLED ? "the server sent " : "", message);
-	if (watch->failure == WATCH_GARBLED)
-		watch->version[0] = '\0'; /* from there it might send the same again */
+	if (watch->failure == WATCH_GARBLED || watch->failure == WATCH_UNTAKEN)
+		watch->version[0] = '\0'; /* from there it might send the same again, or not */
 	if (watch->failure == WATCH_EXPIRED)
 		expire(watch);
 	else
@@ -443,7 +464,8 @@ static void was_answered(struct watch *watch, const struct client_result *result
 	const char *message = text_string(&watch->message);
 
 	if (result->status == 404 && watch->resource.optional) {
-		is_absent(watch);
+		if (is_absent(watch))
+			was_rejected(watch);
 		return;
 	}
 	if (watch->step == STEP_STREAM && (result->status == 400 || result->status == 422)) {
@@ -479,11 +501,9 @@ static void page_ended(struct watch *watch)
 	text_release(&watch->next);
 	if (next && *next) {
 		add_encoded(&watch->next, next);
-	} else if (go_on_from(watch, list)) {
+	} else if (go_on_from(watch, list) || list_ends(watch)) {
 		was_rejected(watch);
 		return;
-	} else {
-		list_ends(watch);
 	}
 	begin(watch);
 }

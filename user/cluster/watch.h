@@ -32,9 +32,10 @@ struct watch_calls {
 	/* A list begins: what is not told of until its end is no longer there. Again before its
 	 * end: that one has failed, another one begins. */
 	void (*begin)(void *arg);
-	void (*put)(json_t *object, void *arg); /* it is there, new or changed */
-	void (*gone)(json_t *object, void *arg);
-	void (*end)(void *arg); /* the list is complete */
+	/* These return 0, or -errno: what was told could not be taken, and all is listed anew. */
+	int (*put)(json_t *object, void *arg); /* it is there, new or changed */
+	int (*gone)(json_t *object, void *arg);
+	int (*end)(void *arg); /* the list is complete */
 	void *arg;
 };
 
@@ -46,6 +47,7 @@ enum watch_failure {
 	WATCH_EXPIRED,     /* 410: what we knew is too old, all is listed anew */
 	WATCH_ANSWERED,    /* any other status, or 500 in the stream */
 	WATCH_GARBLED,     /* what came is not what it should be */
+	WATCH_UNTAKEN,     /* we could not take it: memory is out */
 	WATCH_FAILURE_MAX,
 };
 

@@ -49,6 +49,7 @@ struct wanted {
 	struct store_options store_options;
 	char attached[sizeof(((struct sst_meta *)0)->cgroup)];
 	bool pods_found;
+	bool nameless; /* told that no node of the cluster is called as we are */
 	uv_timer_t services_timer, policy_timer, retry_timer;
 	uint64_t opened_ns;  /* CLOCK_MONOTONIC */
 	bool must_apply_all; /* a part could not be done: the whole brings it in order */
@@ -56,6 +57,7 @@ struct wanted {
 	uv_work_t grace;     /* a thread waits until nobody looks at what was replaced */
 	bool grace_runs;
 	uint64_t grace_mark;
+	int grace_error;
 	bool closing;
 	uint64_t applied_changes, failed_changes;
 	char trouble[sizeof(((struct watch_figures *)0)->problem)]; /* that was told */
@@ -97,6 +99,8 @@ static int apply_model(struct wanted *wanted, const struct model *model,
 	if (err)
 		return err;
 	err = reconcile_located(datapath, wanted->known, model, located, false, problems, &plan);
+	if (!err)
+		datapath_take_others(datapath); /* nothing is left of what they did */
 	reconcile_unlock(datapath, wanted->known);
 	account_apply(wanted, begin);
 	if (!err)
@@ -163,10 +167,11 @@ static int apply_whole(struct wanted *wanted, const struct model *model, struct 
 
 /* ---- files ------------------------------------------------------------------------------ */
 
-/* Remembered whether or not what follows succeeds: a change is looked at once. */
+/* Remembered whether or not what follows succeeds: a change is looked at once. The store goes by
+ * what it is told of. */
 static int take_host(struct wanted *wanted, struct problems *problems)
 {
-	struct model_host host;
+	struct model_host host, before;
 	int err = locate_self(&host);
 
 	if (err)
@@ -175,9 +180,13 @@ static int take_host(struct wanted *wanted, struct problems *problems)
 		model_host_release(&host);
 		return 0;
 	}
-	model_host_release(&wanted->host);
+	before = wanted->host;
 	wanted->host = host;
-	return wanted->cluster ? store_move(cluster_store(wanted->cluster), problems) : 0;
+	err = wanted->cluster ? store_move(cluster_store(wanted->cluster), problems) : 0;
+	if (err)
+		wanted->host = before;
+	model_host_release(err ? &host : &before);
+	return err;
 }
 
 static int read_files(struct wanted *wanted, struct problems *problems, struct model **ret)
@@ -574,13 +583,15 @@ static void on_services_due(uv_timer_t *timer)
 		apply_all(wanted);
 }
 
-/* What the whole cannot have must not keep policy back. */
+/* What the whole cannot have must not keep policy back, nor what has waited for it. */
 static void on_retry_due(uv_timer_t *timer)
 {
 	struct wanted *wanted = timer->data;
 
-	if (apply_all(wanted) && wanted->applied)
-		follow_policy_later(wanted);
+	if (!apply_all(wanted) || !wanted->applied)
+		return;
+	follow_policy_later(wanted);
+	settle_later(wanted);
 }
 
 static void on_policy_due(uv_timer_t *timer)
@@ -609,8 +620,9 @@ static void on_cluster_changed(void *arg)
 
 static void on_grace(uv_work_t *work)
 {
-	(void)work;
-	datapath_grace();
+	struct wanted *wanted = work->data;
+
+	wanted->grace_error = datapath_grace();
 }
 
 static void on_grace_over(uv_work_t *work, int status)
@@ -623,11 +635,14 @@ static void on_grace_over(uv_work_t *work, int status)
 	wanted->grace_runs = false;
 	if (status || wanted->closing)
 		return;
-	err = reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems);
-	if (err)
-		apply_all_later(wanted, err, &problems);
+	err = wanted->grace_error; /* what may still be looked at must stay */
+	if (!err)
+		err = reconcile_settle(datapath, wanted->known, wanted->grace_mark, &problems);
 	reconcile_unlock(datapath, wanted->known);
-	settle_later(wanted);
+	if (err)
+		apply_all_later(wanted, err, &problems); /* which waits by itself */
+	else
+		settle_later(wanted);
 }
 
 /* Some 16 ms, in which others have their turn: a burst of changes is one wait. */
@@ -714,15 +729,51 @@ static void tell_trouble(struct wanted *wanted)
 		 i < STORE_KINDS ? cluster.watch[i].problem : "");
 }
 
+/* By a name that is wrong no pod is here, and no policy is enforced for any. */
+static void tell_nameless(struct wanted *wanted)
+{
+	struct cluster_figures cluster;
+	bool nameless;
+
+	if (!wanted->cluster || waits(wanted))
+		return;
+	cluster_figures(wanted->cluster, &cluster);
+	nameless = !cluster.store.has_node;
+	if (nameless && !wanted->nameless)
+		log_line("the cluster has no node %s: if it calls this one otherwise "
+			 "(--node-name), no pod is known to be here",
+			 wanted->options->node);
+	if (!nameless && wanted->nameless)
+		log_line("the cluster has a node %s", wanted->options->node);
+	wanted->nameless = nameless;
+}
+
+/* The maps are what the API server says, and nothing of that is said again. */
+static void look_at_maps(struct wanted *wanted)
+{
+	if (!wanted->cluster || !wanted->applied ||
+	    !datapath_take_others(wanted->options->datapath))
+		return;
+	log_line(
+		"somebody else has changed what is in force: what is wanted is put in force again");
+	apply_all(wanted);
+}
+
 /* kubelet makes the folder of pods when it starts; after us, maybe. */
 static void look_for_pods(struct wanted *wanted)
 {
 	struct kubepods found;
+	int err;
 
 	if (!wanted->cluster || wanted->pods_found || kubepods_find(wanted->attached, &found))
 		return;
-	wanted->pods_found = true;
-	store_set_pods(cluster_store(wanted->cluster), found.root, found.systemd);
+	err = store_set_pods(cluster_store(wanted->cluster), found.root, found.systemd);
+	wanted->pods_found = err != -ENOMEM;
+	if (!err)
+		on_cluster_changed(wanted);
+	else if (wanted->pods_found)
+		log_line("%s: cgroups of pods are too deep there, pods are known by address only",
+			 found.root);
 }
 
 static int open_cluster(struct wanted *wanted)
@@ -789,6 +840,8 @@ void wanted_look(struct wanted *wanted)
 	watch_netns(wanted);
 	look_for_pods(wanted);
 	tell_trouble(wanted);
+	tell_nameless(wanted);
+	look_at_maps(wanted);
 	look_at_addresses(wanted);
 	look_at_host(wanted);
 }

@@ -300,11 +300,25 @@ static int raise_generation(struct apply *apply)
 	if (err)
 		return err;
 	is_known = apply->known && known_is_current(apply->known, meta.generation);
-	meta.generation++;
+	apply->datapath->others |= meta.generation != apply->datapath->generation;
+	apply->datapath->generation = ++meta.generation;
 	err = meta_write(apply->datapath, &meta);
 	if (!err && is_known)
 		known_raise(apply->known, meta.generation);
 	return err;
+}
+
+bool datapath_take_others(struct datapath *datapath)
+{
+	struct sst_meta meta;
+	bool others;
+
+	if (meta_read(datapath, &meta))
+		return false;
+	others = datapath->others || meta.generation != datapath->generation;
+	datapath->generation = meta.generation;
+	datapath->others = false;
+	return others;
 }
 
 static size_t steps_until_grace(const struct plan *plan)

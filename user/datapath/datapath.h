@@ -123,6 +123,9 @@ enum apply_extent {
 int datapath_apply(struct datapath *datapath, const struct plan *plan, enum apply_extent extent,
 		   struct known *known, struct problems *problems);
 
+/* Has anybody but us applied a plan since the last call? */
+bool datapath_take_others(struct datapath *datapath);
+
 /* Waits until no program runs that began before: some 16 ms. Any thread may do it. */
 int datapath_grace(void);
 

@@ -122,9 +122,11 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX]; /* CGROUP, ITER; -1 for the others */
-	uint64_t *slots;    /* the map itself, mapped; an element takes 8 bytes */
-	uint32_t n_slots;   /* for services; SELFTEST_SLOTS more follow */
+	int link[HOOK_MAX];  /* CGROUP, ITER; -1 for the others */
+	uint64_t *slots;     /* the map itself, mapped; an element takes 8 bytes */
+	uint32_t n_slots;    /* for services; SELFTEST_SLOTS more follow */
+	uint64_t generation; /* that we have seen, or made */
+	bool others;         /* have made one since */
 };
 
 struct datapath *datapath_new(const char *pin);

@@ -132,6 +132,12 @@ static struct series_source source_of_stats(uint32_t id, const struct sst_stats 
 				       .cost = cost };
 }
 
+/* It, or its name, left a map between two reads of this dump; the next dump is whole. */
+static bool is_nameless(const struct state_service *service)
+{
+	return !service || !service->info.name[0];
+}
+
 int service_sources(const struct state *state, struct sources *ret)
 {
 	int err = sources_init(ret, state->n_services + 1, label_of_service, SERVICE_SERIES);
@@ -139,9 +145,13 @@ int service_sources(const struct state *state, struct sources *ret)
 	if (err)
 		return err;
 	ret->items[ret->n++] = source_of_stats(0, &state->direct, SERVICE_SERIES);
-	for (size_t i = 0; i < state->n_services; i++)
-		ret->items[ret->n++] = source_of_stats(state->services[i].id,
-						       &state->services[i].stats, SERVICE_SERIES);
+	for (size_t i = 0; i < state->n_services; i++) {
+		const struct state_service *service = &state->services[i];
+		struct series_source *source = &ret->items[ret->n++];
+
+		*source = source_of_stats(service->id, &service->stats, SERVICE_SERIES);
+		source->nameless = is_nameless(service);
+	}
 	return 0;
 }
 
@@ -178,8 +188,7 @@ int endpoint_sources(const struct state *state, struct sources *ret)
 		struct series_source *source = &ret->items[ret->n++];
 
 		*source = source_of_stats(endpoint->id, &endpoint->stats, ENDPOINT_SERIES);
-		/* it left the map between two reads of this dump; the next dump is whole */
-		source->nameless = !state_service(state, endpoint->value.service);
+		source->nameless = is_nameless(state_service(state, endpoint->value.service));
 	}
 	return err;
 }

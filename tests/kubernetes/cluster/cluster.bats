@@ -286,7 +286,7 @@ default_deny() {
 }
 
 @test "an agent that is killed takes over again, with all that was counted" {
-	local before restarts
+	local before restarts more
 
 	server_pod web node1
 	service web 10.96.1.7 80
@@ -300,7 +300,9 @@ default_deny() {
 	agents_ready
 	load_stop load
 	check '.failed == 0'
-	[[ $(opened) == $((before + $(jq .ok <<<"$output"))) ]]
+	more=$(($(opened) - before - $(jq .ok <<<"$output")))
+	# each of the two that call may have been in the middle of a call
+	((more >= 0 && more <= 2)) || fail "$more connections more than calls"
 }
 
 # Connections to the service so far.

@@ -181,6 +181,29 @@ services_of_others() { # COUNT
 	[[ $(said) != *"- service shop/web "* ]]
 }
 
+@test "all is listed anew (410): what differs is applied, and nothing else" {
+	cluster
+	service gone "clusterIP: 10.96.0.11" "$PORT" | apply
+	comes_to <<-END
+		gone 80/TCP 10.96.0.11:80 ->
+		$IN_FORCE
+	END
+	meddle refuse
+	delete Service shop/gone
+	service more "clusterIP: 10.96.0.12" "$PORT" | apply
+	compact
+	api_restart
+	meddle pass
+	comes_to <<-END
+		more 80/TCP 10.96.0.12:80 ->
+		$IN_FORCE
+	END
+	reaches sidestep_kubernetes_lists_total 2 resource=services
+	(($(now sidestep_kubernetes_failures_total reason=expired) > 0))
+	serves a
+	[[ $(said | grep -c "shop/web") == 1 ]] || fail "$(said)"
+}
+
 # ---- by its own service ---------------------------------------------------------------------------
 
 @test "the API server's own service leads there: pods, and the next agent" {

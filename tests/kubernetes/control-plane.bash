@@ -174,6 +174,16 @@ api_restart() {
 	api_start "$@"
 }
 
+# compact: etcd forgets all but what is now.
+compact() {
+	local revision
+
+	revision=$(curl_cp -d '{"key": "AA=="}' http://127.0.0.1:2379/v3/kv/range |
+		jq -r .header.revision)
+	curl_cp -d "{\"revision\": $revision, \"physical\": true}" \
+		http://127.0.0.1:2379/v3/kv/compaction
+}
+
 # ---- what is asked and told -----------------------------------------------------------------
 
 # curl_cp OPTIONS...: in the control plane's namespace, as admin.

@@ -114,16 +114,6 @@ PAGED='.verb == "list"'
 	[[ $(asked '.objectRef.resource == "services"') == 2 ]]
 }
 
-# Forgets all but what is now.
-compact() {
-	local revision
-
-	revision=$(curl_cp -d '{"key": "AA=="}' http://127.0.0.1:2379/v3/kv/range |
-		jq -r .header.revision)
-	curl_cp -d "{\"revision\": $revision, \"physical\": true}" \
-		http://127.0.0.1:2379/v3/kv/compaction
-}
-
 @test "410 inside the stream of a server without a cache" {
 	namespace shop
 	service a | apply

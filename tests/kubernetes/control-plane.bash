@@ -181,7 +181,7 @@ compact() {
 	revision=$(curl_cp -d '{"key": "AA=="}' http://127.0.0.1:2379/v3/kv/range |
 		jq -r .header.revision)
 	curl_cp -d "{\"revision\": $revision, \"physical\": true}" \
-		http://127.0.0.1:2379/v3/kv/compaction
+		http://127.0.0.1:2379/v3/kv/compaction >/dev/null
 }
 
 # ---- what is asked and told -----------------------------------------------------------------

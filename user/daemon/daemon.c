@@ -42,6 +42,7 @@
 struct reading {
 	uv_work_t work;
 	bool runs;
+	bool again; /* something has changed since it began */
 	struct daemon *daemon;
 	uint64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
 	uint64_t readings;         /* as of its begin: there may be a newer one at its end */
@@ -142,6 +143,7 @@ static int refresh_state(struct daemon *daemon)
 	return err;
 }
 
+static void account_later(struct daemon *daemon);
 static void want_events(struct daemon *daemon);
 static void release_after(struct daemon *daemon, unsigned ms);
 
@@ -154,11 +156,30 @@ static void on_configured(void *arg)
 	want_events(daemon);
 }
 
+/* The names of rules that events tell of from now on. */
+static void refresh_policy(struct daemon *daemon)
+{
+	struct state head;
+
+	if (datapath_dump(daemon->datapath, 0, &head) || add_policy(daemon, &head))
+		return;
+	policy_set_release(&daemon->state.policy);
+	daemon->state.policy = head.policy;
+	daemon->state.meta = head.meta;
+	daemon->state.config = head.config;
+}
+
+/* A cluster changes often, and is large: all but the policy is read when there is time. */
 static void on_applied(void *arg)
 {
 	struct daemon *daemon = arg;
 
-	refresh_state(daemon);
+	if (daemon->options->access) {
+		refresh_policy(daemon);
+		account_later(daemon);
+	} else {
+		refresh_state(daemon);
+	}
 	surroundings_expect(&daemon->surroundings);
 	release_after(daemon, RELEASE_MS); /* what it may have stopped */
 }
@@ -505,18 +526,23 @@ static void on_read(uv_work_t *work, int status)
 		err = take_state(daemon, &reading->state, reading->end_ns - reading->begin_ns);
 	if (daemon->ends)
 		return;
-	if (err)
-		daemon->self->reads_failed++;
 	account_self(daemon);
-	write_figures(daemon);
+	if (err)
+		daemon->self->reads_failed++; /* what was written last stays */
+	else
+		write_figures(daemon);
+	if (reading->again)
+		account_later(daemon);
 }
 
 static void account_later(struct daemon *daemon)
 {
 	struct reading *reading = &daemon->reading;
 
-	if (reading->runs)
+	if (reading->runs) {
+		reading->again = true;
 		return;
+	}
 	forget_endpoints(daemon);
 	*reading = (struct reading){
 		.daemon = daemon,

@@ -8,4 +8,7 @@
 void log_line(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_problems(const struct problems *problems);
 
+/* Those that were not there before; then *before is what problems was, which is emptied. */
+void log_new_problems(struct problems *problems, struct problems *before);
+
 #endif

@@ -40,6 +40,7 @@ struct wanted {
 	struct located located; /* where workloads were then */
 	bool too_large;         /* the model did not fit beside what is still there */
 	bool lags;              /* told that the policy does not follow the host */
+	struct problems told;   /* when policy was put in force last */
 	bool applied;           /* the whole was in force once */
 	struct model_host host; /* as it was when files were last read */
 
@@ -385,6 +386,13 @@ static void on_addresses_changed(void *arg)
 	look_at_host(arg);
 }
 
+/* Pods are known by their cgroups: without other workloads it does not matter where they live. */
+static bool lives_matter(const struct wanted *wanted)
+{
+	return !wanted->cluster || !wanted->pods_found ||
+	       (wanted->model && wanted->model->n_workloads);
+}
+
 static void on_host_settled(uv_timer_t *timer)
 {
 	look_at_host(timer->data);
@@ -396,7 +404,7 @@ static void on_netns_change(uv_fs_event_t *watch, const char *name, int events, 
 
 	(void)name;
 	(void)events;
-	if (!status && !uv_is_active((uv_handle_t *)&wanted->host_timer))
+	if (!status && lives_matter(wanted) && !uv_is_active((uv_handle_t *)&wanted->host_timer))
 		uv_timer_start(&wanted->host_timer, on_host_settled, SETTLE_MS, 0);
 }
 
@@ -604,7 +612,7 @@ static void on_policy_due(uv_timer_t *timer)
 		apply_all_later(wanted, err, &problems);
 		return;
 	}
-	log_problems(&problems);
+	log_new_problems(&problems, &wanted->told);
 	wanted->applied_changes++;
 }
 
@@ -843,7 +851,8 @@ void wanted_look(struct wanted *wanted)
 	tell_nameless(wanted);
 	look_at_maps(wanted);
 	look_at_addresses(wanted);
-	look_at_host(wanted);
+	if (lives_matter(wanted))
+		look_at_host(wanted);
 }
 
 static void account_resource(const struct cluster_figures *cluster, int kind,
@@ -940,5 +949,6 @@ void wanted_free(struct wanted *wanted)
 	model_free(wanted->model);
 	model_host_release(&wanted->host);
 	located_release(&wanted->located);
+	problems_release(&wanted->told);
 	free(wanted);
 }

@@ -82,6 +82,8 @@ int kubepods_find(const char *attached, struct kubepods *ret)
 		return err;
 	if (!strncmp(attached, cgroup_root, strlen(cgroup_root)))
 		attached += strlen(cgroup_root);
+	if (*attached && *attached != '/')
+		return -ENOENT; /* a folder of another cgroup2 that is called nearly so */
 	if (!look_below(cgroup_root, attached, ret))
 		return 0;
 	return *attached ? look_below(cgroup_root, "", ret) : -ENOENT;

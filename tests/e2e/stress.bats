@@ -364,7 +364,10 @@ event() { # NUMBER
 		wait_until 10 redirecting 50
 		# shellcheck disable=SC2086 # two words
 		web $how | apply_config
-		show services
+		# a socket that is locked at the moment of one look is read by the next
+		for _ in {1..5}; do
+			show services
+		done
 		spliced=$(value '.[0].counters.spliced_sent_bytes')
 		sleep 0.5
 		show services

@@ -58,6 +58,7 @@ struct wanted {
 	uv_work_t grace;     /* a thread waits until nobody looks at what was replaced */
 	bool grace_runs;
 	uint64_t grace_mark;
+	uint64_t locked_ns; /* CLOCK_MONOTONIC: since when we have the lock for what is put off */
 	int grace_error;
 	bool closing;
 	uint64_t applied_changes, failed_changes;
@@ -421,11 +422,15 @@ static void watch_netns(struct wanted *wanted)
 #define SERVICES_MS 0
 /* Identities and rules are compiled as a whole: what comes in a burst is one change. */
 #define POLICY_MS   50
+/* The lock is ours for so long, and then for so long anybody's: others try every 20 ms. */
+#define LOCKED_NS   2000000000ULL
+#define OTHERS_MS   50
 
 static void on_services_due(uv_timer_t *timer);
 static void on_policy_due(uv_timer_t *timer);
 static void on_retry_due(uv_timer_t *timer);
 static void settle_later(struct wanted *wanted);
+static void go_on(struct wanted *wanted);
 
 /*
  * A part could not be done, or there was no room: the whole is tried by and by, less and less
@@ -533,6 +538,9 @@ static int apply_services(struct wanted *wanted, char *const *names, size_t n,
 	_cleanup_plan_ struct plan plan = {};
 	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
 	int err = make_batch(cluster_store(wanted->cluster), names, n, &batch);
+
+	if (!known_owed(wanted->known))
+		wanted->locked_ns = begin;
 
 	if (!err)
 		err = datapath_lock(datapath, 0);
@@ -650,7 +658,7 @@ static void on_grace_over(uv_work_t *work, int status)
 	if (err)
 		apply_all_later(wanted, err, &problems); /* which waits by itself */
 	else
-		settle_later(wanted);
+		go_on(wanted);
 }
 
 /* Some 16 ms, in which others have their turn: a burst of changes is one wait. */
@@ -665,16 +673,33 @@ static void settle_later(struct wanted *wanted)
 	wanted->grace_runs = !uv_queue_work(wanted->loop, &wanted->grace, on_grace, on_grace_over);
 }
 
-static void settle_now(struct wanted *wanted)
+static int settle_now(struct wanted *wanted, struct problems *problems)
+{
+	struct datapath *datapath = wanted->options->datapath;
+	int err = 0;
+
+	if (known_owed(wanted->known))
+		err = reconcile_settle_all(datapath, wanted->known, problems);
+	reconcile_unlock(datapath, wanted->known);
+	return err;
+}
+
+/* While changes keep coming, the lock is never given away by itself: who else wants it, has some
+ * moments. */
+static void go_on(struct wanted *wanted)
 {
 	_cleanup_problems_ struct problems problems = {};
-	struct datapath *datapath = wanted->options->datapath;
+	int err;
 
-	if (!known_owed(wanted->known))
+	if (!known_owed(wanted->known) ||
+	    clock_ns(CLOCK_MONOTONIC) - wanted->locked_ns < LOCKED_NS) {
+		settle_later(wanted);
 		return;
-	reconcile_settle_all(datapath, wanted->known, &problems);
-	log_problems(&problems);
-	reconcile_unlock(datapath, wanted->known);
+	}
+	err = settle_now(wanted, &problems);
+	if (err)
+		apply_all_later(wanted, err, &problems);
+	uv_timer_start(&wanted->services_timer, on_services_due, OTHERS_MS, 0);
 }
 
 /* ---- the API server: beside that ------------------------------------------------------------- */
@@ -931,10 +956,13 @@ bool wanted_is_ready(const struct wanted *wanted)
 
 void wanted_close(struct wanted *wanted)
 {
+	_cleanup_problems_ struct problems problems = {};
+
 	if (!wanted)
 		return;
 	wanted->closing = true;
-	settle_now(wanted);
+	settle_now(wanted, &problems);
+	log_problems(&problems);
 	events_close(wanted->events);
 	cluster_close(wanted->cluster);
 }

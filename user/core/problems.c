@@ -93,3 +93,11 @@ void problems_release(struct problems *problems)
 		free(problems->text[i]);
 	memset(problems, 0, sizeof(*problems));
 }
+
+bool problems_have(const struct problems *problems, const char *text)
+{
+	for (unsigned i = 0; i < problems->count; i++)
+		if (!strcmp(problems->text[i], text))
+			return true;
+	return false;
+}

@@ -37,6 +37,9 @@ struct problems {
 	unsigned more;  /* found beyond PROBLEMS_MAX */
 };
 
+/* Is this one of the texts? Those beyond PROBLEMS_MAX are not known. */
+bool problems_have(const struct problems *problems, const char *text);
+
 /* Adds "source:line:column: message"; without a place "source: message". The place's file
  * stands for the source where it has one. Control characters become question marks. */
 void problems_add(struct problems *problems, const char *source, struct place place,

@@ -3,7 +3,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 void log_line(const char *format, ...)
 {
@@ -24,18 +23,10 @@ void log_problems(const struct problems *problems)
 		fprintf(stderr, "... and %u more\n", problems->more);
 }
 
-static bool has(const struct problems *problems, const char *text)
-{
-	for (unsigned i = 0; i < problems->count; i++)
-		if (!strcmp(problems->text[i], text))
-			return true;
-	return false;
-}
-
 void log_new_problems(struct problems *problems, struct problems *before)
 {
 	for (unsigned i = 0; i < problems->count; i++)
-		if (!has(before, problems->text[i]))
+		if (!problems_have(before, problems->text[i]))
 			fprintf(stderr, "%s\n", problems->text[i]);
 	if (problems->more > before->more)
 		fprintf(stderr, "... and %u more\n", problems->more);

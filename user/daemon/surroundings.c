@@ -38,18 +38,10 @@ static const char *message(const struct problems *problems, unsigned i)
 	return problems->text[i] + problems->parts[i].message;
 }
 
-static bool was_told(const struct problems *before, const char *text)
-{
-	for (unsigned i = 0; i < before->count; i++)
-		if (!strcmp(before->text[i], text))
-			return true;
-	return false;
-}
-
 static void log_new(const struct problems *warnings, const struct problems *before)
 {
 	for (unsigned i = 0; i < warnings->count; i++)
-		if (!was_told(before, warnings->text[i]))
+		if (!problems_have(before, warnings->text[i]))
 			log_line("warning: %s", message(warnings, i));
 	if (warnings->more && !before->more)
 		log_line("warning: ... and %u more of the kind", warnings->more);

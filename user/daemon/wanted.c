@@ -42,8 +42,10 @@ void wanted_account_apply(struct wanted *wanted, uint64_t begin_ns)
 		self->apply_max_ns = self->apply_ns;
 }
 
-static int apply_model(struct wanted *wanted, const struct model *model,
-		       const struct located *located, struct problems *problems)
+enum part { SERVICES = 1, POLICY = 2 };
+
+static int apply(struct wanted *wanted, unsigned parts, const struct model *model,
+		 const struct located *located, struct problems *problems)
 {
 	struct datapath *datapath = wanted->options->datapath;
 	_cleanup_plan_ struct plan plan = {};
@@ -52,8 +54,12 @@ static int apply_model(struct wanted *wanted, const struct model *model,
 
 	if (err)
 		return err;
-	err = reconcile_located(datapath, wanted->known, model, located, false, problems, &plan);
-	if (!err)
+	if (parts & SERVICES)
+		err = reconcile_located(datapath, wanted->known, model, located, false, problems,
+					&plan);
+	else
+		err = reconcile_policy(datapath, wanted->known, model, located, problems, &plan);
+	if (!err && parts & SERVICES)
 		datapath_take_others(datapath); /* nothing is left of what they did */
 	reconcile_unlock(datapath, wanted->known);
 	wanted_account_apply(wanted, begin);
@@ -75,22 +81,29 @@ bool wanted_waits(const struct wanted *wanted)
 	return wanted->cluster && !cluster_is_synced(wanted->cluster);
 }
 
-enum part { SERVICES = 1, POLICY = 2 };
-
-/* The files' model, and of the API server's what is asked for. */
-static int extend(const struct wanted *wanted, const struct model *model, unsigned parts,
-		  struct problems *problems, struct extension *ret)
+/*
+ * *model becomes one that has what is asked for of the API server's, too. Without a server it is
+ * what it was.
+ */
+static int extend(const struct wanted *wanted, const struct model **model, unsigned parts,
+		  struct problems *problems, struct extension *extension)
 {
-	struct store *store = wanted->cluster ? cluster_store(wanted->cluster) : NULL;
-	int err = extension_begin(model, ret);
+	struct store *store;
+	int err;
 
-	if (!err && store)
-		ret->model.source = (char *)API_SERVER;
-	if (!err && store && parts & SERVICES)
-		err = store_add_services(store, &ret->model);
-	if (!err && store && parts & POLICY)
-		err = store_add_policy(store, &ret->model);
-	return err ?: extension_finish(ret, problems);
+	if (!wanted->cluster)
+		return 0;
+	store = cluster_store(wanted->cluster);
+	err = extension_begin(*model, extension);
+	if (!err) {
+		extension->model.source = (char *)API_SERVER;
+		*model = &extension->model;
+	}
+	if (!err && parts & SERVICES)
+		err = store_add_services(store, &extension->model);
+	if (!err && parts & POLICY)
+		err = store_add_policy(store, &extension->model);
+	return err ?: extension_finish(extension, problems);
 }
 
 /* What has changed until now is a part of the whole. */
@@ -99,12 +112,12 @@ int wanted_apply_whole(struct wanted *wanted, const struct model *model, struct 
 	_cleanup_store_changes_ struct store_changes seen = {};
 	_cleanup_extension_ struct extension extension = {};
 	_cleanup_located_ struct located located = {};
-	int err = extend(wanted, model, SERVICES | POLICY, problems, &extension);
+	int err = extend(wanted, &model, SERVICES | POLICY, problems, &extension);
 
 	if (!err)
-		err = locate(&extension.model, problems, &located);
+		err = locate(model, problems, &located);
 	if (!err)
-		err = apply_model(wanted, &extension.model, &located, problems);
+		err = apply(wanted, SERVICES | POLICY, model, &located, problems);
 	if (!err && wanted->cluster)
 		err = store_take_changes(cluster_store(wanted->cluster), &seen);
 	if (err)
@@ -248,40 +261,18 @@ void wanted_collect(struct wanted *wanted)
 
 /* ---- the host ----------------------------------------------------------------------------- */
 
-static int apply_policy(struct wanted *wanted, const struct model *model,
-			const struct located *located, struct problems *problems)
-{
-	struct datapath *datapath = wanted->options->datapath;
-	_cleanup_plan_ struct plan plan = {};
-	int err = datapath_lock(datapath, 0);
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC);
-
-	if (err)
-		return err;
-	err = reconcile_policy(datapath, wanted->known, model, located, problems, &plan);
-	reconcile_unlock(datapath, wanted->known);
-	wanted_account_apply(wanted, begin);
-	if (!err)
-		wanted_tell_changes(&plan);
-	return err;
-}
-
 /* Workloads and policies as they are wanted now, on the host as it is now. */
 int wanted_follow_policy(struct wanted *wanted, bool changed, struct problems *problems)
 {
 	_cleanup_extension_ struct extension extension = {};
 	_cleanup_located_ struct located located = {};
 	const struct model *model = wanted->model;
-	int err = 0;
+	int err = extend(wanted, &model, POLICY, problems, &extension);
 
-	if (wanted->cluster) {
-		err = extend(wanted, model, POLICY, problems, &extension);
-		model = &extension.model;
-	}
 	if (!err)
 		err = locate(model, problems, &located);
 	if (!err && (changed || !located_equal(&located, &wanted->located))) {
-		err = apply_policy(wanted, model, &located, problems);
+		err = apply(wanted, POLICY, model, &located, problems);
 		if (!err)
 			wanted->options->applied(wanted->options->arg);
 	}

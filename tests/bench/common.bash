@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=bash
+#
+# What the parts of the benchmark share. A part is a script tests/bench/NAME.bash that scripts/bench
+# starts: it builds its surroundings, measures in rounds, appends lines of JSON to $BENCH_SAMPLES,
+# and takes its surroundings away, however it ends. Tables and verdicts are made by report.c.
+#
+# To be sourced, with `set -euo pipefail` in force. A part defines clean_up_part if it starts what
+# this file does not know, and calls bench_begin first.
+
+# shellcheck source=scripts/lib.bash
+source "${BASH_SOURCE[0]%/*}/../../scripts/lib.bash"
+
+: "${BENCH_SAMPLES:?start it by scripts/bench}"
+ROUNDS=${BENCH_ROUNDS:?}
+QUICK=${BENCH_QUICK:-} # fewer sizes, shorter measurements; figures of no worth
+
+ID=sidestep-bench-$$
+ROOT=       # the cgroup that has all others of this part
+TMP=        # its files
+NETNS=()    # that were made
+PIDS=()     # of processes that were started, each is reaped at the end
+INSTANCES=() # of Sidestep
+
+# ---- samples ---------------------------------------------------------------------------------
+
+# list WORD...: as JSON
+list() {
+	((!$#)) && echo '[]' && return
+	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
+}
+
+# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is
+# the number of the row in docs/benchmarks.md. The last three are lists by `list`, in the order of the
+# table; ratios are to the first variant.
+declare_test() {
+	jq -nc --arg test "$1" --argjson row "$2" --arg unit "$3" --arg better "$4" --arg title "$5" \
+		--argjson variants "$6" --argjson blocks "$7" --argjson columns "$8" \
+		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns}' >>"$BENCH_SAMPLES"
+}
+
+# sample TEST BLOCK COLUMN VARIANT ROUND VALUE
+sample() {
+	printf '{"sample":"%s","block":"%s","column":"%s","variant":"%s","round":%d,"value":%s}\n' \
+		"$@" >>"$BENCH_SAMPLES"
+}
+
+# skip TEST VARIANT REASON: what cannot be measured here; without a VARIANT ("") all of the test.
+skip() {
+	jq -nc --arg skip "$1" --arg variant "$2" --arg reason "$3" '{$skip, $variant, $reason}' \
+		>>"$BENCH_SAMPLES"
+	progress "$1${2:+, $2}: skipped: $3"
+}
+
+# note TEST TEXT: a line below its table.
+note() {
+	jq -nc --arg note "$1" --arg text "$2" '{$note, $text}' >>"$BENCH_SAMPLES"
+}
+
+# To whoever waits.
+progress() {
+	echo "${0##*/}: $*" >&2
+}
+
+# ---- network namespaces ----------------------------------------------------------------------
+
+# The namespaces' settings are their own: many connections need many ports. None has a default
+# route, so that nothing leaves the machine where a hook is missing.
+make_netns() { # NAME
+	NETNS+=("$1")
+	ip netns add "$ID-$1"
+	ip -n "$ID-$1" link set lo up
+	nsenter --net="/run/netns/$ID-$1" \
+		sh -c 'echo 10000 65000 >/proc/sys/net/ipv4/ip_local_port_range'
+}
+
+# The file of a namespace.
+netns() {
+	echo "/run/netns/$ID-$1"
+}
+
+# plug BRIDGE NAME ADDRESS/LENGTH: a veth pair into the bridge, as a pod has.
+plug() {
+	ip -n "$ID-$1" link add "$2" type veth peer name eth0 netns "$ID-$2"
+	ip -n "$ID-$1" link set "$2" master br0 up
+	ip -n "$ID-$2" address add "$3" dev eth0
+	ip -n "$ID-$2" link set eth0 up
+	wait_until 5 has_carrier "$2" || die "no carrier in $2"
+}
+
+has_carrier() {
+	[[ $(ip -n "$ID-$1" -brief link show dev eth0) == *,LOWER_UP* ]]
+}
+
+# make_pods NAME=ADDRESS/LENGTH...: namespaces on one bridge, which is in one called "node".
+make_pods() {
+	local pod
+
+	make_netns node
+	ip -n "$ID-node" link add br0 type bridge
+	ip -n "$ID-node" link set br0 up
+	for pod; do
+		make_netns "${pod%%=*}"
+		plug node "${pod%%=*}" "${pod#*=}"
+	done
+}
+
+# ---- processes -------------------------------------------------------------------------------
+
+# make_cgroup NAME: below the part's own, as deep as NAME says.
+make_cgroup() {
+	mkdir -p "$ROOT/$1"
+}
+
+# enter CGROUP NETNS COMMAND...: becomes the command there. For subshells.
+enter() {
+	echo 0 >"$ROOT/$1/cgroup.procs"
+	exec nsenter --net="$(netns "$2")" "${@:3}"
+}
+
+# A CPU each for clients and servers; with one CPU for both, it is the client's. The highest
+# ones: the lowest has more of the machine's own work.
+CLIENT_CPU=$(($(nproc) - 1))
+SERVER_CPU=$((CLIENT_CPU ? CLIENT_CPU - 1 : 0))
+
+# ---- instances of Sidestep -------------------------------------------------------------------
+#
+# Each has a cgroup of its own by its name, so that some can be measured in turn without a change
+# in between.
+
+# of INSTANCE COMMAND...: sidestep COMMAND there.
+of() {
+	local words=1
+
+	[[ $2 != policy ]] || words=2
+	"$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1" \
+		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest" \
+		"${@:2 + words}"
+}
+
+# load_instance INSTANCE FILE: programs and maps without a daemon.
+load_instance() {
+	make_cgroup "$1"
+	INSTANCES+=("$1")
+	of "$1" load -f "$2" >"$TMP/$1.log" 2>&1 || die "$1: $(<"$TMP/$1.log")"
+}
+
+# run_instance INSTANCE OPTION...: with a daemon, whose id it leaves in DAEMON. -f FILE is an option.
+run_instance() {
+	make_cgroup "$1"
+	INSTANCES+=("$1")
+	of "$1" run "${@:2}" >"$TMP/$1.log" 2>&1 &
+	DAEMON=$!
+	PIDS+=("$DAEMON")
+	wait_until 60 instance_answers "$1" || die "$1: $(<"$TMP/$1.log")"
+}
+
+instance_answers() {
+	[[ $(of "$1" status -o json 2>/dev/null) == *'"daemon": true'* ]]
+}
+
+# ---- begin and end ---------------------------------------------------------------------------
+
+bench_begin() {
+	local root
+
+	root=$(cgroup2_root)
+	[[ $root ]] || die "cgroup v2 is not mounted: mount -t cgroup2 none /sys/fs/cgroup"
+	trap bench_end EXIT
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	trap 'exit 129' HUP
+	TMP=$(mktemp -d)
+	ROOT=$root/$ID
+	mkdir "$ROOT"
+}
+
+# A part's own end, for what this file does not know of.
+clean_up_part() {
+	:
+}
+
+# Daemons first, which would otherwise mend what is taken away.
+bench_end() {
+	local name
+
+	trap '' INT TERM HUP # once is enough
+	clean_up_part
+	((${#PIDS[@]} == 0)) || kill "${PIDS[@]}" 2>/dev/null || :
+	((${#PIDS[@]} == 0)) || wait "${PIDS[@]}" 2>/dev/null || :
+	for name in "${INSTANCES[@]}"; do
+		[[ ! -e /sys/fs/bpf/$ID-$name ]] || of "$name" unload >/dev/null || :
+	done
+	[[ ! -e $ROOT/cgroup.kill ]] || echo 1 >"$ROOT/cgroup.kill"
+	for name in "${NETNS[@]}"; do
+		ip netns del "$ID-$name" 2>/dev/null || :
+	done
+	[[ ! -e $ROOT ]] || wait_until 10 remove_root || echo "bench: $ROOT is left" >&2
+	[[ -z $TMP ]] || rm -rf "$TMP"
+}
+
+# Busy until the last process in it is reaped.
+remove_root() {
+	find "$ROOT" -depth -type d -exec rmdir {} + 2>/dev/null
+}

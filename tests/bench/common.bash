@@ -27,8 +27,7 @@ INSTANCES=() # of Sidestep
 
 # list WORD...: as JSON
 list() {
-	((!$#)) && echo '[]' && return
-	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
+	jq -nc '$ARGS.positional' --args -- "$@"
 }
 
 # declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is

@@ -212,7 +212,7 @@ $(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/m
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
-		$(LDLIBS)
+		$(LDLIBS) -lpthread
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)

@@ -31,13 +31,16 @@ list() {
 	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
 }
 
-# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is
-# the number of the row in docs/benchmarks.md. The last three are lists by `list`, in the order of the
-# table; ratios are to the first variant.
+# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS [MORE]: before its first sample.
+# ROW is the number of the row in docs/benchmarks.md. VARIANTS, BLOCKS and COLUMNS are lists by `list`,
+# in the order of the table; ratios are to the first variant. MORE is an object: "sizes", numbers
+# for the columns; "ratios": false where variants are not to be compared.
 declare_test() {
 	jq -nc --arg test "$1" --argjson row "$2" --arg unit "$3" --arg better "$4" --arg title "$5" \
 		--argjson variants "$6" --argjson blocks "$7" --argjson columns "$8" \
-		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns}' >>"$BENCH_SAMPLES"
+		--argjson more "${9:-{\}}" \
+		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns} + $more' \
+		>>"$BENCH_SAMPLES"
 }
 
 # sample TEST BLOCK COLUMN VARIANT ROUND VALUE

@@ -27,8 +27,7 @@ INSTANCES=() # of Sidestep
 
 # list WORD...: as JSON
 list() {
-	((!$#)) && echo '[]' && return
-	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
+	jq -nc '$ARGS.positional' --args -- "$@"
 }
 
 # declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS [MORE]: before its first sample.
@@ -36,9 +35,11 @@ list() {
 # in the order of the table; ratios are to the first variant. MORE is an object: "sizes", numbers
 # for the columns; "ratios": false where variants are not to be compared.
 declare_test() {
+	local more='{}'
+
 	jq -nc --arg test "$1" --argjson row "$2" --arg unit "$3" --arg better "$4" --arg title "$5" \
 		--argjson variants "$6" --argjson blocks "$7" --argjson columns "$8" \
-		--argjson more "${9:-{\}}" \
+		--argjson more "${9:-$more}" \
 		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns} + $more' \
 		>>"$BENCH_SAMPLES"
 }
@@ -117,10 +118,19 @@ make_pods() {
 	make_netns node
 	ip -n "$ID-node" link add br0 type bridge
 	ip -n "$ID-node" link set br0 up
+	no_bridge_filter
 	for pod; do
 		make_netns "${pod%%=*}"
 		plug node "${pod%%=*}" "${pod#*=}"
 	done
+}
+
+# Where its module is loaded, maybe by a test, each frame would go through iptables' hooks, too.
+no_bridge_filter() {
+	# shellcheck disable=SC2016 # that shell's
+	nsenter --net="$(netns node)" sh -c 'for file in /proc/sys/net/bridge/bridge-nf-call-*; do
+		[ ! -e "$file" ] || echo 0 >"$file"
+	done'
 }
 
 # ---- processes -------------------------------------------------------------------------------
@@ -146,14 +156,22 @@ SERVER_CPU=$((CLIENT_CPU ? CLIENT_CPU - 1 : 0))
 # Each has a cgroup of its own by its name, so that some can be measured in turn without a change
 # in between.
 
-# of INSTANCE COMMAND...: sidestep COMMAND there.
-of() {
+# words_of INSTANCE COMMAND...: sets WORDS, which are sidestep COMMAND there.
+words_of() {
 	local words=1
 
 	[[ $2 != policy ]] || words=2
-	"$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1" \
-		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest" \
-		"${@:2 + words}"
+	WORDS=("$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1"
+		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest"
+		"${@:2 + words}")
+}
+
+# of INSTANCE COMMAND...: runs it.
+of() {
+	local WORDS
+
+	words_of "$@"
+	"${WORDS[@]}"
 }
 
 # load_instance INSTANCE FILE: programs and maps without a daemon.
@@ -165,9 +183,12 @@ load_instance() {
 
 # run_instance INSTANCE OPTION...: with a daemon, whose id it leaves in DAEMON. -f FILE is an option.
 run_instance() {
+	local WORDS
+
 	make_cgroup "$1"
 	INSTANCES+=("$1")
-	of "$1" run "${@:2}" >"$TMP/$1.log" 2>&1 &
+	words_of "$1" run "${@:2}"
+	"${WORDS[@]}" >"$TMP/$1.log" 2>&1 & # a function here would be a shell, and the daemon its child
 	DAEMON=$!
 	PIDS+=("$DAEMON")
 	wait_until 60 instance_answers "$1" || die "$1: $(<"$TMP/$1.log")"

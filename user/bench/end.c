@@ -42,25 +42,6 @@ int end_loop_open(struct end_loop *loop)
 
 /* ---- a connection's begin and end --------------------------------------------------------- */
 
-/* What is accepted inherits it. */
-static int choose_congestion(const struct end_loop *loop, int fd, int family)
-{
-	if (!loop->congestion || family == AF_UNIX)
-		return 0;
-	if (setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, loop->congestion,
-		       (socklen_t)strlen(loop->congestion)))
-		return -errno;
-	return 0;
-}
-
-static int new_socket(const struct end_loop *loop, int family)
-{
-	_cleanup_close_ int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	int err = fd < 0 ? -errno : choose_congestion(loop, fd, family);
-
-	return err ?: TAKE_FD(fd);
-}
-
 /* Takes the fd over. */
 static int open_end(const struct end_loop *loop, int taken, int family, struct end *ret)
 {
@@ -77,14 +58,14 @@ static int open_end(const struct end_loop *loop, int taken, int family, struct e
 	return 0;
 }
 
-int end_listen(const struct end_loop *loop, const struct end_address *address)
+int end_listen(const struct end_address *address)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&address->sa;
-	_cleanup_close_ int fd = new_socket(loop, sa->sa_family);
+	_cleanup_close_ int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int on = 1;
 
 	if (fd < 0)
-		return fd;
+		return -errno;
 	/* the connections of the measurement before may still be in TIME_WAIT */
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(fd, sa, address->length) || listen(fd, SOMAXCONN))
@@ -104,11 +85,9 @@ int end_accept(const struct end_loop *loop, int listener, struct end *ret)
 int end_dial(const struct end_loop *loop, const struct end_address *address, struct end *ret)
 {
 	const struct sockaddr *sa = (const struct sockaddr *)&address->sa;
-	_cleanup_close_ int fd = new_socket(loop, sa->sa_family);
+	_cleanup_close_ int fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0)
-		return fd;
-	if (connect(fd, sa, address->length))
+	if (fd < 0 || connect(fd, sa, address->length))
 		return -errno;
 	return open_end(loop, TAKE_FD(fd), sa->sa_family, ret);
 }

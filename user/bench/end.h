@@ -27,7 +27,6 @@ struct end_address {
 /* What the ends of a process share. */
 struct end_loop {
 	bool nagle;
-	const char *congestion; /* control of TCP; NULL: the machine's */
 	int epoll;
 	char *pattern; /* what is sent */
 	char *arrived; /* where what comes is dropped */
@@ -41,10 +40,10 @@ struct end {
 	bool thorough;
 };
 
-/* Once a process, with nagle and congestion set. What it takes goes with the process. */
+/* Once a process, with nagle set. What it takes goes with the process. */
 int end_loop_open(struct end_loop *loop);
 
-int end_listen(const struct end_loop *loop, const struct end_address *address);
+int end_listen(const struct end_address *address);
 int end_accept(const struct end_loop *loop, int listener, struct end *ret);
 int end_dial(const struct end_loop *loop, const struct end_address *address, struct end *ret);
 void end_close(struct end *end);

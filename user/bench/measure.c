@@ -323,7 +323,7 @@ __attribute__((noreturn)) static void be_server(struct side *side, int told)
 	int listener;
 
 	settle(side, BENCH_SERVER);
-	listener = end_listen(&side->loop, &side->way->bound);
+	listener = end_listen(&side->way->bound);
 	must(side, BENCH_SERVER, "listen", listener);
 	if (write(told, "", 1) != 1)
 		give_up(side, BENCH_SERVER, "pipe", -errno);
@@ -355,7 +355,7 @@ __attribute__((noreturn)) static void become(const struct measurement *it, enum 
 		.task = it->task,
 		.way = it->way,
 		.shared = it->shared,
-		.loop = { .nagle = it->task->nagle, .congestion = it->way->congestion },
+		.loop = { .nagle = it->task->nagle },
 	};
 
 	/* nobody is left behind, not even one whose parent was killed just now */

@@ -44,7 +44,6 @@ struct bench_way {
 	struct bench_place place[BENCH_ROLES];
 	struct end_address called; /* by the client */
 	struct end_address bound;  /* by the server */
-	const char *congestion;    /* control of TCP; NULL: the machine's */
 };
 
 struct bench_result {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the parts use them
 #
 # What the parts of the benchmark share. A part is a script tests/bench/NAME.bash that scripts/bench
 # starts: it builds its surroundings, measures in rounds, appends lines of JSON to $BENCH_SAMPLES,
@@ -18,6 +18,7 @@ QUICK=${BENCH_QUICK:-} # fewer sizes, shorter measurements; figures of no worth
 ID=sidestep-bench-$$
 ROOT=       # the cgroup that has all others of this part
 TMP=        # its files
+CONGESTION=cubic
 NETNS=()    # that were made
 PIDS=()     # of processes that were started, each is reaped at the end
 INSTANCES=() # of Sidestep
@@ -65,11 +66,14 @@ progress() {
 # ---- network namespaces ----------------------------------------------------------------------
 
 # The namespaces' settings are their own: many connections need many ports. None has a default
-# route, so that nothing leaves the machine where a hook is missing.
+# route, so that nothing leaves the machine where a hook is missing. TCP is controlled by cubic, as
+# on most machines, by way of the routes: as a setting, a namespace takes what its host allows only.
+# (bbr paces, which makes TCP slower here than it is elsewhere.)
 make_netns() { # NAME
 	NETNS+=("$1")
 	ip netns add "$ID-$1"
 	ip -n "$ID-$1" link set lo up
+	ip -n "$ID-$1" route replace local 127.0.0.1 dev lo table local congctl "$CONGESTION"
 	nsenter --net="/run/netns/$ID-$1" \
 		sh -c 'echo 10000 65000 >/proc/sys/net/ipv4/ip_local_port_range'
 }
@@ -85,7 +89,18 @@ plug() {
 	ip -n "$ID-$1" link set "$2" master br0 up
 	ip -n "$ID-$2" address add "$3" dev eth0
 	ip -n "$ID-$2" link set eth0 up
+	by_congestion_control "$2"
 	wait_until 5 has_carrier "$2" || die "no carrier in $2"
+}
+
+# The routes that a namespace's addresses have brought with them.
+by_congestion_control() { # NAME
+	local route
+
+	ip -n "$ID-$1" -4 route show | while read -r route; do
+		# shellcheck disable=SC2086 # words of it
+		ip -n "$ID-$1" route replace $route congctl "$CONGESTION"
+	done
 }
 
 has_carrier() {

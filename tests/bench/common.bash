@@ -27,8 +27,7 @@ INSTANCES=() # of Sidestep
 
 # list WORD...: as JSON
 list() {
-	((!$#)) && echo '[]' && return
-	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
+	jq -nc '$ARGS.positional' --args -- "$@"
 }
 
 # declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is
@@ -143,14 +142,22 @@ SERVER_CPU=$((CLIENT_CPU ? CLIENT_CPU - 1 : 0))
 # Each has a cgroup of its own by its name, so that some can be measured in turn without a change
 # in between.
 
-# of INSTANCE COMMAND...: sidestep COMMAND there.
-of() {
+# words_of INSTANCE COMMAND...: sets WORDS, which are sidestep COMMAND there.
+words_of() {
 	local words=1
 
 	[[ $2 != policy ]] || words=2
-	"$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1" \
-		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest" \
-		"${@:2 + words}"
+	WORDS=("$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1"
+		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest"
+		"${@:2 + words}")
+}
+
+# of INSTANCE COMMAND...: runs it.
+of() {
+	local WORDS
+
+	words_of "$@"
+	"${WORDS[@]}"
 }
 
 # load_instance INSTANCE FILE: programs and maps without a daemon.
@@ -162,9 +169,12 @@ load_instance() {
 
 # run_instance INSTANCE OPTION...: with a daemon, whose id it leaves in DAEMON. -f FILE is an option.
 run_instance() {
+	local WORDS
+
 	make_cgroup "$1"
 	INSTANCES+=("$1")
-	of "$1" run "${@:2}" >"$TMP/$1.log" 2>&1 &
+	words_of "$1" run "${@:2}"
+	"${WORDS[@]}" >"$TMP/$1.log" 2>&1 & # a function here would be a shell, and the daemon its child
 	DAEMON=$!
 	PIDS+=("$DAEMON")
 	wait_until 60 instance_answers "$1" || die "$1: $(<"$TMP/$1.log")"

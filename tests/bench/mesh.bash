@@ -260,8 +260,8 @@ load() { # VARIANT CONNECTIONS
 	local group=${GROUP[$1]} out
 
 	out=$(ask "$group" "$BUILD/tests/bench/load" http "${URL[$1]}" "$SIZE" "$2" "$MS" \
-		"$ROOT/$group/cpu.stat" "$ROOT/daemon/cpu.stat" "${SOFTIRQS[@]}" 2>&1) ||
-		die "$1, $2 connections: $out"
+		"$ROOT/$group/cpu.stat" "$ROOT/daemon/cpu.stat" "${SOFTIRQS[@]}") ||
+		die "$1, $2 connections: failed"
 	read -r RATE P50 P99 CPU <<<"$out"
 }
 
@@ -327,19 +327,14 @@ pss() { # CGROUP
 		END { printf "%.2f\n", sum / 1024 }'
 }
 
-# MiB of the instance's maps and programs, the set of policies among them, which has no pin.
+# MiB of the instance's maps and programs. Links have pins, too, and no memory to speak of.
 maps_memory() {
-	local pins=(/sys/fs/bpf/"$ID"-sidestep/abi*/*) pin inner
+	local pin
 
-	inner=$(bpftool -j map dump pinned "${pins[0]%/*}/policy" | jq -r '.[].inner_map_id[0]')
-	{
-		bpftool -j map show id "$inner"
-		for pin in "${pins[@]}"; do
-			# links have pins, too, and no memory to speak of
-			bpftool -j map show pinned "$pin" 2>/dev/null ||
-				bpftool -j prog show pinned "$pin" 2>/dev/null || :
-		done
-	} | jq -s 'map(.bytes_memlock // 0) | add / 1048576'
+	for pin in /sys/fs/bpf/"$ID"-sidestep/abi*/*; do
+		bpftool -j map show pinned "$pin" 2>/dev/null ||
+			bpftool -j prog show pinned "$pin" 2>/dev/null || :
+	done | jq -s 'map(.bytes_memlock // 0) | add / 1048576'
 }
 
 measure_memory() { # ROUND

@@ -32,8 +32,8 @@ list() {
 
 # declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS [MORE]: before its first sample.
 # ROW is the number of the row in docs/benchmarks.md. VARIANTS, BLOCKS and COLUMNS are lists by `list`,
-# in the order of the table; ratios are to the first variant. MORE is an object of what few tests
-# have: "sizes" of the columns, "ratios".
+# in the order of the table; ratios are to the first variant. MORE is an object: "sizes", numbers
+# for the columns; "ratios": false where variants are not to be compared.
 declare_test() {
 	local more='{}'
 

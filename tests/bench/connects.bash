@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Part `connects` of scripts/bench: what a short connection costs with everything on, against no
-# Sidestep, and what each part of Sidestep costs of that. connections.c has how it is measured.
+# A short connection with everything on, against no Sidestep, and what each part costs of that.
 #
 # Each variant is an instance on a cgroup of its own, so that all are measured in turn, in slices
-# of some milliseconds, without a change in between. "none again" is "none" once more: what it
-# differs is what the measurement cannot tell.
+# of some milliseconds (connections.c has why), without a change in between. "none again" is "none"
+# once more: what it differs is what the measurement cannot tell.
 set -euo pipefail
 # shellcheck source=tests/bench/common.bash
 source "${BASH_SOURCE[0]%/*}/common.bash"
@@ -79,43 +78,13 @@ write_services() { # VARIANT
 	write_service veth 102 "$port" "$SERVER"
 }
 
-# Rules of a hundred apps; each tenth one is of the admin tier, the others each isolate a
-# direction. The pair that is measured is subject to two of them, the last ones.
 write_policy() { # VARIANT
-	awk -v rules="$RULES" -v n="$IDENTITIES" -v group="/$ID/$(name_of "$1")" \
-		-v port="$(port_of "$1")" -v server="$SERVER" -v client="$CLIENT" '
-		function below(m) { return int(rand() * m) }
-		function app() { return "a" below(100) }
-		function policy(i, egress) {
-			egress = i % 2
-			if (i % 10 == 9)
-				printf "  - { name: p%d, tier: admin, priority: 9", i
-			else
-				printf "  - { name: p%d, namespace: n%d", i, below(100)
-			printf ", subject: { app: %s }, %s: [ { %s: [ { namespaces: {}, labels: { app: %s } } ], ports: [ %d ] } ] }\n",
-				app(), egress ? "egress" : "ingress", egress ? "to" : "from", app(), 1 + below(1000)
-		}
-		function pair(name, subject, direction, peers, peer) {
-			printf "  - { name: %s, namespace: zz, subject: { app: %s }, %s: [ { %s: [ { labels: { app: %s } } ], ports: [ %d, %d ] } ] }\n",
-				name, subject, direction, peers, peer, port, port + 100
-		}
-		function member(name, role, address) {
-			printf "  - { name: %s, namespace: zz, labels: { app: %s }, cgroup: %s/%s, addresses: [ %s ] }\n",
-				name, name, group, role, address
-		}
-		BEGIN {
-			srand(1)
-			print "workloads:"
-			for (i = 0; i < n; i++)
-				printf "  - { name: w%d, namespace: n%d, labels: { app: a%d, pod: p%d }, cgroup: /pods/w%d, addresses: [ 10.101.%d.%d ] }\n",
-					i, i % 100, i % 100, i, i, i / 256, i % 256
-			member("caller", "client", client)
-			member("called", "server", server)
-			print "policies:"
-			for (i = 0; i < rules - 2; i++) policy(i)
-			pair("zz-out", "caller", "egress", "to", "called")
-			pair("zz-in", "called", "ingress", "from", "caller")
-		}'
+	local port
+
+	port=$(port_of "$1")
+	awk -v rows=shared -v identities="$IDENTITIES" -v rules="$RULES" -v group="/$ID/$(name_of "$1")" \
+		-v client="$CLIENT" -v server="$SERVER" -v ports="$port,$((port + 100))" \
+		-f "$REPO/tests/bench/policies.awk"
 }
 
 write_file() { # VARIANT

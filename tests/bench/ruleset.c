@@ -28,8 +28,9 @@ struct port {
 };
 
 static uint32_t n_services;
-static bool comments; /* of endpoints */
-static unsigned version;
+static bool comments;       /* of endpoints */
+static uint32_t version;    /* how often the first service's last endpoint has moved */
+static uint32_t first, end; /* numbers of services that are new; others are known already */
 
 /* ---- what there is ------------------------------------------------------------------------ */
 
@@ -62,7 +63,7 @@ static struct port service_of(uint32_t index)
 
 static struct port dns(void)
 {
-	struct port port = { .index = n_services, .protocol = "udp", .port = VIP_DNS_PORT };
+	struct port port = { .index = VIP_DNS_INDEX, .protocol = "udp", .port = VIP_DNS_PORT };
 
 	snprintf(port.name, sizeof(port.name), "default/dns:p");
 	print_address(port.address, VIP_DNS);
@@ -243,10 +244,17 @@ static const char nat_end[] =
 	"-A KUBE-SERVICES -m comment --comment \"kubernetes service nodeports; NOTE: this must be the "
 	"last rule in this chain\" -m addrtype --dst-type LOCAL -j KUBE-NODEPORTS\n";
 
+static bool is_new(const struct port *port)
+{
+	return port->index >= first && port->index < end;
+}
+
 static void write_chains(const struct port *port)
 {
 	char chain[NAME_SIZE];
 
+	if (!is_new(port))
+		return;
 	printf(":%s - [0:0]\n", chain_of(chain, port, NULL));
 	for (unsigned i = 0; i < ENDPOINTS; i++)
 		printf(":%s - [0:0]\n", chain_of(chain, port, port->endpoints[i]));
@@ -304,13 +312,13 @@ static void write_rules(const struct port *port)
 static void write_jump_and_rules(const struct port *port)
 {
 	write_jump(port);
-	write_rules(port);
+	if (is_new(port))
+		write_rules(port);
 }
 
-static void write_iptables(void)
+/* All jumps, and the chains of what is new. */
+static void write_restore(void)
 {
-	printf("*mangle\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n*filter\n%sCOMMIT\n*nat\n%sCOMMIT\n",
-	       filter_jumps, nat_jumps);
 	printf("*filter\n%s%sCOMMIT\n*nat\n%s", filter_chains, filter_rules, nat_chains);
 	for_each(write_chains);
 	fputs(nat_rules, stdout);
@@ -318,17 +326,22 @@ static void write_iptables(void)
 	printf("%sCOMMIT\n", nat_end);
 }
 
-/* All jumps, and the chains of what has changed. */
-static void write_iptables_change(void)
+static void write_iptables(uint32_t known)
 {
-	struct port first = service_of(0);
+	first = known;
+	end = known ? n_services : VIP_DNS_INDEX + 1;
+	if (!known)
+		printf("*mangle\n:KUBE-PROXY-CANARY - [0:0]\nCOMMIT\n*filter\n%sCOMMIT\n"
+		       "*nat\n%sCOMMIT\n",
+		       filter_jumps, nat_jumps);
+	write_restore();
+}
 
-	printf("*filter\n%s%sCOMMIT\n*nat\n%s", filter_chains, filter_rules, nat_chains);
-	write_chains(&first);
-	fputs(nat_rules, stdout);
-	for_each(write_jump);
-	write_rules(&first);
-	printf("%sCOMMIT\n", nat_end);
+static void write_iptables_change(uint32_t moved)
+{
+	version = moved;
+	end = 1;
+	write_restore();
 }
 
 /* ---- nftables ------------------------------------------------------------------------------- */
@@ -460,18 +473,21 @@ static void write_nft_service(const struct port *port)
 	write_nft_rule(port);
 }
 
-static void write_nftables(void)
+static void write_nftables(uint32_t unused)
 {
+	(void)unused;
 	write_nft_head();
 	for_each(write_nft_service);
 }
 
-static void write_nftables_change(void)
+static void write_nftables_change(uint32_t moved)
 {
-	struct port first = service_of(0);
+	struct port port;
 
-	write_nft_chain(&first);
-	write_nft_rule(&first);
+	version = moved;
+	port = service_of(0);
+	write_nft_chain(&port);
+	write_nft_rule(&port);
 }
 
 /* ---- Sidestep ------------------------------------------------------------------------------- */
@@ -480,7 +496,7 @@ static void write_entry(const struct port *port)
 {
 	int len = (int)strcspn(port->name, ":");
 
-	printf("  - { namespace: default, name: %.*s, address: %s, port: %u, protocol: %s, target: 8080, "
+	printf("  - { name: %.*s, address: %s, port: %u, protocol: %s, target: 8080, "
 	       "endpoints: [",
 	       len - 8, port->name + 8, port->address, port->port,
 	       strcmp(port->protocol, "tcp") ? "UDP" : "TCP");
@@ -489,18 +505,21 @@ static void write_entry(const struct port *port)
 	printf(" ] }\n");
 }
 
-static void write_sidestep(void)
+static void write_sidestep(uint32_t moved)
 {
-	printf("node: { splice: off }\nservices:\n");
+	version = moved;
+	printf("services:\n");
 	for_each(write_entry);
 }
 
-static void write_sidestep_change(void)
+static void write_sidestep_change(uint32_t moved)
 {
-	struct port first = service_of(0);
+	struct port port;
 
+	version = moved;
+	port = service_of(0);
 	printf("services:\n");
-	write_entry(&first);
+	write_entry(&port);
 }
 
 /* ---- the API server's objects --------------------------------------------------------------- */
@@ -527,8 +546,9 @@ static void write_objects_of(const struct port *port)
 	printf("]}}\n");
 }
 
-static void write_objects(void)
+static void write_objects(uint32_t unused)
 {
+	(void)unused;
 	for_each(write_objects_of);
 }
 
@@ -536,7 +556,7 @@ static void write_objects(void)
 
 static const struct form {
 	const char *name;
-	void (*write)(void);
+	void (*write)(uint32_t number);
 } forms[] = {
 	{ "iptables", write_iptables }, { "iptables-change", write_iptables_change },
 	{ "nftables", write_nftables }, { "nftables-change", write_nftables_change },
@@ -546,28 +566,34 @@ static const struct form {
 
 __attribute__((noreturn)) static void usage(void)
 {
-	tool_exit(EXIT_USAGE,
-		  "usage: ruleset FORM N [VERSION]\n"
-		  "  iptables, iptables-change    for iptables-restore --noflush --counters\n"
-		  "  nftables, nftables-change    for nft -f -\n"
-		  "  sidestep, sidestep-change    a file; the latter has the changed service only\n"
-		  "  objects                      of the API server, one a line\n"
-		  "VERSION: how often the last endpoint of the first service has moved; 0 to 2.");
+	tool_exit(
+		EXIT_USAGE,
+		"usage: ruleset FORM N [NUMBER]\n"
+		"  iptables           for iptables-restore --noflush --counters; NUMBER: services\n"
+		"                     that it has already, with dns\n"
+		"  nftables           for nft -f\n"
+		"  sidestep           a file\n"
+		"  objects            of the API server, one a line\n"
+		"  iptables-change, nftables-change, sidestep-change\n"
+		"                     a moved endpoint; the last has that service only\n"
+		"NUMBER: of changes and sidestep how often it has moved, 0 to 2.");
 }
 
 int main(int argc, char **argv)
 {
+	uint32_t number;
+
 	if (argc < 3 || argc > 4)
 		usage();
 	n_services = (uint32_t)tool_number("N", argv[2]);
-	version = argc > 3 ? (unsigned)tool_number("VERSION", argv[3]) : 0;
+	number = argc > 3 ? (uint32_t)tool_number("NUMBER", argv[3]) : 0;
 	if (!n_services || n_services > VIPS_MAX)
 		usage();
 	comments = (n_services + 1) * ENDPOINTS <= LARGE_CLUSTER;
 	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
 		if (strcmp(forms[i].name, argv[1]))
 			continue;
-		forms[i].write();
+		forms[i].write(number);
 		return fflush(stdout) || ferror(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	usage();

@@ -93,7 +93,7 @@ static struct sockaddr_in whom(uint32_t *service, bool dns)
 	struct sockaddr_in to = { .sin_family = AF_INET };
 
 	seed = tool_mix(seed + 0x9e3779b97f4a7c15ull);
-	*service = dns ? opt.services : opt.random ? seed % opt.services : opt.services - 1;
+	*service = dns ? VIP_DNS_INDEX : opt.random ? seed % opt.services : opt.services - 1;
 	if (opt.direct) {
 		to.sin_addr.s_addr = htonl(vip_endpoint(*service, (seed >> 32) % VIP_ENDPOINTS));
 		to.sin_port = htons(ENDPOINT_PORT);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Where the services of the benchmark are: service I of N is TCP at 10.96.1.0 + I, port 80; a further
- * one is UDP at 10.96.0.10, port 53, and is number N. Each has ten endpoints with port 8080 in
+ * one is UDP at 10.96.0.10, port 53. Each has ten endpoints with port 8080 in
  * 10.128.0.0/10.
  */
 #ifndef TESTS_BENCH_VIPS_H
@@ -11,6 +11,7 @@
 
 #define VIPS_MAX      60000
 #define VIP_ENDPOINTS 10
+#define VIP_DNS_INDEX VIPS_MAX
 #define VIP_PORT      80
 #define VIP_DNS_PORT  53
 #define VIP_DNS       (10u << 24 | 96 << 16 | 10)

@@ -221,6 +221,13 @@ $(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/m
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
 		$(LDLIBS) -lpthread
 
+# ... and the one that changes those of an instance
+$(BUILD)/tests/bench/change: tests/bench/change.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS)
+
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)

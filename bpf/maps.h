@@ -272,6 +272,13 @@ SST_MAP struct events_map {
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
 
+/* struct sst_record: the live flows, for who has claimed this map. K writes, U reads. A walk stops
+ * when it is full, and each stop costs more the more flows there are; so it takes 4,000. */
+SST_MAP struct listed_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);
+} listed SEC(".maps");
+
 /* Until when (CLOCK_BOOTTIME) a class of events has booked the rate it may have, by enum
  * sst_record_type. K only. */
 SST_MAP struct event_rates_map {

@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 5
+#define SST_ABI_VERSION 6
 
 /* ---- addresses ---------------------------------------------------------- */
 

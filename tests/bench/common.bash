@@ -30,13 +30,18 @@ list() {
 	jq -nc '$ARGS.positional' --args -- "$@"
 }
 
-# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is
-# the number of the row in docs/benchmarks.md. The last three are lists by `list`, in the order of the
-# table; ratios are to the first variant.
+# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS [MORE]: before its first sample.
+# ROW is the number of the row in docs/benchmarks.md. VARIANTS, BLOCKS and COLUMNS are lists by `list`,
+# in the order of the table; ratios are to the first variant. MORE is an object: "sizes", numbers
+# for the columns; "ratios": false where variants are not to be compared.
 declare_test() {
+	local more='{}'
+
 	jq -nc --arg test "$1" --argjson row "$2" --arg unit "$3" --arg better "$4" --arg title "$5" \
 		--argjson variants "$6" --argjson blocks "$7" --argjson columns "$8" \
-		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns}' >>"$BENCH_SAMPLES"
+		--argjson more "${9:-$more}" \
+		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns} + $more' \
+		>>"$BENCH_SAMPLES"
 }
 
 # sample TEST BLOCK COLUMN VARIANT ROUND VALUE
@@ -113,10 +118,19 @@ make_pods() {
 	make_netns node
 	ip -n "$ID-node" link add br0 type bridge
 	ip -n "$ID-node" link set br0 up
+	no_bridge_filter
 	for pod; do
 		make_netns "${pod%%=*}"
 		plug node "${pod%%=*}" "${pod#*=}"
 	done
+}
+
+# Where its module is loaded, maybe by a test, each frame would go through iptables' hooks, too.
+no_bridge_filter() {
+	# shellcheck disable=SC2016 # that shell's
+	nsenter --net="$(netns node)" sh -c 'for file in /proc/sys/net/bridge/bridge-nf-call-*; do
+		[ ! -e "$file" ] || echo 0 >"$file"
+	done'
 }
 
 # ---- processes -------------------------------------------------------------------------------

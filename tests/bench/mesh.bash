@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
+# As a mesh: beside haproxy and two Envoys in a row, latency, requests, CPU time and memory
+#
 # A client calls nginx, which answers with 1 KB from its memory on connections that are kept:
 # directly, through the proxies that a mesh would have between them, and by Sidestep with policy and
-# telemetry. How long it takes, what it costs, and what memory lies there for it. To be started by
-# scripts/bench.
+# telemetry.
 #
 # Client and server are two pods of a node. Proxies are called by their own address, so that no
 # redirection is measured; of two, each is in its pod, and they talk plain text. Each variant has a
@@ -230,9 +231,6 @@ declare_all() {
 		"${blocks[@]}"
 	declare_requests mesh-wrk 1/s more "The same by wrk" "1 CPU"
 	declare_requests mesh-fortio 1/s more "The same by fortio" "1 CPU"
-	ALL=(envoys-http envoys-tcp haproxy "${SIDESTEPS[@]}")
-	declare_requests mesh-added us less "Latency that is added to a direct request, p50" \
-		"${blocks[@]}"
 	declare_test mesh-memory 5 MiB less "Memory" \
 		"$(list envoys-http envoys-tcp haproxy sidestep sidestep-daemon sidestep-maps)" \
 		"$(list "for one client and one server")" "$(list "after the load")"
@@ -242,7 +240,7 @@ declare_all() {
 skip_variant() { # VARIANT REASON
 	local test
 
-	for test in mesh-latency mesh-requests mesh-cpu mesh-wrk mesh-fortio mesh-added; do
+	for test in mesh-latency mesh-requests mesh-cpu mesh-wrk mesh-fortio; do
 		skip "$test" "$1" "$2"
 	done
 }
@@ -274,20 +272,14 @@ load() { # VARIANT CONNECTIONS
 
 measure_load() { # BLOCK CONNECTIONS ROUND
 	local column="$2 connections" variant
-	local -A p50=()
 
 	(($2 > 1)) || column="1 connection"
 	for variant in $(shuf -e "${VARIANTS[@]}"); do
 		load "$variant" "$2"
-		p50[$variant]=$P50
 		sample mesh-latency "$1, p50" "$column" "$variant" "$3" "$P50"
 		sample mesh-latency "$1, p99" "$column" "$variant" "$3" "$P99"
 		sample mesh-requests "$1" "$column" "$variant" "$3" "$RATE"
 		sample mesh-cpu "$1" "$column" "$variant" "$3" "$CPU"
-	done
-	for variant in "${VARIANTS[@]:1}"; do
-		sample mesh-added "$1" "$column" "$variant" "$3" \
-			"$(awk "BEGIN { print ${p50[$variant]} - ${p50[direct]} }")"
 	done
 	[[ $1 != "1 CPU" ]] || measure_tools "$1" "$column" "$2" "$3"
 }

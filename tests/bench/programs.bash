@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real servers and their own benchmarks, as pods of a node, without Sidestep ("tcp") and by a
-# service of each of the splice's modes: redis, PostgreSQL, memcached, nginx with files and as a
-# proxy, iperf3. To be started by scripts/bench.
+# Real programs: redis, PostgreSQL, memcached, nginx with files and as a proxy, iperf3
+#
+# Their own benchmarks, as pods of a node, without Sidestep ("tcp") and by a service of each of the
+# splice's modes.
 #
 # tcp has a cgroup and servers of its own, the modes share theirs. All servers are alive at the
 # same time, and idle but for the one that is called.

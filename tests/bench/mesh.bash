@@ -214,14 +214,14 @@ make_all() {
 
 # ---- what is told ------------------------------------------------------------------------
 
-# For the variants in ALL.
 declare_requests() { # TEST UNIT less|more TITLE BLOCK...
-	declare_test "$1" 5 "$2" "$3" "$4" "$(list "${ALL[@]}")" "$(list "${@:5}")" \
-		"$(list "1 connection" "32 connections")"
+	declare_test "$1" 5 "$2" "$3" "$4" \
+		"$(list direct haproxy envoys-tcp envoys-http "${SIDESTEPS[@]}")" \
+		"$(list "${@:5}")" "$(list "1 connection" "32 connections")"
 }
 
 declare_all() {
-	local ALL=(direct haproxy envoys-tcp envoys-http "${SIDESTEPS[@]}") blocks=("1 CPU")
+	local blocks=("1 CPU")
 
 	((CLIENT_CPU == SERVER_CPU)) || blocks+=("2 CPUs")
 	declare_requests mesh-latency us less "A request through a mesh" \

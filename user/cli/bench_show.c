@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include "core/cleanup.h"
@@ -274,6 +275,30 @@ static json_t *samples_json(const struct bench *bench, const struct bench_row *r
 	return array;
 }
 
+/* Of another figure of each result. */
+static json_t *median_json(const struct bench *bench, const struct bench_cell *cell, size_t offset)
+{
+	_cleanup_free_ double *values = calloc(bench->rounds, sizeof(*values));
+
+	for (unsigned i = 0; values && i < bench->rounds; i++)
+		values[i] = *(const double *)((const char *)&cell->results[i] + offset);
+	return values ? json_real(figure_of(values, bench->rounds).median) : NULL;
+}
+
+static void set_more(const struct bench *bench, const struct bench_row *row,
+		     const struct bench_cell *cell, json_t **object)
+{
+	if (row->test == BENCH_ROUND_TRIP) {
+		json_set(object, "p99",
+			 median_json(bench, cell, offsetof(struct bench_result, p99)));
+		json_set(object, "p99_9",
+			 median_json(bench, cell, offsetof(struct bench_result, p999)));
+	} else if (row->test == BENCH_STREAM) {
+		json_set(object, "held_bytes",
+			 median_json(bench, cell, offsetof(struct bench_result, held)));
+	}
+}
+
 static json_t *cell_json(const struct bench *bench, unsigned r, enum bench_by by)
 {
 	const struct bench_cell *cell = &bench->cells[r][by];
@@ -290,6 +315,7 @@ static json_t *cell_json(const struct bench *bench, unsigned r, enum bench_by by
 	json_set(&object, "noisy", json_boolean(figures.noisy));
 	json_set(&object, "spliced",
 		 cell->traffic.bytes ? json_real(bench_share(cell)) : json_null());
+	set_more(bench, &bench->rows[r], cell, &object);
 	json_set(&object, "samples", samples_json(bench, &bench->rows[r], cell));
 	return object;
 }

@@ -9,7 +9,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,13 +22,10 @@
 /* An abstract socket's, which nobody else has. */
 static struct end_address address_of(const char *name)
 {
-	struct sockaddr_un path = { .sun_family = AF_UNIX };
-	struct end_address ret = {};
-	int n = snprintf(path.sun_path + 1, sizeof(path.sun_path) - 1, "sst-%d-%s", getpid(), name);
+	char own[64];
 
-	memcpy(&ret.sa, &path, sizeof(path));
-	ret.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
-	return ret;
+	snprintf(own, sizeof(own), "sst-%d-%s", getpid(), name);
+	return end_address_unix(own);
 }
 
 /* ---- ends ---------------------------------------------------------------------------- */

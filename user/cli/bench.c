@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/bench.h"
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/signalfd.h>
-#include <sys/un.h>
 
 #include "bench/instance.h"
 #include "bench/rounds.h"
 #include "cli/common.h"
-#include "core/address.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "datapath/above.h"
@@ -120,27 +115,6 @@ static void configure(const struct bench *bench, struct text *out)
 
 /* ---- a measurement ---------------------------------------------------------------------- */
 
-static struct end_address tcp_address(const char *text, unsigned port)
-{
-	struct end_address ret = {};
-	struct sst_addr address;
-
-	address_parse(text, &address);
-	ret.length = address_to_sockaddr(&address, htons((uint16_t)port), &ret.sa);
-	return ret;
-}
-
-/* Abstract: it belongs to our network namespace. */
-static struct end_address unix_address(void)
-{
-	struct sockaddr_un path = { .sun_family = AF_UNIX, .sun_path = "\0bench" };
-	struct end_address ret = { .length = offsetof(struct sockaddr_un, sun_path) +
-					     sizeof("\0bench") - 1 };
-
-	memcpy(&ret.sa, &path, sizeof(path));
-	return ret;
-}
-
 static struct bench_way way_of(const struct run *run, const struct bench_row *row, enum bench_by by)
 {
 	const struct bench *bench = run->bench;
@@ -153,8 +127,12 @@ static struct bench_way way_of(const struct run *run, const struct bench_row *ro
 			.netns = -1,
 			.cpu = bench->cpus[row->cpus > 1 ? role : BENCH_CLIENT],
 		};
-	way.called = by == BY_UNIX ? unix_address() : tcp_address(ways[by].address ?: SERVER, port);
-	way.bound = by == BY_UNIX ? unix_address() : tcp_address(SERVER, port);
+	if (by == BY_UNIX) {
+		way.called = way.bound = end_address_unix("bench");
+	} else {
+		end_address_tcp(ways[by].address ?: SERVER, port, &way.called);
+		end_address_tcp(SERVER, port, &way.bound);
+	}
 	return way;
 }
 

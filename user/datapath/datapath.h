@@ -86,6 +86,10 @@ struct unload_options {
 int datapath_unload(const char *pin, const struct unload_options *options,
 		    struct problems *problems);
 
+/* Removes what is pinned at PIN, SUFFIX and the number of a process that is no more, and that
+ * nobody works on. */
+void datapath_unload_abandoned(const char *pin, const char *suffix);
+
 /* As "v1.1"; static. */
 const char *datapath_libbpf_version(void);
 

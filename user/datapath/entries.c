@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/array.h"
 
@@ -21,7 +22,7 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
-/* Read at once, in bytes: what a map holds for all CPUs may be large. */
+/* Read or written at once, in bytes: what a map holds for all CPUs may be large. */
 #define BATCH_BYTES (256 << 10)
 
 /* Room for a batch. */
@@ -43,8 +44,8 @@ static void batch_release(struct batch *batch)
 static int batch_grow(struct batch *batch, __u32 room)
 {
 	batch_release(batch);
-	batch->keys = reallocarray(NULL, room, batch->key_size);
-	batch->values = reallocarray(NULL, room, batch->value_size);
+	batch->keys = calloc(room, batch->key_size);
+	batch->values = calloc(room, batch->value_size);
 	batch->room = room;
 	return batch->keys && batch->values ? 0 : -ENOMEM;
 }
@@ -141,6 +142,68 @@ int entries_of_map(int fd, struct entries *ret)
 	ret->key_size = batch.key_size;
 	ret->value_size = batch.value_size;
 	return batches_read(fd, &batch, gather, &gathering);
+}
+
+/* How long the kernel is waited for when it has no memory at hand, in milliseconds. */
+#define MEMORY_MS 500
+
+/* Elements of a map come out of what the kernel keeps ready, which it fills in the background:
+ * thousands at once, each with its part for every CPU, may be faster than that. */
+static int wait_for_memory(int error, unsigned waited)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (error != ENOMEM || waited >= MEMORY_MS)
+		return -error;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
+int entry_put(int fd, const void *key, const void *value)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && bpf_map_update_elem(fd, key, value, BPF_ANY); i++)
+		err = wait_for_memory(errno, i);
+	return err;
+}
+
+/* The first n of the batch. */
+static int batch_write(int fd, const struct batch *batch, __u32 n)
+{
+	unsigned waited = 0;
+	__u32 done = 0;
+	int err = 0;
+
+	while (done < n && !err) {
+		__u32 left = n - done, written = left;
+
+		if (bpf_map_update_batch(fd, batch->keys + done * batch->key_size,
+					 batch->values + done * batch->value_size, &written,
+					 NULL)) {
+			err = wait_for_memory(errno, waited++);
+			/* kernels before 6.8 say nothing when they had no memory to begin with */
+			written = written < left ? written : 0;
+		}
+		done += written;
+	}
+	return err;
+}
+
+int entries_put(int fd, size_t n, entry_fill_fn fill, void *arg)
+{
+	_cleanup_batch_ struct batch batch = {};
+	int err = batch_make(fd, &batch);
+
+	for (size_t done = 0; done < n && !err; done += batch.room) {
+		__u32 some = n - done < batch.room ? n - done : batch.room;
+
+		for (__u32 i = 0; i < some; i++)
+			fill(done + i, batch.keys + i * batch.key_size,
+			     batch.values + i * batch.value_size, arg);
+		err = batch_write(fd, &batch, some);
+	}
+	return err;
 }
 
 int compare_ids(const void *a, const void *b)

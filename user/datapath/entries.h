@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A map read whole, in batches. */
+/* Maps read and written in batches. */
 #ifndef SIDESTEP_DATAPATH_ENTRIES_H
 #define SIDESTEP_DATAPATH_ENTRIES_H
 
@@ -23,6 +23,16 @@ int entries_of_map(int fd, struct entries *ret);
 /* The same without keeping them. A failure of fn ends it and is returned. */
 typedef int (*entry_fn)(const void *key, const void *value, void *arg);
 int entries_each(int fd, entry_fn fn, void *arg);
+
+/* Writes one. */
+int entry_put(int fd, const void *key, const void *value);
+
+/*
+ * Writes n, one after the other. fill tells number i's key and value, which is 0 if it does not,
+ * and of all CPUs for a per-CPU map. On failure some of the first are written.
+ */
+typedef void (*entry_fill_fn)(size_t i, void *key, void *value, void *arg);
+int entries_put(int fd, size_t n, entry_fill_fn fill, void *arg);
 
 static inline const void *entry_key(const struct entries *entries, size_t n)
 {

@@ -50,4 +50,7 @@ static __always_inline int is_plain_tcp(const struct __sk_buff *skb)
 /* In ingress.bpf.c. 0, or -1: unreadable. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet);
 
+/* In udp.bpf.c: counts a datagram that a socket here sends, or gets. */
+int sst_account(struct __sk_buff *skb, const struct packet *packet, int leaves);
+
 #endif

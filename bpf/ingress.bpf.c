@@ -16,9 +16,6 @@ enum { DROP = 0, PASS = 1 };
 
 /* ---- reading packets ----------------------------------------------------------------- */
 
-#define TCP_SYN 0x02
-#define TCP_ACK 0x10
-
 /* Headers as far as they are read, each by one call: it is the calls that take the time. */
 struct ipv4_header {
 	__u8 first;
@@ -355,7 +352,9 @@ int sst_ingress(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || (sk->state != BPF_TCP_LISTEN && is_plain_tcp(skb)))
+	if (!sk)
+		return PASS;
+	if (is_plain_tcp(skb) && (sk->state != BPF_TCP_LISTEN || is_plain_reply(skb)))
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)

@@ -52,7 +52,7 @@ static __always_inline int look_at(struct sst_udp_flow *flow, const struct packe
 		return NEW;
 	flow->used_ns = now;
 	sst_edge_datagrams(flow->edge, seen->leaves == (seen->role == SST_ROLE_CLIENT),
-			   seen->datagrams, packet->payload);
+			   seen->datagrams, packet->payload, now);
 	return KNOWN;
 }
 
@@ -98,7 +98,7 @@ __noinline int sst_udp_begin(const struct packet *packet, const struct seen *see
 	flow.edges = seen->edges;
 	flow.generation = seen->generation;
 	bpf_map_update_elem(&udp_flows, &tuple, &flow, BPF_ANY);
-	return sst_edge_datagrams(edge, is_sent, seen->datagrams, packet->payload);
+	return sst_edge_datagrams(edge, is_sent, seen->datagrams, packet->payload, flow.used_ns);
 }
 
 /* What the socket asked for to get to this address. */

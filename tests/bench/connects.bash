@@ -7,6 +7,7 @@
 # of some milliseconds (connections.c has why), without a change in between. "none again" is "none"
 # once more: what it differs is what the measurement cannot tell.
 set -euo pipefail
+shopt -s inherit_errexit
 # shellcheck source=tests/bench/common.bash
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
@@ -283,7 +284,7 @@ measure_round() { # ROUND
 # ---- what is told ------------------------------------------------------------------------------
 
 declare_connections() {
-	local blocks=() percentiles=() layout n variants columns
+	local blocks=() percentiles=() layout n ways variants columns
 
 	for layout in "${LAYOUTS[@]}"; do
 		for ((n = 1; n <= CPUS_MAX; n++)); do
@@ -293,19 +294,20 @@ declare_connections() {
 	done
 	variants=$(list "${VARIANTS[@]}")
 	columns=$(list "${AT_ONCE[@]/%/ at a time}")
-	blocks=$(list "${blocks[@]}")
+	ways=$(list "${blocks[@]}")
 	declare_test connections 3 1/s more "Connect, request, answer, close" \
-		"$variants" "$blocks" "$columns"
+		"$variants" "$ways" "$columns"
 	declare_test connection-time 3 us less "Time of such a connection" \
 		"$variants" "$(list "${percentiles[@]}")" "$columns"
 	declare_test connection-cpu 3 us less "CPU time of such a connection, both ends" \
-		"$variants" "$blocks" "$columns"
+		"$variants" "$ways" "$columns"
 	declare_test connect 3 us less "connect() alone, 1 at a time" \
-		"$variants" "$blocks" "$(list p50 p99)"
+		"$variants" "$ways" "$(list p50 p99)"
 	declare_test connection-ends 3 1/s more "Such connections, one end with everything on" \
 		"$(list "${ENDS[@]}")" "$(list "veth, 1 CPU")" "$columns"
-	declare_test connection-programs 3 "" less "Programs of such a connection" "$(list "${MEASURED[@]}")" \
-		"$(list "ns a connection" "runs a connection")" "$(list "${PROGRAMS[@]}")" '{"ratios":false}'
+	declare_test connection-programs 3 "" less "Programs of such a connection" \
+		"$(list "${MEASURED[@]}")" "$(list "ns a connection" "runs a connection")" \
+		"$(list "${PROGRAMS[@]}")" '{"ratios":false}'
 }
 
 tell_notes() {

@@ -34,7 +34,7 @@
 enum { CLIENT, SERVER, ROLES };
 
 /* What the driver tells a client to do. */
-enum { SLICE = 's', REPORT = 'r' };
+enum { WARM_UP = 'w', SLICE = 's', REPORT = 'r' };
 
 struct variant {
 	const char *name;
@@ -213,13 +213,20 @@ static uint64_t both_cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + clock_ns(server_clock);
 }
 
+static void run_for(const struct variant *variant, uint64_t ns)
+{
+	uint64_t begun = tool_now_ns();
+
+	while (tool_now_ns() - begun < ns)
+		call(variant, false);
+}
+
 static void run_slice(const struct variant *variant)
 {
-	uint64_t slice = opt.slice_ms * 1000000, begun = tool_now_ns(), now, cpu;
+	uint64_t slice = opt.slice_ms * 1000000, begun, now, cpu;
 	double n = 0;
 
-	while (tool_now_ns() - begun < slice / LEAD_IN)
-		call(variant, false);
+	run_for(variant, slice / LEAD_IN);
 	cpu = both_cpu_ns();
 	begun = tool_now_ns();
 	do {
@@ -250,6 +257,8 @@ __attribute__((noreturn)) static void be_client(const struct variant *variant, i
 	while (read(commands, &command, 1) == 1) {
 		if (command == REPORT)
 			report(variant);
+		else if (command == WARM_UP)
+			run_for(variant, opt.slice_ms * 1000000);
 		else if (opt.calls)
 			for (uint64_t i = 0; i < opt.calls; i += opt.at_once)
 				call(variant, false);
@@ -344,6 +353,8 @@ static void measure(void)
 {
 	uint64_t slices = opt.calls ? 1 : opt.milliseconds / opt.slice_ms;
 
+	if (!opt.calls)
+		walk(WARM_UP);
 	for (uint64_t i = 0; i < slices; i++)
 		walk(SLICE);
 	if (!opt.calls)

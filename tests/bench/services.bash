@@ -38,6 +38,7 @@ CALLS=500
 CHANGE_ROUNDS=3
 
 LOADED=()       # names of those that are
+MEMORY=         # folder of cgroups that tell kernel memory
 STATS_BEFORE=   # whether the kernel kept its clocks before
 
 # The file's and namespaces' name of a variant.
@@ -93,11 +94,40 @@ three_of() { # VARIANT SIZE
 
 # ---- loading ---------------------------------------------------------------------------------
 
-# What the kernel has taken for itself, in KiB: all but free memory, files' pages and processes'.
-kernel_memory() {
-	awk '/^MemTotal:/ { sum += $2 }
-		/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { sum -= $2 }
-		END { print sum }' /proc/meminfo
+# Kernel memory is charged to the cgroup of who loads, so that it can be told whatever else goes on.
+# Controller memory is either in a hierarchy of its own, or the part's cgroup has it.
+find_memory() {
+	MEMORY=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)
+	if [[ $MEMORY ]]; then
+		MEMORY+=/$ID
+	elif grep -qsw memory "$ROOT/cgroup.controllers"; then
+		echo +memory >"$ROOT/cgroup.subtree_control"
+		MEMORY=$ROOT/memory
+	else
+		skip services-memory "" "no memory controller of cgroups"
+		return
+	fi
+	mkdir "$MEMORY"
+	[[ $MEMORY != "$ROOT"/* ]] || echo +memory >"$MEMORY/cgroup.subtree_control"
+}
+
+# by_memory NAME COMMAND...: runs it there.
+by_memory() {
+	(
+		[[ ! $MEMORY ]] || echo 0 >"$MEMORY/$1/cgroup.procs"
+		"${@:2}"
+	)
+}
+
+# memory_of NAME: MiB that it has taken of the kernel, or nothing
+memory_of() {
+	local file=$MEMORY/$1/memory.kmem.usage_in_bytes
+
+	if [[ -e $file ]]; then
+		awk '{ print $1 / 1048576 }' "$file"
+	elif [[ $MEMORY ]]; then
+		awk '$1 == "kernel" { print $2 / 1048576 }' "$MEMORY/$1/memory.stat"
+	fi
 }
 
 # timed COMMAND...: its seconds in SECONDS_. What it says goes to $TMP/log.
@@ -133,7 +163,7 @@ load_iptables() { # NAME VARIANT SIZE
 	while ((known < $3)); do
 		size=$((known + PIECE < $3 ? known + PIECE : $3))
 		ruleset iptables "$size" "$known"
-		timed restore "$1" "$2"
+		timed by_memory "$1" restore "$1" "$2"
 		total=$(awk "BEGIN { print $total + $SECONDS_ }")
 		known=$size
 	done
@@ -144,13 +174,12 @@ load_rules() { # VARIANT SIZE
 	local name
 
 	name=$(name_of "$@")
-	make_cgroup "$name"
 	make_three "$name"
 	if [[ $1 == iptables* ]]; then
 		load_iptables "$name" "$@"
 	else
 		ruleset nftables "$2"
-		timed in_node "$name" nft -f "$TMP/rules"
+		timed by_memory "$name" in_node "$name" nft -f "$TMP/rules"
 	fi
 }
 
@@ -163,23 +192,27 @@ load_sidestep() { # VARIANT SIZE
 		echo "node: { splice: off$edges }"
 		"$BUILD/tests/bench/ruleset" sidestep "$2"
 	} >"$TMP/$name.yaml"
-	timed load_instance "$name" "$TMP/$name.yaml"
+	INSTANCES+=("$name")
+	timed by_memory "$name" of "$name" load -f "$TMP/$name.yaml"
 }
 
 load_one() { # VARIANT SIZE
-	local before
+	local name memory
 
+	name=$(name_of "$@")
 	progress "loading $1, $2"
-	before=$(kernel_memory)
+	make_cgroup "$name"
+	[[ ! $MEMORY ]] || mkdir "$MEMORY/$name"
 	if has_rules "$1"; then
 		load_rules "$@"
 	else
 		load_sidestep "$@"
 	fi
-	LOADED+=("$(name_of "$@")")
-	sleep 0.5 # what is freed, is freed later
+	LOADED+=("$name")
 	sample services-load "one load" "$2" "$1" 0 "$SECONDS_"
-	sample services-memory "one load" "$2" "$1" 0 $((($(kernel_memory) - before) / 1024))
+	sleep 0.2 # what is freed, is freed later
+	memory=$(memory_of "$name")
+	[[ ! $memory ]] || sample services-memory "one load" "$2" "$1" 0 "$memory"
 }
 
 # All that fit, the small ones first. Loaded is loaded once: times are of one round.
@@ -382,6 +415,7 @@ measure_clocks() {
 
 clean_up_part() {
 	[[ ! $STATS_BEFORE ]] || echo "$STATS_BEFORE" >$STATS
+	[[ ! -e $MEMORY ]] || find "$MEMORY" -depth -type d -exec rmdir {} + || :
 }
 
 # declare_growth TEST UNIT TITLE VARIANTS BLOCKS [MORE]: by number of services.
@@ -424,6 +458,7 @@ main() {
 	[[ -x $SIDESTEP && -x $BUILD/tests/bench/services ]] || die "not built yet: make all tools"
 	bench_begin
 	declare_tests
+	find_memory
 	load_all
 	measure_calls
 	measure_clocks

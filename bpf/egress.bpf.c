@@ -130,7 +130,7 @@ int sst_egress(struct __sk_buff *skb)
 	const struct sst_policy_head *head;
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk)
+	if (is_plain_tcp(skb) || !sk)
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk || sk->protocol != IPPROTO_UDP)

@@ -324,7 +324,7 @@ int sst_ingress(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk)
+	if (!sk || (sk->state != BPF_TCP_LISTEN && is_plain_tcp(skb)))
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)

@@ -136,18 +136,14 @@ static __always_inline void find_ends(struct bpf_sock *sk, const struct packet *
 		found = !sst_find_workloads(c) && !sst_find_identities(c);
 }
 
-static __always_inline void account(struct __sk_buff *skb, int leaves)
+static __always_inline void account(struct __sk_buff *skb, struct bpf_sock *sk, int leaves)
 {
 	struct packet packet = { .protocol = IPPROTO_UDP };
 	struct policy_case c = { .protocol = IPPROTO_UDP };
 	struct seen seen = { .leaves = leaves };
-	struct bpf_sock *sk = skb->sk;
 	__u32 service = 0;
 
-	if (!sk || !edges_wanted())
-		return;
-	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != IPPROTO_UDP || sst_read_packet(skb, &packet))
+	if (sst_read_packet(skb, &packet))
 		return;
 	seen.cookie = bpf_get_socket_cookie(skb);
 	seen.datagrams = skb->gso_segs ? skb->gso_segs : 1;
@@ -162,16 +158,27 @@ static __always_inline void account(struct __sk_buff *skb, int leaves)
 	sst_udp_begin(&packet, &seen, sst_edge_of_case(&c, service));
 }
 
+static __always_inline void passes(struct __sk_buff *skb, int leaves)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (is_plain_tcp(skb) || !sk || !edges_wanted())
+		return;
+	sk = bpf_sk_fullsock(sk);
+	if (sk && sk->protocol == IPPROTO_UDP)
+		account(skb, sk, leaves);
+}
+
 SEC("cgroup_skb/egress")
 int sst_udp_out(struct __sk_buff *skb)
 {
-	account(skb, 1);
+	passes(skb, 1);
 	return 1;
 }
 
 SEC("cgroup_skb/ingress")
 int sst_udp_in(struct __sk_buff *skb)
 {
-	account(skb, 0);
+	passes(skb, 0);
 	return 1;
 }

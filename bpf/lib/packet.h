@@ -36,6 +36,17 @@ static __always_inline void tuple_back(const struct packet *packet, struct sst_t
 	tuple->target_port = packet->source_port;
 }
 
+/* Most packets are TCP's, and most of those no hook needs to look at: this takes no call. 0: it
+ * is not, or cannot be told here. */
+static __always_inline int is_plain_tcp(const struct __sk_buff *skb)
+{
+	const __u8 *header = (const __u8 *)(long)skb->data;
+
+	if (header + 20 > (const __u8 *)(long)skb->data_end)
+		return 0;
+	return header[header[0] >> 4 == 4 ? 9 : 6] == IPPROTO_TCP;
+}
+
 /* In ingress.bpf.c. 0, or -1: unreadable. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet);
 

@@ -51,7 +51,7 @@ tell_quantiles() {
 	agent_start
 	wait_until 60 has_endpoints "$ENDPOINTS" || fail "$(sidestep status)"
 	tell "all in force after $(seconds_since "$begin") s, $(processor_seconds) of a processor"
-	cluster_tool change "$CHANGES" "$PIN/abi5/meta" "$SERVICES" >"$BATS_TEST_TMPDIR/times"
+	cluster_tool change "$CHANGES" "$PIN/abi6/meta" "$SERVICES" >"$BATS_TEST_TMPDIR/times"
 	tell_quantiles 1 "in the kernel's maps"
 	tell_quantiles 2 "answered by the API server"
 	tell "$(awk '/^VmRSS|^VmHWM/ { printf "%s %d MB ", $1, $2 / 1024 }' "/proc/$DAEMON/status")"

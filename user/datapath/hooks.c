@@ -20,6 +20,7 @@ const struct hook hooks[HOOK_MAX] = {
 	[HOOK_UDP_IN] = { "sst_udp_in", HOOK_CGROUP, BPF_CGROUP_INET_INGRESS, 0 },
 	[HOOK_SKMSG] = { "sst_skmsg", HOOK_SK_MSG, BPF_SK_MSG_VERDICT, MAP_spliced },
 	[HOOK_LIST] = { "sst_list", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
+	[HOOK_LIST_SLOWLY] = { "sst_list_slowly", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_LEAVERS] = { "sst_leavers", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_REVOKE] = { "sst_revoke", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_SWEEP] = { "sst_sweep", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },

@@ -14,18 +14,13 @@
 
 /* ---- statistics -------------------------------------------------------------- */
 
-/*
- * Statistics of things that are sorted by id. Read twice: "closed" from the first reading and
- * "opened" from the second, so that a flow that opens on one CPU and closes on
- * another while we read cannot be seen closed but not opened.
- */
+/* Statistics of things that are sorted by id. */
 struct stats_reading {
 	void *things; /* each begins with its id */
 	size_t n, size;
 	size_t offset;            /* of its struct sst_stats */
 	struct sst_stats *direct; /* of id 0; NULL: nobody wants to know */
 	unsigned values;          /* of an element */
-	bool again;               /* the second time */
 };
 
 static struct sst_stats *stats_of(const struct stats_reading *reading, const void *id)
@@ -38,31 +33,31 @@ static struct sst_stats *stats_of(const struct stats_reading *reading, const voi
 	return thing ? (struct sst_stats *)(thing + reading->offset) : NULL;
 }
 
+/*
+ * A flow that opens on one CPU and closes on another while we read may be seen closed but not
+ * opened. Then neither is told yet. So both only grow, and what is open is never below 0.
+ */
 static int read_stats(const void *id, const void *values, void *arg)
 {
 	const struct stats_reading *reading = arg;
-	struct sst_stats *stats = stats_of(reading, id), sum;
-	uint64_t closed;
+	struct sst_stats *stats = stats_of(reading, id);
 
 	if (!stats)
 		return 0;
-	sum_values(values, reading->values, &sum, sizeof(sum));
-	closed = reading->again ? stats->closed : sum.closed;
-	*stats = sum;
-	stats->closed = closed;
+	sum_values(values, reading->values, stats, sizeof(*stats));
+	if (stats->closed > stats->opened)
+		stats->closed = stats->opened;
 	return 0;
 }
 
 static int dump_stats(struct datapath *datapath, enum map_index map, struct stats_reading *reading)
 {
-	int fd = datapath->map[map], values = map_values(fd), err;
+	int fd = datapath->map[map], values = map_values(fd);
 
 	if (values < 0)
 		return values;
 	reading->values = values;
-	err = entries_each(fd, read_stats, reading);
-	reading->again = true;
-	return err ?: entries_each(fd, read_stats, reading);
+	return entries_each(fd, read_stats, reading);
 }
 
 static int dump_service_stats(struct datapath *datapath, struct state *state)
@@ -90,7 +85,8 @@ static int dump_endpoint_stats(struct datapath *datapath, struct state *state)
 	return dump_stats(datapath, MAP_endpoint_stats, &reading);
 }
 
-/* As above: a flow may open on one CPU and close on another meanwhile. */
+/* Read twice, so that a flow that opens on one CPU and closes on another meanwhile may be counted
+ * as open, but none that is open is missed. */
 int flows_open(const struct datapath *datapath, enum map_index map, __u32 id, uint64_t *ret)
 {
 	int fd = datapath->map[map], n = map_values(fd);

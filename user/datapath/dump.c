@@ -246,20 +246,39 @@ static int dump_habits(struct datapath *datapath, struct state *state)
 	return err;
 }
 
+static int copy_slots(struct datapath *datapath, const struct sst_service *service, uint32_t *ret)
+{
+	const uint64_t *slots;
+
+	if (!service->slots)
+		return 0;
+	slots = datapath_slots(datapath, service->first, service->slots);
+	if (!slots)
+		return -errno;
+	for (uint32_t i = 0; i < service->slots; i++)
+		ret[service->first + i] = (uint32_t)slots[i];
+	return 0;
+}
+
+/* So many services may be anywhere: all slots are mapped for a moment. */
+#define MANY_SERVICES 16
+
 int dump_slots(struct datapath *datapath, struct state *state)
 {
+	bool many = state->n_services > MANY_SERVICES;
+	int err = 0;
+
 	state->slots = calloc(datapath->n_slots, sizeof(*state->slots));
 	if (!state->slots)
 		return -ENOMEM;
 	state->n_slots = datapath->n_slots;
-	for (size_t i = 0; i < state->n_services; i++) {
-		const struct sst_service *service = &state->services[i].value;
-
-		for (uint32_t s = 0; s < service->slots; s++)
-			state->slots[service->first + s] =
-				(uint32_t)datapath->slots[service->first + s];
-	}
-	return 0;
+	if (many && !datapath_slots(datapath, 0, datapath->n_slots))
+		return -errno;
+	for (size_t i = 0; i < state->n_services && !err; i++)
+		err = copy_slots(datapath, &state->services[i].value, state->slots);
+	if (many)
+		datapath_close_slots(datapath);
+	return err;
 }
 
 static int dump_rules(struct datapath *datapath, struct state *state)

@@ -124,8 +124,8 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX];  /* CGROUP, ITER; -1 for the others */
-	uint64_t *window;    /* some slots of the map itself, mapped; see datapath_slots() */
+	int link[HOOK_MAX]; /* CGROUP, ITER; -1 for the others */
+	uint64_t *window;   /* some slots of the map itself, mapped; see datapath_slots() */
 	uint32_t window_first, window_n;
 	uint32_t n_slots;    /* for services; SELFTEST_SLOTS more follow */
 	uint64_t generation; /* that we have seen, or made */

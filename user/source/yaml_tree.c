@@ -446,11 +446,10 @@ static int make_below(struct tree *tree, yaml_event_t *event, int depth)
 	if (id < 0)
 		return id;
 	tree_node(tree, id)->tag = take_tag(is_list ? &event->data.sequence_start.tag
-						  : &event->data.mapping_start.tag);
-	r = add_anchor(tree, event,
-		       is_list ? event->data.sequence_start.anchor
-			       : event->data.mapping_start.anchor,
-		       id);
+						    : &event->data.mapping_start.tag);
+	r = add_anchor(
+		tree, event,
+		is_list ? event->data.sequence_start.anchor : event->data.mapping_start.anchor, id);
 	if (r)
 		return r;
 	return is_list ? make_list(tree, id, depth + 1) : make_mapping(tree, id, depth + 1);

@@ -32,9 +32,9 @@ struct tree {
 	struct dictionary anchors; /* of it: ids of nodes */
 	unsigned n_anchors;        /* of all documents so far */
 	uint64_t values;           /* likewise, with aliases followed */
-	bool opened;     /* parser is to be deleted */
-	bool loaded;     /* document is to be deleted */
-	bool no_memory;  /* some reader ran out of it: what was read is incomplete */
+	bool opened;               /* parser is to be deleted */
+	bool loaded;               /* document is to be deleted */
+	bool no_memory;            /* some reader ran out of it: what was read is incomplete */
 	/*
 	 * It is an object that an API server has, and no text: there are no places in it, and who
 	 * wrote it is not there to mend it.

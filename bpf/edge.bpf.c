@@ -173,8 +173,9 @@ int sst_flow_opened(struct sst_flow *flow, __u64 cgroup, __u32 port)
 
 	if (!flow)
 		return 0;
-	flow->counted = 1;
-	flow->booked = books_begin(&books, flow->service, flow->endpoint);
+	flow->counted = SST_COUNTED_HERE;
+	if (books_begin(&books, flow->service, flow->endpoint) != flow->service)
+		flow->counted = SST_COUNTED_ELSEWHERE;
 	books_add(&books, opened, 1);
 	flow->edge = edge_of_flow(flow, cgroup, port);
 	if (!ledger_open(&edge, flow->edge))
@@ -241,7 +242,7 @@ static __always_inline void book(struct sst_flow *flow, const struct traffic *mo
 {
 	struct books books;
 
-	books_open(&books, flow->booked, flow->endpoint);
+	books_open(&books, flow->counted == SST_COUNTED_HERE ? flow->service : 0, flow->endpoint);
 	if (moved->sent | moved->received) {
 		books_add(&books, sent_bytes, moved->sent);
 		books_add(&books, received_bytes, moved->received);

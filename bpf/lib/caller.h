@@ -47,8 +47,7 @@ static __always_inline struct sst_caller *caller_claim(struct sst_flow *flow, __
 		struct sst_caller *caller = bpf_map_lookup_elem(&callers, &place);
 
 		if (caller && !__sync_val_compare_and_swap(&caller->cookie, 0, flow->cookie)) {
-			flow->calling = 1;
-			flow->calling_as = place;
+			flow->calling_as = place + 1;
 			return caller;
 		}
 	}
@@ -83,12 +82,12 @@ static __always_inline void caller_tell(struct sst_flow *flow, struct tcp_sock *
 
 static __always_inline void caller_forget(struct sst_flow *flow)
 {
-	__u32 place = flow->calling_as;
+	__u32 place = flow->calling_as - 1;
 	struct sst_caller *caller;
 
-	if (!flow->calling)
+	if (!flow->calling_as)
 		return;
-	flow->calling = 0;
+	flow->calling_as = 0;
 	caller = bpf_map_lookup_elem(&callers, &place);
 	if (caller)
 		caller->cookie = 0;

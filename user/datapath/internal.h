@@ -31,6 +31,7 @@
 	X(flows)          \
 	X(udp_peers)      \
 	X(pairs)          \
+	X(pair_places)    \
 	X(candidates)     \
 	X(members)        \
 	X(habits)         \

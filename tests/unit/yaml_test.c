@@ -281,7 +281,8 @@ static void test_syntax(void **unused UNUSED)
 		  "(while parsing a block mapping at line 1)" },
 		{ "node: *nobody\n", "1:7: not valid YAML: found undefined alias" },
 		{ "node: &a {}\nservices: &a []\n",
-		  "2:11: not valid YAML: second occurrence (found duplicate anchor; first occurrence at line 1)" },
+		  "2:11: not valid YAML: second occurrence "
+		  "(found duplicate anchor; first occurrence at line 1)" },
 		{ "node: &a {}\n---\nservices: *a\n",
 		  "3:11: not valid YAML: found undefined alias" },
 		{ "node: {}\n# \xff\n", "2:3: not valid YAML: invalid leading UTF-8 octet" },

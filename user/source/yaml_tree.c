@@ -310,10 +310,10 @@ static yaml_char_t *take_tag(yaml_char_t **tag)
 
 static int complain_anchor(struct tree *tree, const yaml_event_t *event, int first)
 {
-	problems_add(
-		tree->problems, tree->source, place_of(&event->start_mark),
-		"not valid YAML: second occurrence (found duplicate anchor; first occurrence at line %zu)",
-		tree_node(tree, first)->start_mark.line + 1);
+	problems_add(tree->problems, tree->source, place_of(&event->start_mark),
+		     "not valid YAML: second occurrence "
+		     "(found duplicate anchor; first occurrence at line %zu)",
+		     tree_node(tree, first)->start_mark.line + 1);
 	return -EINVAL;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a short connection costs on several ways at once: connect, a request, its answer, close.
- * tests/bench/connects.bash starts it; see usage().
+ * What a short connection costs on several ways at once: connect, a request, its answer, close; or
+ * with --messages a request and its answer on a connection that stays. tests/bench/connects.bash and
+ * telemetry.bash start it; see usage().
  *
  * Each way has a client and a server of its own, forked here; one pair runs at a time, for a
  * slice of some milliseconds, then another one, in random order and many times over. So what the
@@ -48,6 +49,7 @@ static struct {
 	const char *netns[ROLES];
 	uint64_t cpu[ROLES];
 	uint64_t milliseconds, slice_ms, at_once, calls;
+	int messages; /* SOCK_STREAM, SOCK_DGRAM; 0: connections */
 	struct variant variants[VARIANTS_MAX];
 	size_t n_variants;
 } opt = { .milliseconds = 300, .slice_ms = 20, .at_once = 1 };
@@ -132,6 +134,36 @@ static void transfer(ssize_t n, const char *what)
 		tool_exit(EXIT_FAILURE, "connections: %s: %zd bytes of %d", what, n, MESSAGE_LEN);
 }
 
+/* Until the stream ends, which messages do not. */
+static void answer_all(int fd)
+{
+	char message[MESSAGE_LEN];
+	struct address from;
+	ssize_t n;
+
+	for (;;) {
+		from.len = sizeof(from.sa);
+		n = recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa,
+			     &from.len);
+		if (!n)
+			break;
+		transfer(n, "request");
+		transfer(sendto(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa,
+				from.len),
+			 "answer");
+	}
+	close(fd);
+}
+
+__attribute__((noreturn)) static void serve_messages(const struct variant *variant, int ready)
+{
+	int fd = tool_bind(&variant->listening, opt.messages, false);
+
+	tell(ready, 'r');
+	for (;;)
+		answer_all(opt.messages == SOCK_DGRAM ? fd : accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+}
+
 __attribute__((noreturn)) static void serve(const struct variant *variant, int ready)
 {
 	int listener = tool_bind(&variant->listening, SOCK_STREAM, false);
@@ -155,7 +187,8 @@ static clockid_t server_clock;
 
 static int dial(const struct variant *variant, double *ret_us)
 {
-	int fd = socket(variant->called.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int type = opt.messages ?: SOCK_STREAM;
+	int fd = socket(variant->called.sa.ss_family, type | SOCK_CLOEXEC, 0);
 	uint64_t begun = tool_now_ns();
 
 	if (fd < 0)
@@ -176,6 +209,25 @@ static void await_answer(int fd)
 	close(fd);
 }
 
+static void exchange(const struct variant *variant, bool counted)
+{
+	static char message[MESSAGE_LEN] = "request";
+	static int fd = -1;
+	uint64_t begun;
+	double us;
+
+	if (fd < 0)
+		fd = dial(variant, &us);
+	begun = tool_now_ns();
+	transfer(send(fd, message, sizeof(message), 0), "request");
+	transfer(recv(fd, message, sizeof(message), 0), "answer");
+	us = (double)(tool_now_ns() - begun) / 1e3;
+	if (counted) {
+		add(&times, us);
+		add(&connect_times, 0);
+	}
+}
+
 /* As many connections as are open at once. */
 static void call(const struct variant *variant, bool counted)
 {
@@ -184,6 +236,10 @@ static void call(const struct variant *variant, bool counted)
 	double us[AT_ONCE_MAX];
 	int fds[AT_ONCE_MAX];
 
+	if (opt.messages) {
+		exchange(variant, counted);
+		return;
+	}
 	for (uint64_t i = 0; i < opt.at_once; i++) {
 		begun[i] = tool_now_ns();
 		fds[i] = dial(variant, &us[i]);
@@ -305,6 +361,8 @@ static void start_server(struct variant *variant)
 	variant->server = fork_here();
 	if (!variant->server) {
 		become(SERVER, variant);
+		if (opt.messages)
+			serve_messages(variant, ready[1]);
 		serve(variant, ready[1]);
 	}
 	close(ready[1]);
@@ -373,9 +431,10 @@ __attribute__((noreturn)) static void usage(void)
 		"  --ms N              how long each variant is measured in all (300)\n"
 		"  --slice N           and in one go (20)\n"
 		"  --at-once N         open connections of a client (1)\n"
+		"  --messages tcp|udp  round trips on one connection instead, of 64 bytes\n"
 		"  --calls N           so many connections of each, and no figures\n"
 		"A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
-		"ADDRESS:PORT. For each one a line: NAME, connections a second, then in us the 50th\n"
+		"ADDRESS:PORT. For each one a line: NAME, connections (round trips) a second, then in us the 50th\n"
 		"and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
 		"connection of both ends.");
 }
@@ -408,6 +467,15 @@ static void parse_variant(char *text)
 	variant->listening = tool_address(next_word(&text));
 }
 
+static int parse_messages(const char *text)
+{
+	if (!strcmp(text, "tcp"))
+		return SOCK_STREAM;
+	if (!strcmp(text, "udp"))
+		return SOCK_DGRAM;
+	usage();
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -417,6 +485,7 @@ static void parse(int argc, char **argv)
 		{ "slice", required_argument, NULL, 'l' },
 		{ "at-once", required_argument, NULL, 'a' },
 		{ "calls", required_argument, NULL, 'n' },
+		{ "messages", required_argument, NULL, 'u' },
 		{ 0 },
 	};
 	int which;
@@ -441,6 +510,9 @@ static void parse(int argc, char **argv)
 		case 'n':
 			opt.calls = tool_number("--calls", optarg);
 			break;
+		case 'u':
+			opt.messages = parse_messages(optarg);
+			break;
 		default:
 			usage();
 		}
@@ -448,7 +520,8 @@ static void parse(int argc, char **argv)
 	while (optind < argc)
 		parse_variant(argv[optind++]);
 	if (!opt.netns[CLIENT] || !opt.netns[SERVER] || !opt.n_variants || !opt.slice_ms ||
-	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX)
+	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX ||
+	    (opt.messages && opt.at_once > 1))
 		usage();
 }
 

@@ -37,9 +37,8 @@ MS=60 # a measurement, at most
 CALLS=500
 CHANGE_ROUNDS=3
 
-LOADED=()       # names of those that are
-MEMORY=         # folder of cgroups that tell kernel memory
-STATS_BEFORE=   # whether the kernel kept its clocks before
+LOADED=() # names of those that are
+MEMORY=   # folder of cgroups that tell kernel memory
 
 # The file's and namespaces' name of a variant.
 name_of() { # VARIANT SIZE
@@ -375,8 +374,6 @@ measure_changes() {
 
 # ---- what the kernel's clock says of the hook ----------------------------------------------------
 
-STATS=/proc/sys/kernel/bpf_stats_enabled
-
 # "NANOSECONDS RUNS" of the hook since it was loaded
 clock() { # NAME
 	bpftool -j prog show pinned /sys/fs/bpf/"$ID-$1"/abi*/program_sst_connect4 |
@@ -388,7 +385,7 @@ clock_one() { # ROUND VARIANT SIZE
 
 	name=$(name_of "$2" "$3")
 	before=$(clock "$name")
-	call connect random "$2" "$3"
+	call clocked random "$2" "$3"
 	after=$(clock "$name")
 	sample services-hook "sst_connect4" "$3" "$2" "$1" \
 		"$(awk -v before="$before" -v after="$after" 'BEGIN {
@@ -398,8 +395,6 @@ clock_one() { # ROUND VARIANT SIZE
 measure_clocks() {
 	local round size variant
 
-	STATS_BEFORE=$(<$STATS)
-	echo 1 >$STATS
 	for ((round = 0; round < ROUNDS; round++)); do
 		for size in $(shuf -e "${SIZES[@]}"); do
 			while read -r variant; do
@@ -407,14 +402,11 @@ measure_clocks() {
 			done < <(shuf -e "${MESHES[@]}")
 		done
 	done
-	echo "$STATS_BEFORE" >$STATS
-	STATS_BEFORE=
 }
 
 # ---- the part ------------------------------------------------------------------------------------
 
 clean_up_part() {
-	[[ ! $STATS_BEFORE ]] || echo "$STATS_BEFORE" >$STATS
 	[[ ! -e $MEMORY ]] || find "$MEMORY" -depth -type d -exec rmdir {} + || :
 }
 
@@ -449,7 +441,7 @@ have no netfilter rules there, and so no connection tracking."
 	note services-load "Once. iptables in pieces of $PIECE services. Sidestep: its programs, too."
 	note services-change "Of kube-proxy the programs that it runs, not its own work. sidestep: what \
 its daemon does when the API server tells of it, from there to the maps; sidestep apply: all from a file."
-	note services-hook "With kernel.bpf_stats_enabled, whose own cost is part of it."
+	note services-hook "A random service, and what the kernel's clock itself costs is part of it."
 }
 
 main() {

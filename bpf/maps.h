@@ -215,6 +215,14 @@ SST_MAP struct pairs_map {
 	__type(value, struct sst_pair);
 } pairs SEC(".maps");
 
+/* The same, of those who found room. K only; likewise. */
+SST_MAP struct pair_places_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SST_PAIR_PLACES);
+	__type(key, __u32);
+	__type(value, struct sst_pair_place);
+} pair_places SEC(".maps");
+
 /* Sockets that wait to be adopted: a short list for the adopting iterator. K only. */
 SST_MAP struct candidates_map {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);

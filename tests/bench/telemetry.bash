@@ -290,9 +290,9 @@ make_scraped() {
 }
 
 declare_scrapes() {
-	declare_sizes scrape "A scrape of /metrics" endpoints "${ENDPOINTS[@]}"
-	declare_sizes scrape-edges "The same" edges "${EDGES[@]}"
-	declare_sizes scrape-flows "The same" "live flows" "${FLOWS[@]}"
+	declare_sizes scrape "A scrape of /metrics, by endpoints" endpoints "${ENDPOINTS[@]}"
+	declare_sizes scrape-edges "A scrape of /metrics, by edges" edges "${EDGES[@]}"
+	declare_sizes scrape-flows "A scrape of /metrics, by live flows" "live flows" "${FLOWS[@]}"
 	note scrape "With the metrics' budget as it is by itself, 10,000 series. Changes do not wait meanwhile."
 	declare_sizes flows "sidestep flows -o json" "live flows" "${FLOWS[@]}"
 	note flows "The programme's begin and two walks included."

@@ -70,11 +70,12 @@ a line has 1.1 KB. count: nothing but read; filter: one that takes none; file: i
 }
 
 measure_events() { # ROUND
-	local sink rate cpu_rate lost without
+	local sink rate cpu_rate lost without sinks
 
 	((CLIENT_CPU != SERVER_CPU)) || return 0
+	mapfile -t sinks < <(shuf -e "${SINKS[@]}")
 	"$BUILD/tests/bench/events" --ms "$EVENTS_MS" --writer "$CLIENT_CPU" --reader "$SERVER_CPU" \
-		$(shuf -e "${SINKS[@]}") >"$TMP/events" || die "events: failed"
+		"${sinks[@]}" >"$TMP/events" || die "events: failed"
 	while read -r sink rate cpu_rate lost without; do
 		sample events "without a loss" "$sink" sidestep "$1" "$without"
 		sample events "at full speed" "$sink" sidestep "$1" "$rate"

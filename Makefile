@@ -51,7 +51,8 @@ SKEL     := $(BUILD)/sidestep.skel.h
 
 # Pure code, and the API server's client: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/kube/*.c user/source/*.c \
-                              user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c user/bench/figures.c user/bench/rounds.c))
+                              user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c \
+                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c)))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
@@ -220,6 +221,13 @@ $(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/m
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
 		$(LDLIBS) -lpthread
+
+# ... and the one that changes those of an instance
+$(BUILD)/tests/bench/change: tests/bench/change.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS)
 
 $(BUILD)/tests/semantics/%.o: tests/semantics/%.c
 	$(call say,TOOL,$<)

@@ -219,7 +219,7 @@ static __always_inline int may_be_revoked(const struct sst_flow *flow, struct so
 	if (flow->protocol == IPPROTO_UDP)
 		return sk->__sk_common.skc_dport != 0;
 	/* of a pair the caller's end is asked, and takes the other with it */
-	return is_live(flow, sk) && !(flow->role == SST_ROLE_SERVER && flow->paired);
+	return is_live(flow, sk) && !(flow->role == SST_ROLE_SERVER && flow->place);
 }
 
 /* After the set has changed: flows that it does not let be. */

@@ -59,7 +59,7 @@ SST_MAP struct cursors_map {
 /* Endpoint by id. U writes, K reads. */
 SST_MAP struct endpoints_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_endpoint);
@@ -93,7 +93,7 @@ SST_MAP struct service_stats_map {
 
 SST_MAP struct endpoint_stats_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_stats);
@@ -214,6 +214,14 @@ SST_MAP struct pairs_map {
 	__type(key, struct sst_pair_key);
 	__type(value, struct sst_pair);
 } pairs SEC(".maps");
+
+/* The same, of those who found room. K only; likewise. */
+SST_MAP struct pair_places_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SST_PAIR_PLACES);
+	__type(key, __u32);
+	__type(value, struct sst_pair_place);
+} pair_places SEC(".maps");
 
 /* Sockets that wait to be adopted: a short list for the adopting iterator. K only. */
 SST_MAP struct candidates_map {

@@ -94,7 +94,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		count(why);
 	pair_open(flow, tp, allowed);
 	opened(flow, tp);
-	if (allowed && flow->paired)
+	if (allowed && flow->place)
 		callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
 }
 
@@ -147,13 +147,14 @@ static __always_inline void server_established(struct bpf_sock_ops *ops)
 	struct sst_pair *pair = 0;
 	struct sst_flow *flow;
 	__u64 cookie;
+	__u32 place;
 
 	if (!sk || !tp)
 		return;
 	cookie = bpf_get_socket_cookie(ops);
 	/* Fast Open: here with the SYN, before the client; its ACK is yet to come */
 	if (!tp->fastopen_rsk)
-		pair = pair_seat(&key, cookie, tp);
+		pair = pair_seat(&key, cookie, tp, &place);
 	if (pair) {
 		if (pair->allowed)
 			callbacks(ops, BPF_SOCK_OPS_RTT_CB_FLAG, 0);
@@ -182,6 +183,7 @@ static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 	struct sst_pair_key key;
 	struct sst_flow *flow;
 	struct sst_pair *pair;
+	__u32 place;
 
 	if (!sk || !tp)
 		return;
@@ -190,8 +192,8 @@ static __always_inline void server_acknowledged(struct bpf_sock_ops *ops)
 	    tp->fastopen_rsk)
 		return;
 	key = flow->pair;
-	pair = pair_seat(&key, flow->cookie, tp);
-	if (!pair || !pair_join(flow, pair)) {
+	pair = pair_seat(&key, flow->cookie, tp, &place);
+	if (!pair || !pair_join(flow, pair, place)) {
 		server_alone(flow, tp);
 		return;
 	}
@@ -205,9 +207,11 @@ static __always_inline struct sst_flow *server_join(struct bpf_sock_ops *ops, st
 						    struct tcp_sock *tp)
 {
 	struct sst_pair_key key;
-	struct sst_pair *pair = pair_of_seat(tp, &key);
 	struct sst_flow *flow;
+	struct sst_pair *pair;
+	__u32 place;
 
+	pair = pair_of_seat(tp, &key, &place);
 	if (!pair)
 		return 0;
 	flow = flow_start(sk, bpf_get_socket_cookie(ops), IPPROTO_TCP, SST_ROLE_SERVER);
@@ -215,7 +219,7 @@ static __always_inline struct sst_flow *server_join(struct bpf_sock_ops *ops, st
 		return 0;
 	flow->pair = key;
 	server_opened(flow);
-	if (!pair_join(flow, pair)) {
+	if (!pair_join(flow, pair, place)) {
 		bpf_sk_storage_delete(&flows, sk);
 		return 0;
 	}

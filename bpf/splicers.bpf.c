@@ -34,14 +34,16 @@ static __always_inline void reset(struct sst_flow *flow, struct sst_pair *pair)
 static __always_inline struct sst_pair *pair_of_stranger(struct tcp_sock *tp)
 {
 	struct sst_pair_key as_server, as_client;
-	struct sst_pair *pair = pair_of_seat(tp, &as_server);
+	struct sst_pair *pair;
+	__u32 place;
 
+	pair = pair_of_seat(tp, &as_server, &place);
 	if (pair)
 		return pair;
 	/* the client's SYN was acknowledged, too */
 	as_client.client_seq = as_server.server_seq + 1;
 	as_client.server_seq = as_server.client_seq;
-	pair = bpf_map_lookup_elem(&pairs, &as_client);
+	pair = pair_find(&as_client, &place);
 	return pair && pair->end[SST_ROLE_CLIENT].sock == (unsigned long)tp ? pair : 0;
 }
 
@@ -68,12 +70,13 @@ int BPF_PROG(sst_splice_read, struct socket *sock)
 	struct sst_flow *flow;
 	struct sst_pair *pair;
 	struct tcp_sock *tp;
+	__u32 place;
 
 	tp = sk ? bpf_skc_to_tcp_sock(sk) : 0;
 	if (!tp)
 		return 0;
 	flow = bpf_sk_storage_get(&flows, sk, 0, 0);
-	pair = flow ? pair_of(flow) : pair_of_seat(tp, &key);
+	pair = flow ? pair_of(flow) : pair_of_seat(tp, &key, &place);
 	if (!pair)
 		return 0;
 	/* first of all: what is sent from now on must not overtake what is stuck */

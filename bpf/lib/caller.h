@@ -28,6 +28,7 @@ static __always_inline __u32 caller_place(__u32 sequence, __be16 port, __u32 nth
 
 static __always_inline const struct sst_caller *caller_find(__u32 sequence, __be16 port)
 {
+#pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < CALLER_TRIES; i++) {
 		__u32 place = caller_place(sequence, port, i);
 		const struct sst_caller *caller = bpf_map_lookup_elem(&callers, &place);
@@ -47,8 +48,7 @@ static __always_inline struct sst_caller *caller_claim(struct sst_flow *flow, __
 		struct sst_caller *caller = bpf_map_lookup_elem(&callers, &place);
 
 		if (caller && !__sync_val_compare_and_swap(&caller->cookie, 0, flow->cookie)) {
-			flow->calling = 1;
-			flow->calling_as = place;
+			flow->calling_as = place + 1;
 			return caller;
 		}
 	}
@@ -83,12 +83,12 @@ static __always_inline void caller_tell(struct sst_flow *flow, struct tcp_sock *
 
 static __always_inline void caller_forget(struct sst_flow *flow)
 {
-	__u32 place = flow->calling_as;
+	__u32 place = flow->calling_as - 1;
 	struct sst_caller *caller;
 
-	if (!flow->calling)
+	if (!flow->calling_as)
 		return;
-	flow->calling = 0;
+	flow->calling_as = 0;
 	caller = bpf_map_lookup_elem(&callers, &place);
 	if (caller)
 		caller->cookie = 0;

@@ -55,13 +55,27 @@ static __always_inline int flow_is_current(const struct sst_flow *flow, struct s
 	       address_equal(&remote, &flow->chosen);
 }
 
+static __always_inline __u64 pair_number(const struct sst_pair_key *key)
+{
+	return (__u64)key->client_seq << 32 | key->server_seq;
+}
+
+/* What lies at a place, if it is this pair. */
+static __always_inline struct sst_pair *pair_at(const struct sst_pair_key *key, __u32 place)
+{
+	struct sst_pair_key own = *key;
+	struct sst_pair_place *found;
+	__u32 index = place - 1;
+
+	if (place == SST_PAIR_ELSEWHERE)
+		return bpf_map_lookup_elem(&pairs, &own);
+	found = bpf_map_lookup_elem(&pair_places, &index);
+	return found && found->key == pair_number(&own) ? &found->pair : 0;
+}
+
 static __always_inline struct sst_pair *pair_of(const struct sst_flow *flow)
 {
-	struct sst_pair_key key = flow->pair;
-
-	if (!flow->paired)
-		return 0;
-	return bpf_map_lookup_elem(&pairs, &key);
+	return flow->place ? pair_at(&flow->pair, flow->place) : 0;
 }
 
 static __always_inline void traffic_of(struct tcp_sock *tp, const struct sst_flow *flow,

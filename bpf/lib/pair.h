@@ -10,6 +10,74 @@
 
 #include "lib/flow.h"
 
+/*
+ * Most connections of a node end soon, so most pairs have one of the places that their key
+ * tells, whose memory is at hand: an element of the hash map is one of 40 MB, and has to be
+ * allocated and to be freed by RCU. Pairs that find no place are in the hash map.
+ */
+#define PAIR_FIRST 256 /* places that are tried first */
+#define PAIR_NEAR  2   /* tries there */
+#define PAIR_TRIES 4   /* with those of all places */
+
+static __always_inline __u32 pair_index(__u64 number, __u32 nth)
+{
+	__u32 places = nth < PAIR_NEAR ? PAIR_FIRST : SST_PAIR_PLACES;
+
+	return (sst_policy_mix(number) + nth) & (places - 1);
+}
+
+/* Returns the place, 0: they are taken. */
+static __always_inline __u32 pair_claim(const struct sst_pair_key *key, const struct sst_pair *pair)
+{
+	__u64 number = pair_number(key);
+
+	for (__u32 i = 0; i < PAIR_TRIES; i++) {
+		__u32 index = pair_index(number, i);
+		struct sst_pair_place *place = bpf_map_lookup_elem(&pair_places, &index);
+
+		/* nobody looks for it yet */
+		if (place && !__sync_val_compare_and_swap(&place->key, 0, number)) {
+			place->pair = *pair;
+			return index + 1;
+		}
+	}
+	return 0;
+}
+
+static __always_inline struct sst_pair *pair_find(const struct sst_pair_key *key, __u32 *place)
+{
+	__u64 number = pair_number(key);
+	struct sst_pair_key own = *key;
+
+	for (__u32 i = 0; i < PAIR_TRIES; i++) {
+		__u32 index = pair_index(number, i);
+		struct sst_pair_place *found = bpf_map_lookup_elem(&pair_places, &index);
+
+		if (found && found->key == number) {
+			*place = index + 1;
+			return &found->pair;
+		}
+	}
+	*place = SST_PAIR_ELSEWHERE;
+	return bpf_map_lookup_elem(&pairs, &own);
+}
+
+/* By whoever comes second it is nobody's any more, or another's. */
+static __always_inline void pair_delete(const struct sst_pair_key *key, __u32 place)
+{
+	struct sst_pair_key own = *key;
+	struct sst_pair_place *found;
+	__u32 index = place - 1;
+
+	if (place == SST_PAIR_ELSEWHERE) {
+		bpf_map_delete_elem(&pairs, &own);
+		return;
+	}
+	found = bpf_map_lookup_elem(&pair_places, &index);
+	if (found)
+		__sync_val_compare_and_swap(&found->key, pair_number(&own), 0);
+}
+
 static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp,
 				      enum sst_permission allowed)
 {
@@ -20,10 +88,14 @@ static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp
 		.allowed = allowed,
 	};
 	struct sst_pair_key key = flow->pair;
-	long err = bpf_map_update_elem(&pairs, &key, &pair, BPF_NOEXIST);
+	long err;
 
+	flow->place = pair_claim(&key, &pair);
+	if (flow->place)
+		return;
+	err = bpf_map_update_elem(&pairs, &key, &pair, BPF_NOEXIST);
 	if (!err)
-		flow->paired = 1;
+		flow->place = SST_PAIR_ELSEWHERE;
 	else
 		count(err == -17 /* EEXIST */ ? SST_COUNTER_PAIR_CLASH : SST_COUNTER_PAIR_FULL);
 }
@@ -35,10 +107,10 @@ static __always_inline void pair_open(struct sst_flow *flow, struct tcp_sock *tp
  * the element turns out to be another's. Until then it does no harm, since a peer that
  * is not adopted gets nothing.
  */
-static __always_inline struct sst_pair *pair_seat(struct sst_pair_key *key, __u64 cookie,
-						  struct tcp_sock *tp)
+static __always_inline struct sst_pair *pair_seat(const struct sst_pair_key *key, __u64 cookie,
+						  struct tcp_sock *tp, __u32 *place)
 {
-	struct sst_pair *pair = bpf_map_lookup_elem(&pairs, key);
+	struct sst_pair *pair = pair_find(key, place);
 	__u64 *seat;
 
 	if (!pair)
@@ -46,7 +118,7 @@ static __always_inline struct sst_pair *pair_seat(struct sst_pair_key *key, __u6
 	seat = &pair->end[SST_ROLE_SERVER].cookie;
 	if (__sync_val_compare_and_swap(seat, 0, cookie) != 0)
 		return 0;
-	if (bpf_map_lookup_elem(&pairs, key) != pair) {
+	if (pair_at(key, *place) != pair) {
 		__sync_val_compare_and_swap(seat, cookie, 0);
 		return 0;
 	}
@@ -60,35 +132,34 @@ static __always_inline struct sst_pair *pair_seat(struct sst_pair_key *key, __u6
  * end before they need one. Its key can still be told: the first sequence numbers are
  * what came and went since, taken off where the connection is now.
  */
-static __always_inline struct sst_pair *pair_of_seat(struct tcp_sock *tp, struct sst_pair_key *key)
+static __always_inline struct sst_pair *pair_of_seat(struct tcp_sock *tp, struct sst_pair_key *key,
+						     __u32 *place)
 {
 	struct sst_pair *pair;
 
 	key->client_seq = BPF_CORE_READ(tp, rcv_nxt) - (__u32)BPF_CORE_READ(tp, bytes_received);
 	key->server_seq = BPF_CORE_READ(tp, snd_una) - (__u32)BPF_CORE_READ(tp, bytes_acked);
-	pair = bpf_map_lookup_elem(&pairs, key);
+	pair = pair_find(key, place);
 	return pair && pair->end[SST_ROLE_SERVER].sock == (unsigned long)tp ? pair : 0;
 }
 
 /* The server's record refers to the pair from now on, and it stays until both ends have
  * left. 0: the client has left already; then the last one to look deletes it. */
-static __always_inline int pair_join(struct sst_flow *flow, struct sst_pair *pair)
+static __always_inline int pair_join(struct sst_flow *flow, struct sst_pair *pair, __u32 place)
 {
-	struct sst_pair_key key = flow->pair;
-
 	if (__sync_val_compare_and_swap(&pair->joined, 0, flow->cookie))
 		return 0;
-	if (bpf_map_lookup_elem(&pairs, &key) != pair) {
+	if (pair_at(&flow->pair, place) != pair) {
 		__sync_val_compare_and_swap(&pair->joined, flow->cookie, 0);
 		return 0;
 	}
 	if (pair->ended) {
-		bpf_map_delete_elem(&pairs, &key);
+		pair_delete(&flow->pair, place);
 		return 0;
 	}
 	flow->service = pair->service;
 	flow->endpoint = pair->endpoint;
-	flow->paired = 1;
+	flow->place = place;
 	return 1;
 }
 
@@ -97,10 +168,9 @@ static __always_inline void pair_leave(struct sst_flow *flow, struct sst_pair *p
 {
 	__u32 mine = 1U << flow->role;
 	__u32 ended = __sync_fetch_and_or(&pair->ended, mine) | mine;
-	struct sst_pair_key key = flow->pair;
 
 	if (ended == 3 || !pair->joined)
-		bpf_map_delete_elem(&pairs, &key);
+		pair_delete(&flow->pair, flow->place);
 }
 
 #endif

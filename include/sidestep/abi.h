@@ -500,10 +500,28 @@ struct sst_pair {
 };
 static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
 
+/* Map `pair_places`: pairs have a place here as long as there is room, see lib/pair.h; the others
+ * lie in map `pairs`. */
+#define SST_PAIR_PLACES 4096
+
+struct sst_pair_place {
+	__u64 key; /* struct sst_pair_key as a number, 0: free */
+	struct sst_pair pair;
+};
+static_assert(sizeof(struct sst_pair_place) == 152, "sst_pair_place");
+
+#define SST_PAIR_ELSEWHERE (~0U) /* in map `pairs` */
+
 enum sst_flow_state {
 	SST_FLOW_CONNECTING = 0,
 	SST_FLOW_ESTABLISHED = 1,
 	SST_FLOW_ENDED = 2,
+};
+
+enum sst_counted {
+	SST_COUNTED_NOT = 0,
+	SST_COUNTED_HERE = 1,      /* in the statistics of its own service */
+	SST_COUNTED_ELSEWHERE = 2, /* in those of 0: it had left when the flow began */
 };
 
 /* Map `flows`, in the socket's own storage: what is known of this end of a flow. */
@@ -527,21 +545,19 @@ struct sst_flow {
 	__u8 role;     /* enum sst_role */
 	__u8 protocol; /* IPPROTO_* */
 	__u8 state;    /* enum sst_flow_state */
-	__u8 paired;   /* 1: pair is a key of map `pairs` */
-	__u8 counted;  /* 1: statistics and events tell of the connection by this end */
+	__u8 counted;  /* enum sst_counted: statistics and events tell of it by this end */
 	__u8 doomed;   /* 1: must be reset, see splicers.bpf.c */
 	__u8 splice;   /* enum sst_splice, the service's when it was chosen */
-	__u8 calling;  /* 1: map `callers` tells of it */
-	__u32 booked;  /* the service whose statistics hold it, 0 when there were none */
+	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
+	__u8 ending; /* enum sst_failure if it never was established, else enum sst_ending */
+	__u32 place; /* of the pair: in map `pair_places` + 1, or SST_PAIR_ELSEWHERE; 0: none */
 	struct sst_judgement judgement;
 	__u64 generation; /* of the policy set that judged it */
-	__u32 calling_as; /* its place in map `callers` */
+	__u32 calling_as; /* its place in map `callers` + 1, 0: none */
 	__u32 edge;       /* id in map `edges`, 0: none yet */
-	__u8 peer_told;   /* 1: who is called was told by its socket, not by its address */
-	__u8 ending;      /* enum sst_failure if it never was established, else enum sst_ending */
-	__u8 pad[6];
 };
-static_assert(sizeof(struct sst_flow) == 192, "sst_flow");
+/* What the kernel puts before it makes 256 bytes of it: a size that it allocates. */
+static_assert(sizeof(struct sst_flow) == 184, "sst_flow");
 
 /*
  * Map `udp_peers`, in the storage of a UDP socket that talks to services without

@@ -3,7 +3,8 @@
  * Objects for a real API server, and how long one change of them takes to the kernel's maps.
  *
  *   cluster fill SERVICES ENDPOINTS PODS   endpoints are of all services together
- *   cluster change TIMES META SERVICES     changes one slice after the other, and waits until the
+ *   cluster change TIMES META SERVICES FIRST
+ *                                          changes one slice after the other, and waits until the
  *                                          pinned map META says that maps have changed
  *
  * The server is in $API_SERVER, its CA's file in $API_CA, the token in $API_TOKEN.
@@ -264,14 +265,15 @@ static void change_one(struct caller *caller, int meta, unsigned service, bool r
 	printf("%.3f %.3f\n", (arrived - begin) / 1e6, (answered - begin) / 1e6);
 }
 
-static void change(unsigned times, const char *path)
+/* Beginning with number first of all changes that there can be. */
+static void change(unsigned times, const char *path, unsigned first)
 {
 	struct caller *caller = new_caller();
 	int meta = bpf_obj_get(path);
 
 	if (meta < 0)
 		die("%s: %s", path, strerror(errno));
-	for (unsigned i = 0; i < times; i++) {
+	for (unsigned i = first; i < first + times; i++) {
 		change_one(caller, meta, i * 7919 % n_services, i / n_services % 2);
 		usleep(20000 + i * 7919 % 30000); /* so that the daemon's own times are hit, too */
 	}
@@ -285,9 +287,9 @@ int main(int argc, char **argv)
 		n_per_service = atoi(argv[3]) / n_services;
 		n_pods = atoi(argv[4]);
 		fill();
-	} else if (argc == 5 && !strcmp(argv[1], "change")) {
+	} else if (argc == 6 && !strcmp(argv[1], "change")) {
 		n_services = atoi(argv[4]);
-		change(atoi(argv[2]), argv[3]);
+		change(atoi(argv[2]), argv[3], atoi(argv[5]));
 	} else {
 		die("see the top of %s", __FILE__);
 	}

@@ -35,7 +35,7 @@
 enum { CLIENT, SERVER, ROLES };
 
 /* What the driver tells a client to do. */
-enum { SLICE = 's', REPORT = 'r' };
+enum { WARM_UP = 'w', SLICE = 's', REPORT = 'r' };
 
 struct variant {
 	const char *name;
@@ -143,7 +143,8 @@ static void answer_all(int fd)
 
 	for (;;) {
 		from.len = sizeof(from.sa);
-		n = recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa, &from.len);
+		n = recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa,
+			     &from.len);
 		if (!n)
 			break;
 		transfer(n, "request");
@@ -268,13 +269,20 @@ static uint64_t both_cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + clock_ns(server_clock);
 }
 
+static void run_for(const struct variant *variant, uint64_t ns)
+{
+	uint64_t begun = tool_now_ns();
+
+	while (tool_now_ns() - begun < ns)
+		call(variant, false);
+}
+
 static void run_slice(const struct variant *variant)
 {
-	uint64_t slice = opt.slice_ms * 1000000, begun = tool_now_ns(), now, cpu;
+	uint64_t slice = opt.slice_ms * 1000000, begun, now, cpu;
 	double n = 0;
 
-	while (tool_now_ns() - begun < slice / LEAD_IN)
-		call(variant, false);
+	run_for(variant, slice / LEAD_IN);
 	cpu = both_cpu_ns();
 	begun = tool_now_ns();
 	do {
@@ -295,7 +303,8 @@ static void report(const struct variant *variant)
 }
 
 /* As it is told; each answer says that it is done. */
-__attribute__((noreturn)) static void be_client(const struct variant *variant, int commands, int done)
+__attribute__((noreturn)) static void be_client(const struct variant *variant, int commands,
+						int done)
 {
 	char command;
 
@@ -304,6 +313,8 @@ __attribute__((noreturn)) static void be_client(const struct variant *variant, i
 	while (read(commands, &command, 1) == 1) {
 		if (command == REPORT)
 			report(variant);
+		else if (command == WARM_UP)
+			run_for(variant, opt.slice_ms * 1000000);
 		else if (opt.calls)
 			for (uint64_t i = 0; i < opt.calls; i += opt.at_once)
 				call(variant, false);
@@ -400,6 +411,8 @@ static void measure(void)
 {
 	uint64_t slices = opt.calls ? 1 : opt.milliseconds / opt.slice_ms;
 
+	if (!opt.calls)
+		walk(WARM_UP);
 	for (uint64_t i = 0; i < slices; i++)
 		walk(SLICE);
 	if (!opt.calls)
@@ -410,19 +423,20 @@ static void measure(void)
 
 __attribute__((noreturn)) static void usage(void)
 {
-	tool_exit(EXIT_USAGE,
-		  "usage: connections [OPTION...] VARIANT...\n"
-		  "  --client NETNS,CPU  where all clients are\n"
-		  "  --server NETNS,CPU  and all servers\n"
-		  "  --ms N              how long each variant is measured in all (300)\n"
-		  "  --slice N           and in one go (20)\n"
-		  "  --at-once N         open connections of a client (1)\n"
-		  "  --messages tcp|udp  round trips on one connection instead, of 64 bytes\n"
-		  "  --calls N           so many connections of each, and no figures\n"
-		  "A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
-		  "ADDRESS:PORT. For each one a line: NAME, connections (round trips) a second, then in us the 50th\n"
-		  "and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
-		  "connection of both ends.");
+	tool_exit(
+		EXIT_USAGE,
+		"usage: connections [OPTION...] VARIANT...\n"
+		"  --client NETNS,CPU  where all clients are\n"
+		"  --server NETNS,CPU  and all servers\n"
+		"  --ms N              how long each variant is measured in all (300)\n"
+		"  --slice N           and in one go (20)\n"
+		"  --at-once N         open connections of a client (1)\n"
+		"  --messages tcp|udp  round trips on one connection instead, of 64 bytes\n"
+		"  --calls N           so many connections of each, and no figures\n"
+		"A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
+		"ADDRESS:PORT. For each one a line: NAME, connections a second, then in us the 50th\n"
+		"and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
+		"connection of both ends; or the same of round trips.");
 }
 
 static char *next_word(char **text)
@@ -465,9 +479,12 @@ static int parse_messages(const char *text)
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "client", required_argument, NULL, 'c' }, { "server", required_argument, NULL, 's' },
-		{ "ms", required_argument, NULL, 'm' },     { "slice", required_argument, NULL, 'l' },
-		{ "at-once", required_argument, NULL, 'a' }, { "calls", required_argument, NULL, 'n' },
+		{ "client", required_argument, NULL, 'c' },
+		{ "server", required_argument, NULL, 's' },
+		{ "ms", required_argument, NULL, 'm' },
+		{ "slice", required_argument, NULL, 'l' },
+		{ "at-once", required_argument, NULL, 'a' },
+		{ "calls", required_argument, NULL, 'n' },
 		{ "messages", required_argument, NULL, 'u' },
 		{ 0 },
 	};
@@ -475,20 +492,36 @@ static void parse(int argc, char **argv)
 
 	while ((which = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (which) {
-		case 'c': parse_role(CLIENT, optarg); break;
-		case 's': parse_role(SERVER, optarg); break;
-		case 'm': opt.milliseconds = tool_number("--ms", optarg); break;
-		case 'l': opt.slice_ms = tool_number("--slice", optarg); break;
-		case 'a': opt.at_once = tool_number("--at-once", optarg); break;
-		case 'n': opt.calls = tool_number("--calls", optarg); break;
-		case 'u': opt.messages = parse_messages(optarg); break;
-		default: usage();
+		case 'c':
+			parse_role(CLIENT, optarg);
+			break;
+		case 's':
+			parse_role(SERVER, optarg);
+			break;
+		case 'm':
+			opt.milliseconds = tool_number("--ms", optarg);
+			break;
+		case 'l':
+			opt.slice_ms = tool_number("--slice", optarg);
+			break;
+		case 'a':
+			opt.at_once = tool_number("--at-once", optarg);
+			break;
+		case 'n':
+			opt.calls = tool_number("--calls", optarg);
+			break;
+		case 'u':
+			opt.messages = parse_messages(optarg);
+			break;
+		default:
+			usage();
 		}
 	}
 	while (optind < argc)
 		parse_variant(argv[optind++]);
 	if (!opt.netns[CLIENT] || !opt.netns[SERVER] || !opt.n_variants || !opt.slice_ms ||
-	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX || (opt.messages && opt.at_once > 1))
+	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX ||
+	    (opt.messages && opt.at_once > 1))
 		usage();
 }
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Part `connects` of scripts/bench: what a short connection costs with everything on, against no
-# Sidestep, and what each part of Sidestep costs of that. connections.c has how it is measured.
+# A short connection with everything on, against no Sidestep, and what each part costs of that.
 #
 # Each variant is an instance on a cgroup of its own, so that all are measured in turn, in slices
-# of some milliseconds, without a change in between. "none again" is "none" once more: what it
-# differs is what the measurement cannot tell.
+# of some milliseconds (connections.c has why), without a change in between. "none again" is "none"
+# once more: what it differs is what the measurement cannot tell.
 set -euo pipefail
+shopt -s inherit_errexit
 # shellcheck source=tests/bench/common.bash
 source "${BASH_SOURCE[0]%/*}/common.bash"
 
@@ -19,16 +19,16 @@ RULES=1000
 IDENTITIES=1000
 
 VARIANTS=(none "none again" hooks service service+edges policy everything everything+on)
-SIDES=(none client server both)
+ENDS=("none" "client's" "server's")
 LAYOUTS=(loopback veth)
-COLUMNS_=("1 at a time" "8 at a time")
-PROGRAMS=(sst_connect4 sst_sockops sst_ingress sst_egress sst_socket sst_udp_in sst_udp_out)
+AT_ONCE=(1 8)
 
-# how long a variant is measured a round, in slices of how long
-MS=${QUICK:+100}
-MS=${MS:-300}
+# How long a variant is measured a round, in slices of how long.
+MS=300
 SLICE=20
-CALLS=2000 # where the kernel's clock tells
+CALLS=1000 # where the kernel's own clock tells, which takes longer and differs less
+PROGRAM_ROUNDS=3
+[[ ! $QUICK ]] || MS=60 CALLS=200
 
 # ---- what each variant has -----------------------------------------------------------------
 
@@ -40,7 +40,7 @@ has() { # VARIANT PART: whether it is on
 	esac
 }
 
-# The file's name of a variant, its cgroup and instance.
+# Of a variant's cgroup, instance and file.
 name_of() {
 	echo "${1//[ +]/-}"
 }
@@ -53,7 +53,7 @@ port_of() {
 	done
 }
 
-# service NAME NET PORT ENDPOINT...: 10.96.NET.1
+# NAME NET PORT ENDPOINT...: 10.96.NET.1 is its address.
 write_service() {
 	local endpoint
 
@@ -78,43 +78,13 @@ write_services() { # VARIANT
 	write_service veth 102 "$port" "$SERVER"
 }
 
-# Rules of a hundred apps; each tenth one is of the admin tier, the others each isolate a
-# direction. The pair that is measured is subject to two of them, the last ones.
 write_policy() { # VARIANT
-	awk -v rules="$RULES" -v n="$IDENTITIES" -v group="/$ID/$(name_of "$1")" \
-		-v port="$(port_of "$1")" -v server="$SERVER" -v client="$CLIENT" '
-		function below(m) { return int(rand() * m) }
-		function app() { return "a" below(100) }
-		function policy(i, egress) {
-			egress = i % 2
-			if (i % 10 == 9)
-				printf "  - { name: p%d, tier: admin, priority: 9", i
-			else
-				printf "  - { name: p%d, namespace: n%d", i, below(100)
-			printf ", subject: { app: %s }, %s: [ { %s: [ { namespaces: {}, labels: { app: %s } } ], ports: [ %d ] } ] }\n",
-				app(), egress ? "egress" : "ingress", egress ? "to" : "from", app(), 1 + below(1000)
-		}
-		function pair(name, subject, direction, peers, peer) {
-			printf "  - { name: %s, namespace: zz, subject: { app: %s }, %s: [ { %s: [ { labels: { app: %s } } ], ports: [ %d ] } ] }\n",
-				name, subject, direction, peers, peer, port
-		}
-		function member(name, role, address) {
-			printf "  - { name: %s, namespace: zz, labels: { app: %s }, cgroup: %s/%s, addresses: [ %s ] }\n",
-				name, name, group, role, address
-		}
-		BEGIN {
-			srand(1)
-			print "workloads:"
-			for (i = 0; i < n; i++)
-				printf "  - { name: w%d, namespace: n%d, labels: { app: a%d, pod: p%d }, cgroup: /pods/w%d, addresses: [ 10.101.%d.%d ] }\n",
-					i, i % 100, i % 100, i, i, i / 256, i % 256
-			member("caller", "client", client)
-			member("called", "server", server)
-			print "policies:"
-			for (i = 0; i < rules - 2; i++) policy(i)
-			pair("zz-out", "caller", "egress", "to", "called")
-			pair("zz-in", "called", "ingress", "from", "caller")
-		}'
+	local port
+
+	port=$(port_of "$1")
+	awk -v rows=shared -v identities="$IDENTITIES" -v rules="$RULES" -v group="/$ID/$(name_of "$1")" \
+		-v client="$CLIENT" -v server="$SERVER" -v ports="$port,$((port + 100))" \
+		-f "$REPO/tests/bench/policies.awk"
 }
 
 write_file() { # VARIANT
@@ -148,7 +118,7 @@ make_variant() { # VARIANT
 
 # ---- surroundings ------------------------------------------------------------------------------
 
-# With few ports there is soon one in TIME_WAIT for each, and no more of them from then on.
+# With few ports there soon is one in TIME_WAIT for each, and no more of them from then on.
 make_network() {
 	local name
 
@@ -159,28 +129,57 @@ make_network() {
 	done
 }
 
+# A variant where the kernel allows it.
+add_auto() {
+	local why
+
+	why=$(of everything status -o json |
+		jq -r '.features[] | select(.name == "splice-auto" and (.enabled | not)).reason')
+	if [[ $why ]]; then
+		AUTO_IS_OFF=$why
+	else
+		VARIANTS+=(everything+auto)
+		make_variant everything+auto
+	fi
+}
 
 # ---- measuring ---------------------------------------------------------------------------------
 
-# way VARIANT LAYOUT [SIDES]: as connections wants it. SIDES: who is in the instance's cgroup.
+# way NAME CALLED PORT LISTENING CLIENT_CGROUP SERVER_CGROUP: as connections wants it.
 way() {
-	local name port server=$SERVER client_group server_group called sides=${3:-both}
-
-	name=$(name_of "$1")
-	port=$(port_of "$1")
-	[[ $2 != loopback ]] || server=127.0.0.1
-	called=$server
-	client_group=$ROOT/$name/client
-	server_group=$ROOT/$name/server
-	[[ $sides == both || $sides == client ]] || client_group=$ROOT/none/client
-	[[ $sides == both || $sides == server ]] || server_group=$ROOT/none/server
-	if has "$1" services && [[ $sides != server && $sides != none ]]; then
-		called=10.96.$([[ $2 == loopback ]] && echo 101 || echo 102).1
-	fi
-	echo "${3:-$name},$client_group,$server_group,$called:$port,$server:$port"
+	echo "$1,$ROOT/$5/client,$ROOT/$6/server,$2:$3,$4:$3"
 }
 
-# connections LAYOUT CPUS OPTION...
+server_in() { # LAYOUT
+	[[ $1 == loopback ]] && echo 127.0.0.1 || echo "$SERVER"
+}
+
+# What a variant's clients call.
+called_by() { # VARIANT LAYOUT
+	has "$1" services || { server_in "$2" && return; }
+	[[ $2 == loopback ]] && echo 10.96.101.1 || echo 10.96.102.1
+}
+
+way_of() { # VARIANT LAYOUT
+	local name
+
+	name=$(name_of "$1")
+	way "$name" "$(called_by "$1" "$2")" "$(port_of "$1")" "$(server_in "$2")" "$name" "$name"
+}
+
+# One end is in the cgroup of "everything", the other without Sidestep.
+way_of_end() { # END
+	local port
+
+	port=$(port_of everything)
+	case $1 in
+	none) way_of none veth ;;
+	client*) way "$1" "$(called_by everything veth)" "$port" "$SERVER" everything none ;;
+	server*) way "$1" "$SERVER" "$((port + 100))" "$SERVER" none everything ;;
+	esac
+}
+
+# connections LAYOUT CPUS OPTION... WAY...
 connections() {
 	local client server cpu=$CLIENT_CPU
 
@@ -189,25 +188,26 @@ connections() {
 	[[ $1 != loopback ]] || server=$client
 	(($2 == 1)) || cpu=$SERVER_CPU
 	chrt -f 10 "$BUILD/tests/bench/connections" --client "$client,$CLIENT_CPU" \
-		--server "$server,$cpu" --ms "$MS" --slice "$SLICE" "${@:3}"
+		--server "$server,$cpu" --ms "$MS" --slice "$SLICE" "${@:3}" ||
+		die "$1, $(cpus "$2"): no figures"
 }
 
 cpus() {
 	(($1 == 1)) && echo "1 CPU" || echo "$1 CPUs"
 }
 
-# Of a round: all variants, one layout, so many CPUs, so many at once.
-measure() { # ROUND LAYOUT CPUS AT_ONCE
-	local block column="$4 at a time" name rate time50 time99 connect50 connect99 cpu
+# measure_variants ROUND LAYOUT CPUS AT_ONCE
+measure_variants() {
+	local block column="$4 at a time" variant name rate time50 time99 connect50 connect99 cpu
+	local ways=()
 	local -A variant_of=()
-	local ways=() variant
 
 	block="$2, $(cpus "$3")"
 	for variant in "${VARIANTS[@]}"; do
 		variant_of[$(name_of "$variant")]=$variant
-		ways+=("$(way "$variant" "$2")")
+		ways+=("$(way_of "$variant" "$2")")
 	done
-	connections "$2" "$3" --at-once "$4" "${ways[@]}" >"$TMP/figures" || die "$block: failed"
+	connections "$2" "$3" --at-once "$4" "${ways[@]}" >"$TMP/figures"
 	while read -r name rate time50 time99 connect50 connect99 cpu; do
 		variant=${variant_of[$name]}
 		sample connections "$block" "$column" "$variant" "$1" "$rate"
@@ -220,48 +220,132 @@ measure() { # ROUND LAYOUT CPUS AT_ONCE
 	done <"$TMP/figures"
 }
 
-measure_all() {
-	local round layout at_once n
+# Both pods' ends on one CPU.
+measure_ends() { # ROUND AT_ONCE
+	local ways=() end name rate time50 time99 connect50 connect99 cpu
 
-	for ((round = 0; round < ROUNDS; round++)); do
-		for layout in "${LAYOUTS[@]}"; do
-			for ((n = 1; n <= 2 && n <= $(nproc); n++)); do
-				for at_once in 1 8; do
-					measure "$round" "$layout" "$n" "$at_once"
-				done
-			done
-		done
-		progress "round $((round + 1)) of $ROUNDS"
+	for end in "${ENDS[@]}"; do
+		ways+=("$(way_of_end "$end")")
 	done
+	connections veth 1 --at-once "$2" "${ways[@]}" >"$TMP/figures"
+	while read -r name rate time50 time99 connect50 connect99 cpu; do
+		sample connection-ends "veth, 1 CPU" "$2 at a time" "$name" "$1" "$rate"
+	done <"$TMP/figures"
 }
 
-declare_all() {
-	local blocks=() percentiles=() layout n block variants
+# "PROGRAM NS RUNS" of each, since it was loaded, of those that have run by the kernel's clock.
+clocks() { # VARIANT
+	bpftool -jf prog show | jq -r --arg pins "/sys/fs/bpf/$ID-$(name_of "$1")/" '.[] |
+		select(.run_cnt and (.pinned // [] | any(startswith($pins)))) |
+		"\(.pinned[0] | sub(".*program_sst_"; "")) \(.run_time_ns) \(.run_cnt)"' | sort
+}
+
+# "PROGRAM NS RUNS" a connection, of those that a connection runs through. The kernel's clock costs
+# some 50 ns a run, so it is on for this alone.
+time_programs() { # VARIANT
+	echo 1 >/proc/sys/kernel/bpf_stats_enabled
+	connections veth 1 --calls 1 "$(way_of "$1" veth)" # so that they have run
+	clocks "$1" >"$TMP/before"
+	connections veth 1 --calls "$CALLS" "$(way_of "$1" veth)"
+	clocks "$1" >"$TMP/after"
+	echo 0 >/proc/sys/kernel/bpf_stats_enabled
+	join "$TMP/before" "$TMP/after" | awk -v n="$CALLS" '$5 - $3 >= n {
+		print $1, ($4 - $2) / n, ($5 - $3) / n }'
+}
+
+measure_programs() { # ROUND VARIANT
+	local program ns runs
+
+	time_programs "$2" >"$TMP/figures"
+	while read -r program ns runs; do
+		sample connection-programs "ns a connection" "$program" "$2" "$1" "$ns"
+		sample connection-programs "runs a connection" "$program" "$2" "$1" "$runs"
+	done <"$TMP/figures"
+}
+
+measure_round() { # ROUND
+	local layout at_once n variant
 
 	for layout in "${LAYOUTS[@]}"; do
-		for ((n = 1; n <= 2 && n <= $(nproc); n++)); do
-			block="$layout, $(cpus "$n")"
-			blocks+=("$block")
-			percentiles+=("$block, p50" "$block, p99")
+		for ((n = 1; n <= CPUS_MAX; n++)); do
+			for at_once in "${AT_ONCE[@]}"; do
+				measure_variants "$1" "$layout" "$n" "$at_once"
+			done
+		done
+	done
+	for at_once in "${AT_ONCE[@]}"; do
+		measure_ends "$1" "$at_once"
+	done
+	if (($1 < PROGRAM_ROUNDS)); then
+		for variant in $(shuf -e "${MEASURED[@]}"); do
+			measure_programs "$1" "$variant"
+		done
+	fi
+	progress "round $(($1 + 1)) of $ROUNDS"
+}
+
+# ---- what is told ------------------------------------------------------------------------------
+
+declare_connections() {
+	local blocks=() percentiles=() programs layout n ways variants columns
+
+	for layout in "${LAYOUTS[@]}"; do
+		for ((n = 1; n <= CPUS_MAX; n++)); do
+			blocks+=("$layout, $(cpus "$n")")
+			percentiles+=("$layout, $(cpus "$n"), p50" "$layout, $(cpus "$n"), p99")
 		done
 	done
 	variants=$(list "${VARIANTS[@]}")
-	declare_test connections 3 1/s more "Connect, request, answer, close" "$variants" \
-		"$(list "${blocks[@]}")" "$(list "${COLUMNS_[@]}")"
-	declare_test connection-time 3 us less "Time of such a connection" "$variants" \
-		"$(list "${percentiles[@]}")" "$(list "${COLUMNS_[@]}")"
-	declare_test connection-cpu 3 us less "CPU time of such a connection, both ends" "$variants" \
-		"$(list "${blocks[@]}")" "$(list "${COLUMNS_[@]}")"
-	declare_test connect 3 us less "connect() alone" "$variants" \
-		"$(list "${blocks[@]}")" "$(list p50 p99)"
+	columns=$(list "${AT_ONCE[@]/%/ at a time}")
+	ways=$(list "${blocks[@]}")
+	declare_test connections 3 1/s more "Connect, request, answer, close" \
+		"$variants" "$ways" "$columns"
+	declare_test connection-time 3 us less "Time of such a connection" \
+		"$variants" "$(list "${percentiles[@]}")" "$columns"
+	declare_test connection-cpu 3 us less "CPU time of such a connection, both ends" \
+		"$variants" "$ways" "$columns"
+	declare_test connect 3 us less "connect() alone, 1 at a time" \
+		"$variants" "$ways" "$(list p50 p99)"
+	declare_test connection-ends 3 1/s more "Such connections, one end with everything on" \
+		"$(list "${ENDS[@]}")" "$(list "veth, 1 CPU")" "$columns"
+	time_programs everything >"$TMP/figures"
+	mapfile -t programs < <(cut -d' ' -f1 "$TMP/figures")
+	declare_test connection-programs 3 "" less "Programs of such a connection" \
+		"$(list "${MEASURED[@]}")" "$(list "ns a connection" "runs a connection")" \
+		"$(list "${programs[@]}")" '{"ratios":false}'
 }
 
-bench_begin
+tell_notes() {
+	note connections "Slices of $SLICE ms in random order, $((MS / SLICE)) of each variant a round; their median. \
+Requests of 64 bytes, the server closes first. Client on CPU $CLIENT_CPU, server on the same or on $SERVER_CPU, \
+both before all others (SCHED_FIFO)."
+	note connections "none again is none once more: what it differs from 1.00 is what the measurement cannot tell."
+	note connections "service: one among $SERVICES. policy: $RULES rules, $IDENTITIES workloads. everything: both, \
+edges and the daemon."
+	note connection-programs "By the kernel's clock, which costs some 50 ns a run itself. veth, 1 CPU, \
+$PROGRAM_ROUNDS rounds."
+	[[ ! $AUTO_IS_OFF ]] || skip connections everything+auto "$AUTO_IS_OFF"
+}
+
+clean_up_part() {
+	echo 0 >/proc/sys/kernel/bpf_stats_enabled
+}
+
+AUTO_IS_OFF=
+CPUS_MAX=$(($(nproc) > 1 ? 2 : 1))
+
 need_root
 need_commands jq ip nsenter chrt bpftool
+[[ -x $SIDESTEP && -x $BUILD/tests/bench/connections ]] || die "not built yet: make all tools"
+bench_begin
 make_network
 for variant in "${VARIANTS[@]}"; do
 	make_variant "$variant"
 done
-declare_all
-measure_all
+add_auto
+MEASURED=("${VARIANTS[@]:2}") # that have programs
+declare_connections
+tell_notes
+for ((round = 0; round < ROUNDS; round++)); do
+	measure_round "$round"
+done

@@ -47,14 +47,14 @@ take() {
 	sample "$1" "$2" "$(with_commas "$3")" sidestep "$4" "$5"
 }
 
-# spent_by INSTANCE COMMAND...: what it takes, in MS, CPU_MS and MB.
+# spent_by INSTANCE COMMAND...: what it takes, in MS and MB.
 spent_by() {
 	local status=0 line
 
 	line=$(SIDESTEP=$TMP/spent of "$@" 2>"$TMP/log") || status=$?
 	# an explanation may be that it is denied
 	[[ $status == 0 || $2$status == explain5 ]] || die "$*: $(<"$TMP/log")"
-	read -r MS CPU_MS MB <<<"$line"
+	read -r MS _ MB <<<"$line"
 }
 
 seconds_of() { # MILLISECONDS
@@ -184,14 +184,15 @@ measure_changes() {
 # ---- the daemon at rest ----------------------------------------------------------------------------
 
 declare_memory() {
-	declare_sizes control-memory MB "Memory of the daemon, by endpoints" "at rest" "at most" \
-		-- "${sizes[@]}"
-	note control-memory "at most: while the file is read and put in force"
+	declare_sizes control-memory MB "Memory of the daemon, by endpoints" "at rest" "at rest, PSS" \
+		"at most" -- "${sizes[@]}"
+	note control-memory "RSS; PSS: of pages that other processes have, too, its share; \
+at most: while the file is read and put in force"
 }
 
 # All at once: what they take is counted, not how long.
 measure_rest() {
-	local daemons=() round size cpu now most
+	local daemons=() round size cpu now share most
 
 	declare_memory
 	for size in "${sizes[@]}"; do
@@ -201,9 +202,10 @@ measure_rest() {
 	for ((round = 0; round < ROUNDS; round++)); do
 		"$SPENT" --running "$REST_S" "${daemons[@]}" >"$TMP/rest"
 		for size in "${sizes[@]}"; do
-			read -r cpu now most
+			read -r cpu now share most
 			take control-cpu "daemon at rest" "$size" "$round" "$cpu"
 			take control-memory "at rest" "$size" "$round" "$now"
+			take control-memory "at rest, PSS" "$size" "$round" "$share"
 			take control-memory "at most" "$size" "$round" "$most"
 		done <"$TMP/rest"
 	done

@@ -1,8 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck disable=SC2154 # run sets stderr
 #
-# What scripts/bench --kubernetes runs: the tests' control plane and agent, with more objects.
+# What kubernetes.bash runs: the tests' control plane and agent, with more objects.
 
 load ../e2e/harness
 load ../kubernetes/control-plane
@@ -12,6 +11,7 @@ SERVICES=${BENCH_SERVICES:?}
 ENDPOINTS=${BENCH_ENDPOINTS:?}
 PODS=${BENCH_PODS:?}
 CHANGES=${BENCH_CHANGES:?}
+ROUNDS=${BENCH_ROUNDS:?}
 
 # cluster_tool ARGUMENTS: in the API server's namespace
 cluster_tool() {
@@ -19,42 +19,63 @@ cluster_tool() {
 		nsenter --net="$CP_NETNS" "${TOOLS%/tools}/bench/cluster" "$@"
 }
 
-tell() {
-	echo "# $*" >&3
+# take TEST BLOCK ROUND VALUE
+take() {
+	printf '{"sample":"kubernetes-%s","block":"%s","column":"%s","variant":"sidestep","round":%d,"value":%s}\n' \
+		"$1" "$2" "${BENCH_COLUMN:?}" "$3" "$4" >>"${BENCH_SAMPLES:?}"
 }
 
 seconds_since() { # MICROSECONDS
-	awk -v us="$((${EPOCHREALTIME/./} - $1))" 'BEGIN { printf "%.1f", us / 1e6 }'
+	awk -v us="$((${EPOCHREALTIME/./} - $1))" 'BEGIN { printf "%.2f", us / 1e6 }'
 }
 
 processor_seconds() {
 	awk -v tick="$(getconf CLK_TCK)" '{ printf "%.2f", ($14 + $15) / tick }' "/proc/$DAEMON/stat"
 }
 
+megabytes() { # VmRSS
+	awk -v what="$1:" '$1 == what { printf "%.1f", $2 / 1024 }' "/proc/$DAEMON/status"
+}
+
 has_endpoints() {
 	(($(sidestep status -o json | jq .endpoints) == $1))
 }
 
-# tell_quantiles COLUMN WHAT: of the times of changes, counted from the request
-tell_quantiles() {
-	tell "a change is $2 after $(sort -g -k "$1,$1" "$BATS_TEST_TMPDIR/times" | awk -v c="$1" '
-		{ v[NR] = $c }
-		function at(part) { return v[int((NR - 1) * part) + 1] }
-		END { printf "p50 %.1f ms, p90 %.1f, p99 %.1f, max %.1f", at(0.5), at(0.9), at(0.99), v[NR] }')"
+# quantile COLUMN PART: of the times of changes
+quantile() {
+	sort -g -k "$1,$1" "$BATS_TEST_TMPDIR/times" |
+		awk -v c="$1" -v part="$2" '{ v[NR] = $c } END { print v[int((NR - 1) * part) + 1] }'
+}
+
+measure_start() { # ROUND
+	local begin=${EPOCHREALTIME/./}
+
+	agent_start
+	wait_until 60 has_endpoints "$ENDPOINTS" || fail "$(sidestep status)"
+	take start "by the clock" "$1" "$(seconds_since "$begin")"
+	take start "of a processor" "$1" "$(processor_seconds)"
+}
+
+measure_changes() { # ROUND
+	cluster_tool change "$CHANGES" "$(echo "$PIN"/abi*/meta)" "$SERVICES" \
+		$(($1 * CHANGES)) >"$BATS_TEST_TMPDIR/times"
+	take change "in force, p50" "$1" "$(quantile 1 0.5)"
+	take change "in force, p99" "$1" "$(quantile 1 0.99)"
+	take change "the API server's answer, p50" "$1" "$(quantile 2 0.5)"
+	take change "the API server's answer, p99" "$1" "$(quantile 2 0.99)"
 }
 
 @test "$SERVICES services, $ENDPOINTS endpoints, $PODS pods; and changes of one" {
-	local begin
+	local round
 
 	cluster_tool fill "$SERVICES" "$ENDPOINTS" "$PODS" >&3
-	begin=${EPOCHREALTIME/./}
-	agent_start
-	wait_until 60 has_endpoints "$ENDPOINTS" || fail "$(sidestep status)"
-	tell "all in force after $(seconds_since "$begin") s, $(processor_seconds) of a processor"
-	cluster_tool change "$CHANGES" "$PIN/abi6/meta" "$SERVICES" >"$BATS_TEST_TMPDIR/times"
-	tell_quantiles 1 "in the kernel's maps"
-	tell_quantiles 2 "answered by the API server"
-	tell "$(awk '/^VmRSS|^VmHWM/ { printf "%s %d MB ", $1, $2 / 1024 }' "/proc/$DAEMON/status")"
-	# each change made one endpoint unready
-	(($(sidestep endpoints -o json | jq 'map(select(.state == "not-ready")) | length') > 0))
+	for ((round = 0; round < ROUNDS; round++)); do
+		measure_start "$round"
+		measure_changes "$round"
+		take memory now "$round" "$(megabytes VmRSS)"
+		take memory "at most" "$round" "$(megabytes VmHWM)"
+		finish "$DAEMON"
+		sidestep unload
+		echo "# round $((round + 1)) of $ROUNDS" >&3
+	done
 }

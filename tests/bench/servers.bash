@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # set by and for others
 #
 # What parts with real servers and clients share. To be sourced after common.bash.
 

@@ -11,15 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
-
-#include <arpa/inet.h>
 
 #include "bench/measure.h"
 #include "bench/rounds.h"
 #include "bench/traffic.h"
-#include "core/address.h"
 #include "core/cleanup.h"
 
 #define LAYOUTS_MAX  4
@@ -29,8 +25,8 @@
 
 /* So long each measurement. A stream is in its stride within a millisecond, percentiles
  * take some thousand round trips. */
-#define ROUND_TRIP_MS 40
-#define STREAM_MS     20
+#define ROUND_TRIP_MS 60
+#define STREAM_MS     25
 
 struct variant {
 	const char *name;
@@ -313,24 +309,14 @@ static void tell_how(void)
 
 /* ---- a measurement ------------------------------------------------------------------------ */
 
-static struct end_address unix_address(void)
-{
-	struct sockaddr_un path = { .sun_family = AF_UNIX, .sun_path = "\0bench" };
-	struct end_address ret = { .length = offsetof(struct sockaddr_un, sun_path) +
-					     sizeof("\0bench") - 1 };
-
-	memcpy(&ret.sa, &path, sizeof(path));
-	return ret;
-}
-
-static struct end_address tcp_address(const char *text, unsigned port)
+static struct end_address address_of(const char *text, unsigned port)
 {
 	struct end_address ret = {};
-	struct sst_addr address;
 
-	if (address_parse(text, &address))
+	if (!text)
+		return end_address_unix("bench");
+	if (end_address_tcp(text, port, &ret))
 		die(2, "%s is no address", text);
-	ret.length = address_to_sockaddr(&address, htons((uint16_t)port), &ret.sa);
 	return ret;
 }
 
@@ -347,8 +333,8 @@ static struct bench_way way_of(const struct layout *layout, const struct row *ro
 			.netns = layout->netns[variant->address ? role : BENCH_CLIENT],
 			.cpu = cpus[row->cpus > 1 ? role : BENCH_CLIENT],
 		};
-	way.called = variant->address ? tcp_address(variant->address, port) : unix_address();
-	way.bound = variant->address ? tcp_address(layout->server, port) : unix_address();
+	way.called = address_of(variant->address, port);
+	way.bound = address_of(variant->address ? layout->server : NULL, port);
 	return way;
 }
 

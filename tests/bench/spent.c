@@ -3,7 +3,8 @@
  * What processes take. `spent COMMAND...` runs one and tells in a line: milliseconds by the clock,
  * of processor time, and MB of memory at most. What it writes to standard output is lost; exits as
  * it does. `spent --running SECONDS PID...` tells of each that runs already, in that order:
- * milliseconds of processor time a second, MB of memory now, and at most so far.
+ * milliseconds of processor time a second, MB of memory now, with its share of shared pages only, and
+ * at most so far.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -56,8 +57,8 @@ static int run(char **argv)
 		perror("spent");
 		return 1;
 	}
-	printf("%.3f %.3f %.2f\n", now_ms(CLOCK_MONOTONIC) - begin, ms_of(&usage.ru_utime) + ms_of(&usage.ru_stime),
-	       usage.ru_maxrss / 1024.0);
+	printf("%.3f %.3f %.2f\n", now_ms(CLOCK_MONOTONIC) - begin,
+	       ms_of(&usage.ru_utime) + ms_of(&usage.ru_stime), usage.ru_maxrss / 1024.0);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
@@ -76,14 +77,14 @@ static double cpu_ms(pid_t pid)
 	return now_ms(clock);
 }
 
-/* "VmRSS:" in MB. */
-static double memory(pid_t pid, const char *what)
+/* "VmRSS:" of file "status" in MB. */
+static double memory(pid_t pid, const char *name, const char *what)
 {
 	char path[64], line[256];
 	unsigned long kib = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
 	file = fopen(path, "re");
 	while (file && fgets(line, sizeof(line), file))
 		if (!strncmp(line, what, strlen(what)))
@@ -105,8 +106,9 @@ static int watch(unsigned seconds, char **pids, int n)
 	for (int i = 0; i < n; i++) {
 		pid_t pid = atoi(pids[i]);
 
-		printf("%.3f %.2f %.2f\n", (cpu_ms(pid) - before[i]) / seconds,
-		       memory(pid, "VmRSS:"), memory(pid, "VmHWM:"));
+		printf("%.3f %.2f %.2f %.2f\n", (cpu_ms(pid) - before[i]) / seconds,
+		       memory(pid, "status", "VmRSS:"), memory(pid, "smaps_rollup", "Pss:"),
+		       memory(pid, "status", "VmHWM:"));
 	}
 	free(before);
 	return 0;

@@ -280,6 +280,11 @@ static void test_syntax(void **unused UNUSED)
 		  "3:2: not valid YAML: did not find expected key "
 		  "(while parsing a block mapping at line 1)" },
 		{ "node: *nobody\n", "1:7: not valid YAML: found undefined alias" },
+		{ "node: &a {}\nservices: &a []\n",
+		  "2:11: not valid YAML: second occurrence "
+		  "(found duplicate anchor; first occurrence at line 1)" },
+		{ "node: &a {}\n---\nservices: *a\n",
+		  "3:11: not valid YAML: found undefined alias" },
 		{ "node: {}\n# \xff\n", "2:3: not valid YAML: invalid leading UTF-8 octet" },
 		{ "node: {}\n# \x01\n", "2:3: not valid YAML: control characters are not allowed" },
 		{ "services: []\n---\n]\n",
@@ -303,6 +308,9 @@ static void test_structure(void **unused UNUSED)
 		{ "workloads: [ [] ]\n", "1:14: found a list, expected a mapping (a workload)" },
 		{ "node: {}\nservices: []\nnode: {}\n",
 		  "3:1: key 'node' is given twice, first at line 1" },
+		{ "workloads:\n- name: a\n  cgroup: /a\n"
+		  "  labels: { a: x, b: x, c: x, d: x, e: x, f: x, g: x, h: x,\n    i: x, b: y }\n",
+		  "5:11: key 'b' is given twice, first at line 4" },
 		{ "node: { \"a\\e[1mb\": 1, \"a\\e[1mb\": 2 }\n",
 		  "1:23: key 'a?[1mb' is given twice, first at line 1\n"
 		  "1:9: unknown key 'a?[1mb' in the node, expected one of: name, fail, splice, "

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/end.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include "core/address.h"
 #include "core/cleanup.h"
 
 /*
@@ -38,6 +43,27 @@ int end_loop_open(struct end_loop *loop)
 	memset(loop->arrived, 'x', END_MESSAGE_MAX);
 	loop->epoll = epoll_create1(EPOLL_CLOEXEC);
 	return loop->epoll < 0 ? -errno : 0;
+}
+
+int end_address_tcp(const char *text, unsigned port, struct end_address *ret)
+{
+	struct sst_addr address;
+	int err = address_parse(text, &address);
+
+	if (!err)
+		ret->length = address_to_sockaddr(&address, htons((uint16_t)port), &ret->sa);
+	return err;
+}
+
+struct end_address end_address_unix(const char *name)
+{
+	struct sockaddr_un path = { .sun_family = AF_UNIX };
+	struct end_address ret = {};
+	int n = snprintf(path.sun_path + 1, sizeof(path.sun_path) - 1, "%s", name);
+
+	memcpy(&ret.sa, &path, sizeof(path));
+	ret.length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
+	return ret;
 }
 
 /* ---- a connection's begin and end --------------------------------------------------------- */

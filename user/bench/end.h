@@ -24,6 +24,12 @@ struct end_address {
 	socklen_t length;
 };
 
+/* text is an IP address. -EINVAL: it is none. */
+int end_address_tcp(const char *text, unsigned port, struct end_address *ret);
+
+/* An abstract one: it belongs to the network namespace and goes with the socket. */
+struct end_address end_address_unix(const char *name);
+
 /* What the ends of a process share. */
 struct end_loop {
 	bool nagle;

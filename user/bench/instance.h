@@ -22,7 +22,7 @@ struct instance_options {
 struct instance {
 	char plain[PATH_MAX], hooked[PATH_MAX]; /* the cgroups */
 	char pin[PATH_MAX];
-	char folder[64]; /* of its files; empty: there is none */
+	char folder[80]; /* of its files; empty: there is none */
 	int parent_fd;   /* of the cgroups */
 	pid_t daemon;
 };

@@ -7,41 +7,51 @@
 #include <time.h>
 #include <unistd.h>
 
-/* What follows ": " on a file's first line that begins with key; all of the first line if key is
- * "". Null if there is none. */
-static json_t *line_of(const char *path, const char *key)
+#include "core/cleanup.h"
+
+/* What follows "KEY:" in the first such line of a file; without a key the first line. */
+static void look_up(const char *path, const char *key, char *ret, size_t size)
 {
-	FILE *file = fopen(path, "re");
-	json_t *ret = NULL;
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
 	char line[256];
 
-	while (file && !ret && fgets(line, sizeof(line), file)) {
-		const char *value = *key ? strstr(line, ": ") : line;
+	ret[0] = '\0';
+	while (f && fgets(line, sizeof(line), f)) {
+		const char *value = line;
 
 		line[strcspn(line, "\n")] = '\0';
-		if (!strncmp(line, key, strlen(key)) && value)
-			ret = json_string(*key ? value + 2 : value);
+		if (key && (strncmp(line, key, strlen(key)) || !(value = strchr(line, ':'))))
+			continue;
+		if (key)
+			value += 1 + strspn(value + 1, " ");
+		snprintf(ret, size, "%.*s", (int)size - 1, value);
+		return;
 	}
-	if (file)
-		fclose(file);
-	return ret ? ret : json_null();
 }
 
-json_t *machine_state(void)
+static void end_after_words(char *text, unsigned n)
+{
+	while (*text && (*text != ' ' || --n))
+		text++;
+	*text = '\0';
+}
+
+void machine_look(struct machine *ret)
 {
 	time_t now = time(NULL);
-	struct utsname name;
-	struct tm tm;
-	char date[32];
+	struct utsname name = {};
+	struct tm utc;
 
 	uname(&name);
-	gmtime_r(&now, &tm);
-	strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", &tm);
-	return json_pack("{ss ss ss so si so so so}", "date", date, "kernel", name.release, "arch",
-			 name.machine, "cpu", line_of("/proc/cpuinfo", "model name"), "cpus",
-			 (int)sysconf(_SC_NPROCESSORS_ONLN), "governor",
-			 line_of("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", ""),
-			 "congestion_control",
-			 line_of("/proc/sys/net/ipv4/tcp_congestion_control", ""), "load",
-			 line_of("/proc/loadavg", ""));
+	*ret = (struct machine){ .cpus = (int)sysconf(_SC_NPROCESSORS_ONLN) };
+	snprintf(ret->kernel, sizeof(ret->kernel), "%s", name.release);
+	snprintf(ret->architecture, sizeof(ret->architecture), "%s", name.machine);
+	strftime(ret->date, sizeof(ret->date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
+	look_up("/proc/cpuinfo", "model name", ret->cpu, sizeof(ret->cpu));
+	look_up("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", NULL, ret->governor,
+		sizeof(ret->governor));
+	look_up("/proc/sys/net/ipv4/tcp_congestion_control", NULL, ret->congestion,
+		sizeof(ret->congestion));
+	look_up("/proc/loadavg", NULL, ret->load, sizeof(ret->load));
+	end_after_words(ret->load, 3); /* the rest is of processes */
 }

@@ -311,7 +311,8 @@ static void settle(struct side *side, enum bench_role role)
 {
 	const struct bench_place *place = &side->way->place[role];
 
-	must(side, role, "its cgroup", join_cgroup(place->cgroup));
+	if (place->cgroup)
+		must(side, role, "its cgroup", join_cgroup(place->cgroup));
 	if (place->netns >= 0 && setns(place->netns, CLONE_NEWNET))
 		give_up(side, role, "its network namespace", -errno);
 	must(side, role, "its CPU", pin(place->cpu));

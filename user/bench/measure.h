@@ -35,7 +35,7 @@ struct bench_task {
 enum bench_role { BENCH_CLIENT, BENCH_SERVER, BENCH_ROLES };
 
 struct bench_place {
-	const char *cgroup; /* its path */
+	const char *cgroup; /* its path; NULL: the caller's */
 	int netns;          /* an fd; -1: the caller's */
 	int cpu;
 };

@@ -62,10 +62,11 @@ static int put_info(struct apply *apply, __u32 id, const struct sst_service_info
 
 static int put_slots(struct apply *apply, const struct step *step)
 {
-	uint64_t *slots = apply->datapath->slots + step->value.slots.first;
+	uint64_t *slots =
+		datapath_slots(apply->datapath, step->value.slots.first, step->value.slots.n);
 
-	if ((uint64_t)step->value.slots.first + step->value.slots.n > apply->datapath->n_slots)
-		return -E2BIG;
+	if (!slots)
+		return -errno;
 	for (uint32_t i = 0; i < step->value.slots.n; i++)
 		slots[i] = step->value.slots.ids[i];
 	/* the flip that follows must not be seen before these */

@@ -14,17 +14,13 @@
 
 /* ---- statistics -------------------------------------------------------------- */
 
-/*
- * Statistics of things that are sorted by id. Read twice: "closed" from the first reading and
- * "opened" from the second, so that a flow that opens on one CPU and closes on
- * another while we read cannot be seen closed but not opened.
- */
+/* Statistics of things that are sorted by id. */
 struct stats_reading {
 	void *things; /* each begins with its id */
 	size_t n, size;
 	size_t offset;            /* of its struct sst_stats */
 	struct sst_stats *direct; /* of id 0; NULL: nobody wants to know */
-	bool again;               /* the second time */
+	unsigned values;          /* of an element */
 };
 
 static struct sst_stats *stats_of(const struct stats_reading *reading, const void *id)
@@ -37,27 +33,31 @@ static struct sst_stats *stats_of(const struct stats_reading *reading, const voi
 	return thing ? (struct sst_stats *)(thing + reading->offset) : NULL;
 }
 
-static int read_stats(const void *id, const void *per_cpu, void *arg)
+/*
+ * A flow that opens on one CPU and closes on another while we read may be seen closed but not
+ * opened. Then neither is told yet. So both only grow, and what is open is never below 0.
+ */
+static int read_stats(const void *id, const void *values, void *arg)
 {
 	const struct stats_reading *reading = arg;
-	struct sst_stats *stats = stats_of(reading, id), sum;
-	uint64_t closed;
+	struct sst_stats *stats = stats_of(reading, id);
 
 	if (!stats)
 		return 0;
-	sum_cpus(per_cpu, &sum, sizeof(sum));
-	closed = reading->again ? stats->closed : sum.closed;
-	*stats = sum;
-	stats->closed = closed;
+	sum_values(values, reading->values, stats, sizeof(*stats));
+	if (stats->closed > stats->opened)
+		stats->closed = stats->opened;
 	return 0;
 }
 
 static int dump_stats(struct datapath *datapath, enum map_index map, struct stats_reading *reading)
 {
-	int err = entries_each(datapath->map[map], read_stats, reading);
+	int fd = datapath->map[map], values = map_values(fd);
 
-	reading->again = true;
-	return err ?: entries_each(datapath->map[map], read_stats, reading);
+	if (values < 0)
+		return values;
+	reading->values = values;
+	return entries_each(fd, read_stats, reading);
 }
 
 static int dump_service_stats(struct datapath *datapath, struct state *state)
@@ -85,21 +85,22 @@ static int dump_endpoint_stats(struct datapath *datapath, struct state *state)
 	return dump_stats(datapath, MAP_endpoint_stats, &reading);
 }
 
-/* As above: a flow may open on one CPU and close on another meanwhile. */
+/* Read twice, so that a flow that opens on one CPU and closes on another meanwhile may be counted
+ * as open, but none that is open is missed. */
 int flows_open(const struct datapath *datapath, enum map_index map, __u32 id, uint64_t *ret)
 {
-	_cleanup_free_ struct sst_stats *per_cpu =
-		calloc(libbpf_num_possible_cpus(), sizeof(*per_cpu));
+	int fd = datapath->map[map], n = map_values(fd);
+	_cleanup_free_ struct sst_stats *values = n < 0 ? NULL : calloc(n, sizeof(*values));
 	struct sst_stats before, after;
 
-	if (!per_cpu)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+	if (!values)
+		return n < 0 ? n : -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &id, values))
 		return -errno;
-	sum_cpus(per_cpu, &before, sizeof(before));
-	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+	sum_values(values, n, &before, sizeof(before));
+	if (bpf_map_lookup_elem(fd, &id, values))
 		return -errno;
-	sum_cpus(per_cpu, &after, sizeof(after));
+	sum_values(values, n, &after, sizeof(after));
 	*ret = after.opened - before.closed;
 	return 0;
 }
@@ -245,20 +246,39 @@ static int dump_habits(struct datapath *datapath, struct state *state)
 	return err;
 }
 
+static int copy_slots(struct datapath *datapath, const struct sst_service *service, uint32_t *ret)
+{
+	const uint64_t *slots;
+
+	if (!service->slots)
+		return 0;
+	slots = datapath_slots(datapath, service->first, service->slots);
+	if (!slots)
+		return -errno;
+	for (uint32_t i = 0; i < service->slots; i++)
+		ret[service->first + i] = (uint32_t)slots[i];
+	return 0;
+}
+
+/* So many services may be anywhere: all slots are mapped for a moment. */
+#define MANY_SERVICES 16
+
 int dump_slots(struct datapath *datapath, struct state *state)
 {
+	bool many = state->n_services > MANY_SERVICES;
+	int err = 0;
+
 	state->slots = calloc(datapath->n_slots, sizeof(*state->slots));
 	if (!state->slots)
 		return -ENOMEM;
 	state->n_slots = datapath->n_slots;
-	for (size_t i = 0; i < state->n_services; i++) {
-		const struct sst_service *service = &state->services[i].value;
-
-		for (uint32_t s = 0; s < service->slots; s++)
-			state->slots[service->first + s] =
-				(uint32_t)datapath->slots[service->first + s];
-	}
-	return 0;
+	if (many && !datapath_slots(datapath, 0, datapath->n_slots))
+		return -errno;
+	for (size_t i = 0; i < state->n_services && !err; i++)
+		err = copy_slots(datapath, &state->services[i].value, state->slots);
+	if (many)
+		datapath_close_slots(datapath);
+	return err;
 }
 
 static int dump_rules(struct datapath *datapath, struct state *state)

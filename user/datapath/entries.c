@@ -22,6 +22,18 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
+static unsigned values_of(const struct bpf_map_info *info)
+{
+	return info->type == BPF_MAP_TYPE_PERCPU_HASH ? libbpf_num_possible_cpus() : 1;
+}
+
+int map_values(int fd)
+{
+	struct bpf_map_info info;
+
+	return map_info(fd, &info) ?: (int)values_of(&info);
+}
+
 /* Read or written at once, in bytes: what a map holds for all CPUs may be large. */
 #define BATCH_BYTES (256 << 10)
 
@@ -69,9 +81,8 @@ static int batch_make(int fd, struct batch *ret)
 		return err;
 	ret->key_size = info.key_size;
 	ret->value_size = info.value_size;
-	if (info.type == BPF_MAP_TYPE_PERCPU_HASH)
-		ret->value_size =
-			((size_t)info.value_size + 7) / 8 * 8 * libbpf_num_possible_cpus();
+	if (values_of(&info) > 1)
+		ret->value_size = ((size_t)info.value_size + 7) / 8 * 8 * values_of(&info);
 	return batch_grow(ret, BATCH_BYTES / (ret->key_size + ret->value_size) + 64);
 }
 
@@ -258,13 +269,18 @@ bool is_among(const uint32_t *sorted, size_t n, uint32_t id)
 	return bsearch(&id, sorted, n, sizeof(*sorted), compare_ids);
 }
 
-void sum_cpus(const void *per_cpu, void *sum, size_t size)
+void sum_values(const void *values, unsigned n, void *sum, size_t size)
 {
-	const __u64 *values = per_cpu;
-	size_t words = size / sizeof(__u64);
+	const __u64 *words = values;
+	size_t n_words = size / sizeof(__u64);
 
 	memset(sum, 0, size);
-	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
-		for (size_t i = 0; i < words; i++)
-			((__u64 *)sum)[i] += values[cpu * words + i];
+	for (; n; n--, words += n_words)
+		for (size_t i = 0; i < n_words; i++)
+			((__u64 *)sum)[i] += words[i];
+}
+
+void sum_cpus(const void *per_cpu, void *sum, size_t size)
+{
+	sum_values(per_cpu, libbpf_num_possible_cpus(), sum, size);
 }

@@ -57,6 +57,12 @@ bool is_among(const uint32_t *sorted, size_t n, uint32_t id);
 /* Adds up all CPUs' values, which are of size bytes each: numbers of 64 bits. */
 void sum_cpus(const void *per_cpu, void *sum, size_t size);
 
+/* The same of n values. */
+void sum_values(const void *values, unsigned n, void *sum, size_t size);
+
 int map_info(int fd, struct bpf_map_info *info);
+
+/* How many values each element has: one for every CPU, or one. Negative: -errno. */
+int map_values(int fd);
 
 #endif

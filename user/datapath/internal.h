@@ -31,6 +31,7 @@
 	X(flows)          \
 	X(udp_peers)      \
 	X(pairs)          \
+	X(pair_places)    \
 	X(candidates)     \
 	X(members)        \
 	X(habits)         \
@@ -94,8 +95,6 @@ enum hook_index {
 	HOOK_EGRESS,
 	HOOK_SOCKET,
 	HOOK_LOOKUP,
-	HOOK_UDP_OUT,
-	HOOK_UDP_IN,
 	HOOK_SKMSG,
 	HOOK_LIST,
 	HOOK_LIST_SLOWLY,
@@ -124,8 +123,9 @@ struct datapath {
 	int pin_fd;   /* of PIN; locked: the writer's lock */
 	bool locked;
 	int map[MAP_MAX];
-	int link[HOOK_MAX];  /* CGROUP, ITER; -1 for the others */
-	uint64_t *slots;     /* the map itself, mapped; an element takes 8 bytes */
+	int link[HOOK_MAX]; /* CGROUP, ITER; -1 for the others */
+	uint64_t *window;   /* some slots of the map itself, mapped; see datapath_slots() */
+	uint32_t window_first, window_n;
 	uint32_t n_slots;    /* for services; SELFTEST_SLOTS more follow */
 	uint64_t generation; /* that we have seen, or made */
 	bool others;         /* have made one since */
@@ -149,7 +149,12 @@ int list_claim(const struct datapath *datapath);
 
 /* Opens maps and links below datapath->folder. */
 int datapath_attach_pins(struct datapath *datapath);
-int datapath_map_slots(struct datapath *datapath);
+int datapath_count_slots(struct datapath *datapath);
+
+/* Slots from first on, n of them, an element of the map each; good until the next call. NULL: see
+ * errno. */
+uint64_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n);
+void datapath_close_slots(struct datapath *datapath);
 
 /* Removes one folder of pins; 0 when it is not there. */
 int pins_remove(const char *folder);

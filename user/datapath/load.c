@@ -328,7 +328,7 @@ static int take_map_fds(struct load *load)
 		if (load->datapath->map[i] < 0)
 			return -errno;
 	}
-	return datapath_map_slots(load->datapath);
+	return datapath_count_slots(load->datapath);
 }
 
 static int open_cgroup(struct load *load, const char *given)

@@ -47,13 +47,18 @@ struct datapath *datapath_new(const char *pin)
 	return datapath;
 }
 
+void datapath_close_slots(struct datapath *datapath)
+{
+	if (datapath->window)
+		munmap(datapath->window, (size_t)datapath->window_n * sizeof(*datapath->window));
+	datapath->window = NULL;
+}
+
 void datapath_close(struct datapath *datapath)
 {
 	if (!datapath)
 		return;
-	if (datapath->slots)
-		munmap(datapath->slots,
-		       ((size_t)datapath->n_slots + SELFTEST_SLOTS) * sizeof(uint64_t));
+	datapath_close_slots(datapath);
 	for (int i = 0; i < MAP_MAX; i++)
 		cleanup_close(&datapath->map[i]);
 	for (int i = 0; i < HOOK_MAX; i++)
@@ -107,19 +112,52 @@ static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_prog_info
 static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_link_info, id),
 	      "object_id()");
 
-int datapath_map_slots(struct datapath *datapath)
+/* What is mapped counts as memory of ours, all of it: some 256 KB of 8 MB are in sight. */
+#define WINDOW_SLOTS 32768
+
+/* A window begins with a page, and ends with the map at the latest. */
+static int open_window(struct datapath *datapath, uint32_t first, uint32_t n)
+{
+	uint32_t per_page = sysconf(_SC_PAGESIZE) / sizeof(*datapath->window);
+	uint32_t all = datapath->n_slots + SELFTEST_SLOTS, begin = first - first % per_page;
+	uint32_t end = first + n > begin + WINDOW_SLOTS ? first + n : begin + WINDOW_SLOTS;
+	void *window;
+
+	datapath_close_slots(datapath);
+	datapath->window_first = begin;
+	datapath->window_n = (end < all ? end : all) - begin;
+	window = mmap(NULL, (size_t)datapath->window_n * sizeof(*datapath->window),
+		      PROT_READ | PROT_WRITE, MAP_SHARED, datapath->map[MAP_slots],
+		      (off_t)begin * sizeof(*datapath->window));
+	if (window == MAP_FAILED)
+		return -errno;
+	datapath->window = window;
+	return 0;
+}
+
+uint64_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n)
+{
+	uint64_t end = (uint64_t)first + n;
+
+	if (end > (uint64_t)datapath->n_slots + SELFTEST_SLOTS) {
+		errno = E2BIG;
+		return NULL;
+	}
+	if (datapath->window && first >= datapath->window_first &&
+	    end <= (uint64_t)datapath->window_first + datapath->window_n)
+		return datapath->window + (first - datapath->window_first);
+	if (open_window(datapath, first, n))
+		return NULL;
+	return datapath->window + (first - datapath->window_first);
+}
+
+int datapath_count_slots(struct datapath *datapath)
 {
 	struct bpf_map_info info = {};
 	__u32 size = sizeof(info);
-	void *slots;
 
 	if (bpf_obj_get_info_by_fd(datapath->map[MAP_slots], &info, &size))
 		return -errno;
-	slots = mmap(NULL, (size_t)info.max_entries * sizeof(uint64_t), PROT_READ | PROT_WRITE,
-		     MAP_SHARED, datapath->map[MAP_slots], 0);
-	if (slots == MAP_FAILED)
-		return -errno;
-	datapath->slots = slots;
 	datapath->n_slots = info.max_entries - SELFTEST_SLOTS;
 	return 0;
 }
@@ -150,7 +188,7 @@ int datapath_attach_pins(struct datapath *datapath)
 		if (datapath->link[i] < 0)
 			return datapath->link[i];
 	}
-	return datapath_map_slots(datapath);
+	return datapath_count_slots(datapath);
 }
 
 /* Nothing of ours, or something of another ABI version? */

@@ -95,6 +95,15 @@ static __u32 slot_of(const struct selftest *test, __u32 id)
 	return test->datapath->n_slots + (id == ID_UDP);
 }
 
+static bool slot_write(struct selftest *test, __u32 id, __u32 endpoint)
+{
+	uint64_t *slot = datapath_slots(test->datapath, slot_of(test, id), 1);
+
+	if (slot)
+		*slot = endpoint;
+	return slot;
+}
+
 static int service_write(struct selftest *test, __u32 id, __u32 slots, enum sst_splice splice)
 {
 	struct sst_service service = { .first = slot_of(test, id),
@@ -136,8 +145,7 @@ static bool frontend_add(struct selftest *test, __u32 id, __u8 protocol, const c
 
 static bool service_add(struct selftest *test, __u32 id, __u8 protocol, int port, __u32 slots)
 {
-	test->datapath->slots[slot_of(test, id)] = id;
-	return !service_write(test, id, slots, SST_SPLICE_ON) &&
+	return slot_write(test, id, id) && !service_write(test, id, slots, SST_SPLICE_ON) &&
 	       frontend_add(test, id, protocol, SELFTEST_ADDRESS, "127.0.0.1", port);
 }
 
@@ -157,7 +165,7 @@ static void service_remove(struct selftest *test, __u32 id, __u8 protocol)
 	frontend_remove(test, protocol, SELFTEST_ADDRESS6);
 	bpf_map_delete_elem(datapath->map[MAP_services], &id);
 	bpf_map_delete_elem(datapath->map[MAP_endpoints], &id);
-	datapath->slots[slot_of(test, id)] = 0;
+	slot_write(test, id, 0);
 }
 
 /* ---- looking ------------------------------------------------------------------------------ */

@@ -204,8 +204,8 @@ void tree_pair(struct tree *tree, const yaml_node_t *node, size_t i, yaml_node_t
 {
 	const yaml_node_pair_t *pair = &node->data.mapping.pairs.start[i];
 
-	*ret_key = yaml_document_get_node(&tree->document, pair->key);
-	*ret_value = yaml_document_get_node(&tree->document, pair->value);
+	*ret_key = tree_node(tree, pair->key);
+	*ret_value = tree_node(tree, pair->value);
 }
 
 /* ---- lists --------------------------------------------------------------------- */
@@ -233,7 +233,7 @@ yaml_node_t *tree_item(struct tree *tree, yaml_node_t *node, size_t i)
 {
 	if (node->type != YAML_SEQUENCE_NODE)
 		return node;
-	return yaml_document_get_node(&tree->document, node->data.sequence.items.start[i]);
+	return tree_node(tree, node->data.sequence.items.start[i]);
 }
 
 void *tree_array(struct tree *tree, size_t n, size_t size)

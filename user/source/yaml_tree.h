@@ -18,6 +18,7 @@
 
 #include <yaml.h>
 
+#include "core/dictionary.h"
 #include "core/problems.h"
 
 struct tree {
@@ -26,11 +27,14 @@ struct tree {
 	struct problems *problems;
 	const char *text; /* what is parsed, the caller's */
 	yaml_parser_t parser;
-	yaml_document_t document;
-	uint64_t values; /* of all documents so far, with aliases followed */
-	bool opened;     /* parser is to be deleted */
-	bool loaded;     /* document is to be deleted */
-	bool no_memory;  /* some reader ran out of it: what was read is incomplete */
+	yaml_document_t document;  /* made here: libyaml's own loader is slow and large */
+	size_t room;               /* for nodes of it */
+	struct dictionary anchors; /* of it: ids of nodes */
+	unsigned n_anchors;        /* of all documents so far */
+	uint64_t values;           /* likewise, with aliases followed */
+	bool opened;               /* parser is to be deleted */
+	bool loaded;               /* document is to be deleted */
+	bool no_memory;            /* some reader ran out of it: what was read is incomplete */
 	/*
 	 * It is an object that an API server has, and no text: there are no places in it, and who
 	 * wrote it is not there to mend it.
@@ -53,6 +57,12 @@ void tree_release(struct tree *tree);
 #define _cleanup_tree_ __attribute__((cleanup(tree_release)))
 
 yaml_node_t *tree_root(struct tree *tree);
+
+/* Ids of nodes are numbers from 1 on. */
+static inline yaml_node_t *tree_node(const struct tree *tree, int id)
+{
+	return &tree->document.nodes.start[id - 1];
+}
 
 /* ---- complaints ---------------------------------------------------------------- */
 

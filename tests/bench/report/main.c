@@ -16,9 +16,15 @@ __attribute__((noreturn)) static void usage(int code)
 
 static int print_state(const char *rounds)
 {
-	json_t *line = json_pack("{so sI}", "machine", machine_state(), "rounds",
-				 (json_int_t)tool_number("ROUNDS", rounds));
+	struct machine machine;
+	json_t *line;
 
+	machine_look(&machine);
+	line = json_pack("{s{ss ss ss ss si ss ss ss} sI}", "machine", "date", machine.date,
+			 "kernel", machine.kernel, "architecture", machine.architecture, "cpu",
+			 machine.cpu, "cpus", machine.cpus, "governor", machine.governor,
+			 "congestion_control", machine.congestion, "load", machine.load, "rounds",
+			 (json_int_t)tool_number("ROUNDS", rounds));
 	if (!line || json_dumpf(line, stdout, JSON_COMPACT))
 		tool_exit(EXIT_FAILURE, "report: cannot print the machine's state");
 	puts("");

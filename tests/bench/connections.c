@@ -434,9 +434,9 @@ __attribute__((noreturn)) static void usage(void)
 		"  --messages tcp|udp  round trips on one connection instead, of 64 bytes\n"
 		"  --calls N           so many connections of each, and no figures\n"
 		"A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
-		"ADDRESS:PORT. For each one a line: NAME, connections (round trips) a second, then in us the 50th\n"
+		"ADDRESS:PORT. For each one a line: NAME, connections a second, then in us the 50th\n"
 		"and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
-		"connection of both ends.");
+		"connection of both ends; or the same of round trips.");
 }
 
 static char *next_word(char **text)

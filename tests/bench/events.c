@@ -493,9 +493,12 @@ static unsigned number(const char *name, const char *text, unsigned max)
 static void parse_options(int argc, char **argv)
 {
 	static const struct option longs[] = {
-		{ "ms", required_argument, NULL, 'm' },     { "ring", required_argument, NULL, 'b' },
-		{ "writer", required_argument, NULL, 'w' }, { "reader", required_argument, NULL, 'r' },
-		{ "folder", required_argument, NULL, 'd' }, { "help", no_argument, NULL, 'h' },
+		{ "ms", required_argument, NULL, 'm' },
+		{ "ring", required_argument, NULL, 'b' },
+		{ "writer", required_argument, NULL, 'w' },
+		{ "reader", required_argument, NULL, 'r' },
+		{ "folder", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
 		{ NULL },
 	};
 	int c;

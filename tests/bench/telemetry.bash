@@ -70,11 +70,12 @@ a line has 1.1 KB. count: nothing but read; filter: one that takes none; file: i
 }
 
 measure_events() { # ROUND
-	local sink rate cpu_rate lost without
+	local sink rate cpu_rate lost without sinks
 
 	((CLIENT_CPU != SERVER_CPU)) || return 0
+	mapfile -t sinks < <(shuf -e "${SINKS[@]}")
 	"$BUILD/tests/bench/events" --ms "$EVENTS_MS" --writer "$CLIENT_CPU" --reader "$SERVER_CPU" \
-		$(shuf -e "${SINKS[@]}") >"$TMP/events" || die "events: failed"
+		"${sinks[@]}" >"$TMP/events" || die "events: failed"
 	while read -r sink rate cpu_rate lost without; do
 		sample events "without a loss" "$sink" sidestep "$1" "$without"
 		sample events "at full speed" "$sink" sidestep "$1" "$rate"
@@ -290,9 +291,9 @@ make_scraped() {
 }
 
 declare_scrapes() {
-	declare_sizes scrape "A scrape of /metrics" endpoints "${ENDPOINTS[@]}"
-	declare_sizes scrape-edges "The same" edges "${EDGES[@]}"
-	declare_sizes scrape-flows "The same" "live flows" "${FLOWS[@]}"
+	declare_sizes scrape "A scrape of /metrics, by endpoints" endpoints "${ENDPOINTS[@]}"
+	declare_sizes scrape-edges "A scrape of /metrics, by edges" edges "${EDGES[@]}"
+	declare_sizes scrape-flows "A scrape of /metrics, by live flows" "live flows" "${FLOWS[@]}"
 	note scrape "With the metrics' budget as it is by itself, 10,000 series. Changes do not wait meanwhile."
 	declare_sizes flows "sidestep flows -o json" "live flows" "${FLOWS[@]}"
 	note flows "The programme's begin and two walks included."

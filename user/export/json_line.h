@@ -18,8 +18,8 @@
 
 struct json_line {
 	struct text *out;
-	char *at;     /* where to write next */
-	size_t begin; /* of the line, in out */
+	char *at;      /* where to write next */
+	size_t begin;  /* of the line, in out */
 	size_t opened; /* a string, in out */
 	bool failed;   /* no memory: what is written goes nowhere */
 };

@@ -51,18 +51,21 @@ SKEL     := $(BUILD)/sidestep.skel.h
 
 # Pure code, and the API server's client: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/kube/*.c user/source/*.c \
-                              user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c))
+                              user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c \
+                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c)))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
 TOOL_SRC := $(filter-out %.bpf.c,$(sort $(wildcard tests/tools/*.c tests/bench/*.c)))
 SEMANTICS := $(BUILD)/tests/semantics/semantics
 SEMANTICS_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/semantics/*.c)))
+REPORT   := $(BUILD)/tests/bench/report/report
+REPORT_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/report/*.c)))
 # Who else can judge by policies; cluster writes what they judge as files.
 ORACLE_OBJ := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out %/main.c,$(sort $(wildcard tests/oracle/*.c))))
 CLUSTER  := $(BUILD)/tests/oracle/cluster
 CYCLONUS := $(BUILD)/tests/oracle/cyclonus
-TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER)
+TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER) $(REPORT)
 
 # Pure code once more, by the compiler that has libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
@@ -158,6 +161,16 @@ $(BUILD)/tests/bench/%: tests/bench/%.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -ljansson -lpthread -lm
 
+# the one that makes tables and verdicts of what the others have measured
+$(REPORT): $(REPORT_OBJ) $(BUILD)/user/bench/figures.o $(BUILD)/user/bench/machine.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ -o $@ -ljansson -lm
+
+$(BUILD)/tests/bench/report/%.o: tests/bench/report/%.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c $< -o $@
+
 # the one that fills an API server
 $(BUILD)/tests/bench/cluster: tests/bench/cluster.c
 	$(call say,TOOL,$<)
@@ -195,8 +208,22 @@ $(BUILD)/tests/bench/events: tests/bench/events.c $(BUILD)/tests/bench/events.sk
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
 		$(LDLIBS) -lpthread
 
+# ... the one that measures sockets as "sidestep bench" does
+$(BUILD)/tests/bench/sockets: tests/bench/sockets.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
+
 # ... and the one that changes services
 $(BUILD)/tests/bench/changes: tests/bench/changes.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \
+		$(LDLIBS) -lpthread
+
+# ... and the one that changes those of an instance
+$(BUILD)/tests/bench/change: tests/bench/change.c $(filter-out $(BUILD)/user/main.o,$(USER_OBJ))
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $(filter %.c %.o,$^) -o $@ \

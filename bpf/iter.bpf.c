@@ -17,16 +17,23 @@ static __always_inline struct sst_flow *flow_walked(struct sock *sk, const void 
 	return sk && value ? bpf_sk_storage_get(&flows, sk, 0, 0) : 0;
 }
 
+static __always_inline void make_record(struct sst_record *record, struct sock *sk,
+					struct sst_flow *flow)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	if (tp)
+		record_tcp(record, tp, flow, pair_of(flow), SST_RECORD_LIVE);
+	else
+		record_common(record, sk, flow, SST_RECORD_LIVE);
+}
+
 static __always_inline void write_record(struct seq_file *seq, struct sock *sk,
 					 struct sst_flow *flow)
 {
-	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 	struct sst_record record;
 
-	if (tp)
-		record_tcp(&record, tp, flow, pair_of(flow), SST_RECORD_LIVE);
-	else
-		record_common(&record, sk, flow, SST_RECORD_LIVE);
+	make_record(&record, sk, flow);
 	bpf_seq_write(seq, &record, sizeof(record));
 }
 
@@ -43,12 +50,33 @@ static __always_inline int is_live(const struct sst_flow *flow, struct sock *sk)
 }
 
 /*
- * All live flows. The kernel resumes a walk after every 32 KiB of output by
- * counting: when flows come and go meanwhile, some are told twice and some not at
- * all. Where that matters there is a walk that tells of few, below.
+ * All live flows. The kernel ends a read after 32 KiB of output, which is some 140 flows, and
+ * resumes the walk by counting, since the map has a bucket a CPU and no more. So with many flows
+ * most of the time would go into counting, and when flows come and go meanwhile, some are told
+ * twice and some not at all. sst_list() stops more rarely: its output is a ring, for one reader at
+ * a time. sst_list_slowly() is for who comes while another one reads. Where nothing may be missed
+ * there is a walk that tells of few, below.
  */
 SEC("iter/bpf_sk_storage_map")
 int sst_list(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct sst_record *record;
+	struct sst_flow *flow;
+
+	flow = flow_walked(sk, ctx->value);
+	if (!flow || !is_live(flow, sk))
+		return 0;
+	record = bpf_ringbuf_reserve(&listed, sizeof(*record), 0);
+	if (!record)
+		return 1; /* ends this read with EAGAIN; the next one begins with this flow */
+	make_record(record, sk, flow);
+	bpf_ringbuf_submit(record, BPF_RB_NO_WAKEUP);
+	return 0;
+}
+
+SEC("iter/bpf_sk_storage_map")
+int sst_list_slowly(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
 	struct sock *sk = ctx->sk;
 	struct sst_flow *flow;
@@ -420,7 +448,7 @@ static __always_inline int may_release(const struct sst_pair *pair)
  * Over `members`: takes the ends of stopped pairs out of the sockhash, which makes
  * them plain TCP sockets again. Tells of those for which it is too early, since a call
  * was under way, and of all whose reader holds spliced bytes. It may pass some over when it
- * tells of more than some 200, as sst_list does: the next walk finds them.
+ * tells of more than some 140, as sst_list_slowly does: the next walk finds them.
  */
 SEC("iter/bpf_sk_storage_map")
 int sst_release(struct bpf_iter__bpf_sk_storage_map *ctx)

@@ -59,7 +59,7 @@ SST_MAP struct cursors_map {
 /* Endpoint by id. U writes, K reads. */
 SST_MAP struct endpoints_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_endpoint);
@@ -93,7 +93,7 @@ SST_MAP struct service_stats_map {
 
 SST_MAP struct endpoint_stats_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 524288);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_stats);
@@ -279,6 +279,13 @@ SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
 } events SEC(".maps");
+
+/* struct sst_record: the live flows, for who has claimed this map. K writes, U reads. A walk stops
+ * when it is full, and each stop costs more the more flows there are; so it takes 4,000. */
+SST_MAP struct listed_map {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);
+} listed SEC(".maps");
 
 /* Until when (CLOCK_BOOTTIME) a class of events has booked the rate it may have, by enum
  * sst_record_type. K only. */

@@ -10,7 +10,7 @@ _sidestep() {
 	if ((COMP_CWORD == 1)); then
 		mapfile -t COMPREPLY < <(compgen -W "load unload apply run status services \
 			endpoints edges map flows top capture identities workloads explain policy doctor \
-			check version --help --version" -- "$word")
+			bench check version --help --version" -- "$word")
 		return
 	fi
 	if ((COMP_CWORD == 2)) && [[ ${COMP_WORDS[1]} == policy ]]; then
@@ -69,6 +69,7 @@ _sidestep() {
 		--metrics --istio-names --web --web-token" ;;
 	status) options+=" --output --cost" ;;
 	services | endpoints | edges | map | identities | workloads | explain | doctor) options+=" --output" ;;
+	bench) options+=" --output --quick --rounds" ;;
 	"policy check") options+=" --file --strict --output" ;;
 	"policy diff") options+=" --file --output" ;;
 	"policy replay") options+=" --file --flows --output" ;;

@@ -6,6 +6,9 @@
 REPO=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 BUILD=$REPO/build
 SIDESTEP=$BUILD/sidestep
+# What takes long to build or to fetch, and does not change with the sources.
+# shellcheck disable=SC2034 # scripts use it
+CACHE=${SIDESTEP_CACHE:-${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/sidestep}
 
 die() {
 	echo "${0##*/}: $*" >&2

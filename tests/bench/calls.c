@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a call costs its caller, for scripts/bench-policy: one test of one address, the
+ * What a call costs its caller, for tests/bench/policy.bash: one test of one address, the
  * median in nanoseconds on stdout. See usage().
  */
 #include <sched.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # the parts use them
 #
 # What the parts of the benchmark share. A part is a script tests/bench/NAME.bash that scripts/bench
 # starts: it builds its surroundings, measures in rounds, appends lines of JSON to $BENCH_SAMPLES,
@@ -18,6 +18,7 @@ QUICK=${BENCH_QUICK:-} # fewer sizes, shorter measurements; figures of no worth
 ID=sidestep-bench-$$
 ROOT=       # the cgroup that has all others of this part
 TMP=        # its files
+CONGESTION=cubic
 NETNS=()    # that were made
 PIDS=()     # of processes that were started, each is reaped at the end
 INSTANCES=() # of Sidestep
@@ -26,17 +27,21 @@ INSTANCES=() # of Sidestep
 
 # list WORD...: as JSON
 list() {
-	((!$#)) && echo '[]' && return
-	printf '%s\0' "$@" | jq -Rsc 'split("\u0000")[:-1]'
+	jq -nc '$ARGS.positional' --args -- "$@"
 }
 
-# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS: before its first sample. ROW is
-# the number of the row in docs/benchmarks.md. The last three are lists by `list`, in the order of the
-# table; ratios are to the first variant.
+# declare_test TEST ROW UNIT less|more TITLE VARIANTS BLOCKS COLUMNS [MORE]: before its first sample.
+# ROW is the number of the row in docs/benchmarks.md. VARIANTS, BLOCKS and COLUMNS are lists by `list`,
+# in the order of the table; ratios are to the first variant. MORE is an object: "sizes", numbers
+# for the columns; "ratios": false where variants are not to be compared.
 declare_test() {
+	local more='{}'
+
 	jq -nc --arg test "$1" --argjson row "$2" --arg unit "$3" --arg better "$4" --arg title "$5" \
 		--argjson variants "$6" --argjson blocks "$7" --argjson columns "$8" \
-		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns}' >>"$BENCH_SAMPLES"
+		--argjson more "${9:-$more}" \
+		'{$test, $row, $unit, $better, $title, $variants, $blocks, $columns} + $more' \
+		>>"$BENCH_SAMPLES"
 }
 
 # sample TEST BLOCK COLUMN VARIANT ROUND VALUE
@@ -65,11 +70,14 @@ progress() {
 # ---- network namespaces ----------------------------------------------------------------------
 
 # The namespaces' settings are their own: many connections need many ports. None has a default
-# route, so that nothing leaves the machine where a hook is missing.
+# route, so that nothing leaves the machine where a hook is missing. TCP is controlled by cubic, as
+# on most machines, by way of the routes: as a setting, a namespace takes what its host allows only.
+# (bbr paces, which makes TCP slower here than it is elsewhere.)
 make_netns() { # NAME
 	NETNS+=("$1")
 	ip netns add "$ID-$1"
 	ip -n "$ID-$1" link set lo up
+	ip -n "$ID-$1" route replace local 127.0.0.1 dev lo table local congctl "$CONGESTION"
 	nsenter --net="/run/netns/$ID-$1" \
 		sh -c 'echo 10000 65000 >/proc/sys/net/ipv4/ip_local_port_range'
 }
@@ -85,7 +93,18 @@ plug() {
 	ip -n "$ID-$1" link set "$2" master br0 up
 	ip -n "$ID-$2" address add "$3" dev eth0
 	ip -n "$ID-$2" link set eth0 up
+	by_congestion_control "$2"
 	wait_until 5 has_carrier "$2" || die "no carrier in $2"
+}
+
+# The routes that a namespace's addresses have brought with them.
+by_congestion_control() { # NAME
+	local route
+
+	ip -n "$ID-$1" -4 route show | while read -r route; do
+		# shellcheck disable=SC2086 # words of it
+		ip -n "$ID-$1" route replace $route congctl "$CONGESTION"
+	done
 }
 
 has_carrier() {
@@ -99,10 +118,19 @@ make_pods() {
 	make_netns node
 	ip -n "$ID-node" link add br0 type bridge
 	ip -n "$ID-node" link set br0 up
+	no_bridge_filter
 	for pod; do
 		make_netns "${pod%%=*}"
 		plug node "${pod%%=*}" "${pod#*=}"
 	done
+}
+
+# Where its module is loaded, maybe by a test, each frame would go through iptables' hooks, too.
+no_bridge_filter() {
+	# shellcheck disable=SC2016 # that shell's
+	nsenter --net="$(netns node)" sh -c 'for file in /proc/sys/net/bridge/bridge-nf-call-*; do
+		[ ! -e "$file" ] || echo 0 >"$file"
+	done'
 }
 
 # ---- processes -------------------------------------------------------------------------------
@@ -128,14 +156,22 @@ SERVER_CPU=$((CLIENT_CPU ? CLIENT_CPU - 1 : 0))
 # Each has a cgroup of its own by its name, so that some can be measured in turn without a change
 # in between.
 
-# of INSTANCE COMMAND...: sidestep COMMAND there.
-of() {
+# words_of INSTANCE COMMAND...: sets WORDS, which are sidestep COMMAND there.
+words_of() {
 	local words=1
 
 	[[ $2 != policy ]] || words=2
-	"$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1" \
-		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest" \
-		"${@:2 + words}"
+	WORDS=("$SIDESTEP" "${@:2:words}" --cgroup "$ROOT/$1" --pin "/sys/fs/bpf/$ID-$1"
+		--socket "$TMP/$1.socket" --stats "$TMP/$1.stats" --cache "$TMP/selftest"
+		"${@:2 + words}")
+}
+
+# of INSTANCE COMMAND...: runs it.
+of() {
+	local WORDS
+
+	words_of "$@"
+	"${WORDS[@]}"
 }
 
 # load_instance INSTANCE FILE: programs and maps without a daemon.
@@ -147,9 +183,12 @@ load_instance() {
 
 # run_instance INSTANCE OPTION...: with a daemon, whose id it leaves in DAEMON. -f FILE is an option.
 run_instance() {
+	local WORDS
+
 	make_cgroup "$1"
 	INSTANCES+=("$1")
-	of "$1" run "${@:2}" >"$TMP/$1.log" 2>&1 &
+	words_of "$1" run "${@:2}"
+	"${WORDS[@]}" >"$TMP/$1.log" 2>&1 & # a function here would be a shell, and the daemon its child
 	DAEMON=$!
 	PIDS+=("$DAEMON")
 	wait_until 60 instance_answers "$1" || die "$1: $(<"$TMP/$1.log")"

@@ -163,6 +163,41 @@ two_live() {
 	check 'length == 2' >/dev/null
 }
 
+@test "flows by the thousand are listed each once, whoever else lists them" {
+	local n=6000 first others=() # more than the ring of listings holds
+
+	MODE="echo" shop
+	sidestep load -f "$CONF"
+	as web pod_bg node "$TOOLS/crowd" --flows $n --rounds 1 --hold 10.96.0.11:5432
+	show flows
+	check --argjson n $n 'length == $n and (map(.flow) | unique | length == $n)'
+	value -c 'map([.flow, .edge, .sent_bytes]) | sort' >"$BATS_TEST_TMPDIR/first"
+	# somebody has the ring and does not let go
+	background flock "$PIN"/abi* sleep 60
+	others+=("$PID")
+	wait_until 5 listing_is_claimed
+	show flows
+	value -c 'map([.flow, .edge, .sent_bytes]) | sort' >"$BATS_TEST_TMPDIR/claimed"
+	cmp "$BATS_TEST_TMPDIR/first" "$BATS_TEST_TMPDIR/claimed"
+	finish "${others[0]}"
+	# several at once, one of which may be killed in the middle
+	for _ in 1 2 3 4; do
+		background "$SIDESTEP" flows "${OPTIONS[@]}" -o json
+		others+=("$PID")
+	done
+	kill -KILL "${others[1]}" || :
+	for first in "${others[@]:2}"; do
+		await_end "$first" >/dev/null
+		check --argjson n $n 'length == $n and (map(.flow) | unique | length == $n)'
+	done
+	show flows
+	check --argjson n $n 'length == $n'
+}
+
+listing_is_claimed() {
+	! flock -n "$PIN"/abi* true
+}
+
 @test "a filter that is wrong is refused with what is right" {
 	local pair words
 

@@ -86,6 +86,38 @@ scrape() {
 	daemon_answers
 }
 
+@test "while figures are read and written, changes and other requests go on" {
+	local scrape page
+
+	require_command curl
+	node
+	mkfifo "$STATS.series" # whoever reads it at its start sticks there until somebody writes
+	daemon_start --metrics 127.0.0.1:0 --web 127.0.0.1:0
+	background curl -sS --fail "$(url)"
+	scrape=$PID
+	background curl -sS --fail "$(sed -n 's|.*the page is at \(http://[^ ]*\)|\1|p' \
+		"${OUT[$DAEMON]}.err")api/state"
+	page=$PID
+	sed 's/name: dead/name: late/' "$CONF" | config
+	wait_until 10 is_listed late
+	[ "$(curl -sS --fail --max-time 10 "$(url | sed 's/metrics$/livez/')")" = ok ]
+	runs "$scrape"
+	runs "$page"
+	[ ! -e "$STATS" ]
+	: >"$STATS.series"
+	await_end "$scrape" >/dev/null
+	[ "$status" -eq 0 ]
+	grep -q 'opened_total{service="late"' <<<"$output"
+	await_end "$page" >/dev/null
+	[ "$status" -eq 0 ]
+	check '.services.total == 2'
+	wait_until 10 test -e "$STATS"
+}
+
+is_listed() {
+	sidestep services -o json | jq -e --arg name "$1" 'any(.[]; .service == $name)' >/dev/null
+}
+
 @test "a port in use is told, and nothing is loaded" {
 	node
 	daemon_start --metrics 127.0.0.1:0

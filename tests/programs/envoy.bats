@@ -60,7 +60,7 @@ envoy_start() { # http|tcp
 		                  address:
 		                    socket_address: { address: 10.96.0.11, port_value: 80 }
 	END
-	pod_start proxy "$(echo "$BUILT"/venv/lib/*/site-packages/envoy/_bin/envoy)" \
+	pod_start proxy "$("$REPO/scripts/fetch" envoy)" \
 		-c "$DIR/envoy.yaml" --concurrency 1 --disable-hot-restart -l warning
 	listens proxy 8080 || fail "$(cat "${OUT[$PID]}.err")"
 }

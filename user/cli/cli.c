@@ -31,6 +31,7 @@ enum {
 	TAKES_METRICS = 1 << 13,
 	TAKES_COST = 1 << 14,
 	TAKES_CLUSTER = 1 << 15, /* instead of TAKES_FILE, if it is wanted */
+	TAKES_BENCH = 1 << 16,
 };
 
 struct command {
@@ -126,6 +127,10 @@ static const struct command commands[] = {
 	  .takes = TAKES_OUTPUT,
 	  .summary = "try on this kernel all that Sidestep does, and tell what is wrong",
 	  .run = cmd_doctor },
+	{ .name = "bench",
+	  .takes = TAKES_OUTPUT | TAKES_BENCH,
+	  .summary = "measure what connections cost with and without Sidestep",
+	  .run = cmd_bench },
 	{ .name = "check",
 	  .takes = TAKES_FILE,
 	  .summary = "check that FILE is a valid configuration",
@@ -166,6 +171,8 @@ enum {
 	LONG_KUBECONFIG,
 	LONG_SERVER,
 	LONG_NODE_NAME,
+	LONG_QUICK,
+	LONG_ROUNDS,
 	LONG_FILTER, /* and behind it each enum flow_key */
 };
 
@@ -243,6 +250,8 @@ static const struct option_row option_rows[] = {
 	  TAKES_FILTER },
 	{ LONG_FILTER + FLOW_KEY_SLOWER, "slower", "TIME", "only if connect() took longer (20ms)",
 	  TAKES_FILTER },
+	{ LONG_QUICK, "quick", NULL, "seconds: does it work, and what does it gain", TAKES_BENCH },
+	{ LONG_ROUNDS, "rounds", "N", "measure all so often (7)", TAKES_BENCH },
 	{ LONG_CGROUP, "cgroup", "PATH", "serve only this part of the cgroup tree (all of it)", 0 },
 	{ LONG_PIN, "pin", "DIR", "where the data plane is pinned (" CLI_DEFAULT_PIN ")", 0 },
 	{ LONG_SOCKET, "socket", "PATH", "the daemon's socket (" CLI_DEFAULT_SOCKET ")", 0 },
@@ -582,6 +591,11 @@ static int set_option(const struct command *command, struct cli_options *options
 	case LONG_NODE_NAME:
 		options->node_name = argument;
 		break;
+	case LONG_QUICK:
+		options->quick = true;
+		break;
+	case LONG_ROUNDS:
+		return cli_number("--rounds", argument, 1, CLI_MAX_ROUNDS, &options->rounds);
 	case LONG_SECONDS:
 		return cli_number("--seconds", argument, 1, CLI_MAX_SECONDS, &options->seconds);
 	case LONG_COUNT:
@@ -697,6 +711,7 @@ static int run_command(const struct command *command, int argc, char **argv)
 		.seconds = CLI_DEFAULT_SECONDS,
 		.count = CLI_DEFAULT_COUNT,
 		.interval = CLI_DEFAULT_INTERVAL,
+		.rounds = CLI_DEFAULT_ROUNDS,
 		.cache = CLI_DEFAULT_CACHE,
 	};
 	int r;

@@ -39,6 +39,10 @@ enum cli_exit {
 /* Of top, in seconds. */
 #define CLI_DEFAULT_INTERVAL 1
 
+/* Of bench. */
+#define CLI_DEFAULT_ROUNDS 7
+#define CLI_MAX_ROUNDS     1000
+
 struct cli_options {
 	const char *cgroup; /* NULL: the root of cgroup v2 */
 	const char *pin;
@@ -78,6 +82,8 @@ struct cli_options {
 	const char *view;
 	const char *sort;
 	const char *text; /* NULL: none, as of the two above */
+	bool quick;       /* bench */
+	unsigned rounds;  /* bench */
 };
 
 /*
@@ -85,6 +91,7 @@ struct cli_options {
  * return an enum cli_exit.
  */
 int cmd_apply(const struct cli_options *options, int argc, char **argv);
+int cmd_bench(const struct cli_options *options, int argc, char **argv);
 int cmd_capture(const struct cli_options *options, int argc, char **argv);
 int cmd_check(const struct cli_options *options, int argc, char **argv);
 int cmd_doctor(const struct cli_options *options, int argc, char **argv);

@@ -44,7 +44,7 @@ int cmd_explain(const struct cli_options *options, int argc, char **argv)
 		.listener = listener_find,
 	};
 	_cleanup_state_ struct state state = {};
-	int status = cli_dump(options, DUMP_TABLES | DUMP_POLICY, &state);
+	int status = cli_dump(options, DUMP_PLAIN | DUMP_POLICY, &state);
 
 	if (status)
 		return status;

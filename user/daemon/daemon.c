@@ -46,6 +46,13 @@ struct reading {
 	struct daemon *daemon;
 	uint64_t begin_ns, end_ns; /* CLOCK_MONOTONIC */
 	uint64_t readings;         /* as of its begin: there may be a newer one at its end */
+	bool accounts;             /* the stats file is written */
+	struct policy_set policy;  /* the daemon's, lent ... */
+	uint32_t next_set;         /* ... and what of it to tell it by ... */
+	__u8 enforces;
+	bool is_left;              /* ... of which the daemon has got another one: it is ours */
+	struct metrics_daemon *self;
+	struct web *web; /* as of its begin */
 	struct state state;
 	int err;
 };
@@ -72,6 +79,7 @@ struct daemon {
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	uint64_t readings;  /* of it, so far */
 	struct reading reading;
+	bool must_account; /* the next one */
 	struct exporter_calls exporter_calls;
 	struct exporter *exporter;
 	struct metrics_daemon *self; /* the exporter's */
@@ -110,22 +118,34 @@ static int add_policy(struct daemon *daemon, struct state *state)
 	return 0;
 }
 
-/* Takes the state over, or releases it. */
-static int take_state(struct daemon *daemon, struct state *state, uint64_t took_ns)
+/* Unless a thread reads it. */
+static void drop_policy(struct daemon *daemon)
 {
-	int err = add_policy(daemon, state);
+	struct reading *reading = &daemon->reading;
+	struct policy_set *policy = &daemon->state.policy;
 
-	if (err) {
-		state_release(state);
-		return err;
-	}
+	if (reading->runs && policy->owned && policy->owned == reading->policy.owned)
+		reading->is_left = true;
+	else
+		policy_set_release(policy);
+	*policy = (struct policy_set){};
+}
+
+/* With its policy. */
+static void take_state(struct daemon *daemon, struct state *state)
+{
+	drop_policy(daemon);
 	state_release(&daemon->state);
 	daemon->state = *state;
 	daemon->readings++;
-	daemon->self->read_ns = clock_ns(CLOCK_REALTIME);
-	daemon->self->read_took_ns = took_ns;
-	daemon->self->maps_bytes = datapath_memory(daemon->datapath);
-	return 0;
+}
+
+static void tell_reading(struct metrics_daemon *self, const struct datapath *datapath,
+			 uint64_t begin_ns)
+{
+	self->read_ns = clock_ns(CLOCK_REALTIME);
+	self->read_took_ns = clock_ns(CLOCK_MONOTONIC) - begin_ns;
+	self->maps_bytes = datapath_memory(datapath);
 }
 
 static int refresh_state(struct daemon *daemon)
@@ -136,11 +156,18 @@ static int refresh_state(struct daemon *daemon)
 
 	forget_endpoints(daemon);
 	err = datapath_dump(daemon->datapath, WHOLE, &state);
-	if (!err)
-		err = take_state(daemon, &state, clock_ns(CLOCK_MONOTONIC) - begin);
-	if (err)
+	if (!err) {
+		err = add_policy(daemon, &state);
+		if (err)
+			state_release(&state);
+	}
+	if (err) {
 		daemon->self->reads_failed++;
-	return err;
+		return err;
+	}
+	take_state(daemon, &state);
+	tell_reading(daemon->self, daemon->datapath, begin);
+	return 0;
 }
 
 static void account_later(struct daemon *daemon);
@@ -163,7 +190,7 @@ static void refresh_policy(struct daemon *daemon)
 
 	if (datapath_dump(daemon->datapath, 0, &head) || add_policy(daemon, &head))
 		return;
-	policy_set_release(&daemon->state.policy);
+	drop_policy(daemon);
 	daemon->state.policy = head.policy;
 	daemon->state.meta = head.meta;
 	daemon->state.config = head.config;
@@ -205,9 +232,11 @@ static void look_around(struct daemon *daemon)
 {
 	const struct model *model = wanted_model(daemon->wanted);
 	struct surroundings_view view = { .state = &daemon->state };
+	struct metrics_daemon told;
 
 	if (!model)
 		return;
+	memcpy(&told, daemon->self, sizeof(told));
 	view.stated = model->node.kube_proxy;
 	view.exposed = wanted_exposed(daemon->wanted);
 	if (!surroundings_look(&daemon->surroundings, &view, daemon->self))
@@ -216,6 +245,8 @@ static void look_around(struct daemon *daemon)
 		wanted_tell(daemon->wanted, EVENT_NOT_SERVED,
 			    text_string(&daemon->surroundings.kube_proxy));
 	tell_splice(daemon);
+	if (memcmp(&told, daemon->self, sizeof(told)))
+		account_later(daemon);
 }
 
 static json_t *warnings(void *arg)
@@ -445,21 +476,6 @@ static void account_self(struct daemon *daemon)
 	wanted_account(daemon->wanted);
 }
 
-/* The bytes of live flows included. */
-static int read_figures(struct daemon *daemon)
-{
-	account_self(daemon);
-	datapath_sweep(daemon->datapath);
-	return refresh_state(daemon);
-}
-
-static const struct state *on_figures_wanted(void *arg)
-{
-	struct daemon *daemon = arg;
-
-	return read_figures(daemon) ? NULL : &daemon->state;
-}
-
 static uint32_t series_budget(void *arg)
 {
 	const struct daemon *daemon = arg;
@@ -491,51 +507,145 @@ static void expire_edges(struct daemon *daemon)
 	daemon->edges_stay = err;
 }
 
-/* The kernel's figures, as they were read. */
-static void write_figures(struct daemon *daemon)
+/* When the kernel's figures were read and told. */
+static void account(struct daemon *daemon)
 {
 	look_around(daemon);
-	exporter_write(daemon->exporter, &daemon->state);
-	forget_endpoints(daemon);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	wanted_collect(daemon->wanted);
 	malloc_trim(0); /* a reading is large, and many small pieces may lie above it */
 }
 
+/* A set is read anew only when it is another one than the daemon's. */
+static int read_policy(struct reading *reading)
+{
+	struct state *state = &reading->state;
+
+	if (reading->readings && state->meta.next_set == reading->next_set &&
+	    state->config.enforces == reading->enforces) {
+		state->policy = reading->policy;
+		return 0;
+	}
+	return datapath_policy(reading->daemon->datapath, &state->policy);
+}
+
+static bool has_lent_policy(const struct reading *reading)
+{
+	return reading->state.policy.owned == reading->policy.owned;
+}
+
+/* The bytes of live flows included. */
+static int read_figures(struct reading *reading)
+{
+	struct datapath *datapath = reading->daemon->datapath;
+	int err;
+
+	datapath_sweep(datapath);
+	err = datapath_dump(datapath, WHOLE, &reading->state);
+	if (err)
+		return err;
+	err = read_policy(reading);
+	if (err)
+		state_release(&reading->state);
+	return err;
+}
+
 static void on_reading(uv_work_t *work)
 {
 	struct reading *reading = work->data;
-	struct datapath *datapath = reading->daemon->datapath;
+	struct daemon *daemon = reading->daemon;
+	const struct state *state;
 
-	datapath_sweep(datapath);
-	reading->err = datapath_dump(datapath, WHOLE, &reading->state);
-	reading->end_ns = clock_ns(CLOCK_MONOTONIC);
+	reading->err = read_figures(reading);
+	if (!reading->err)
+		tell_reading(reading->self, daemon->datapath, reading->begin_ns);
+	state = reading->err ? NULL : &reading->state;
+	exporter_work(daemon->exporter, state);
+	web_work(reading->web, state);
+}
+
+/* Which of two policy sets the state is to have: a newer one may have come while it was read. */
+static void choose_policy(struct daemon *daemon)
+{
+	struct reading *reading = &daemon->reading;
+	struct state *state = &reading->state;
+	bool is_lent = has_lent_policy(reading);
+
+	if (is_lent || state->meta.next_set < daemon->state.meta.next_set) {
+		if (!is_lent)
+			policy_set_release(&state->policy);
+		state->policy = daemon->state.policy;
+		daemon->state.policy = (struct policy_set){};
+	}
 }
 
 /* Where somebody else has read meanwhile, that is newer, and counters do not go back. */
+static void take_reading(struct daemon *daemon)
+{
+	struct reading *reading = &daemon->reading;
+
+	if (daemon->readings == reading->readings) {
+		choose_policy(daemon);
+		take_state(daemon, &reading->state);
+		daemon->self->read_ns = reading->self->read_ns;
+		daemon->self->read_took_ns = reading->self->read_took_ns;
+		daemon->self->maps_bytes = reading->self->maps_bytes;
+		return;
+	}
+	if (has_lent_policy(reading))
+		reading->state.policy = (struct policy_set){};
+	state_release(&reading->state);
+}
+
+static void read_later(struct daemon *daemon);
+
 static void on_read(uv_work_t *work, int status)
 {
 	struct reading *reading = work->data;
 	struct daemon *daemon = reading->daemon;
-	int err = status ?: reading->err;
 
+	(void)status; /* nobody cancels it */
 	reading->runs = false;
-	if (!err && (daemon->ends || daemon->readings != reading->readings))
-		state_release(&reading->state);
-	else if (!err)
-		err = take_state(daemon, &reading->state, reading->end_ns - reading->begin_ns);
+	exporter_end(daemon->exporter);
+	web_end(reading->web);
+	if (reading->err)
+		daemon->self->reads_failed++;
+	else
+		take_reading(daemon);
+	if (reading->is_left)
+		policy_set_release(&reading->policy);
 	if (daemon->ends)
 		return;
-	account_self(daemon);
-	if (err)
-		daemon->self->reads_failed++; /* what was written last stays */
-	else
-		write_figures(daemon);
+	if (reading->accounts && !reading->err)
+		account(daemon);
+	if (!daemon->web)
+		forget_endpoints(daemon); /* `explain` of the page asks for them */
 	if (reading->again)
-		account_later(daemon);
+		read_later(daemon);
 }
 
-static void account_later(struct daemon *daemon)
+static void begin_reading(struct daemon *daemon)
+{
+	struct reading *reading = &daemon->reading;
+
+	account_self(daemon);
+	*reading = (struct reading){
+		.daemon = daemon,
+		.begin_ns = clock_ns(CLOCK_MONOTONIC),
+		.readings = daemon->readings,
+		.accounts = daemon->must_account,
+		.policy = daemon->state.policy,
+		.next_set = daemon->state.meta.next_set,
+		.enforces = daemon->state.config.enforces,
+		.self = exporter_begin(daemon->exporter, daemon->must_account),
+		.web = daemon->web,
+	};
+	daemon->must_account = false;
+	web_begin(daemon->web);
+	reading->work.data = reading;
+}
+
+static void read_later(struct daemon *daemon)
 {
 	struct reading *reading = &daemon->reading;
 
@@ -543,14 +653,40 @@ static void account_later(struct daemon *daemon)
 		reading->again = true;
 		return;
 	}
-	forget_endpoints(daemon);
-	*reading = (struct reading){
-		.daemon = daemon,
-		.begin_ns = clock_ns(CLOCK_MONOTONIC),
-		.readings = daemon->readings,
-	};
-	reading->work.data = reading;
+	if (daemon->ends)
+		return;
+	if (!daemon->web)
+		forget_endpoints(daemon);
+	begin_reading(daemon);
 	reading->runs = !uv_queue_work(&daemon->loop, &reading->work, on_reading, on_read);
+}
+
+static void account_later(struct daemon *daemon)
+{
+	daemon->must_account = true;
+	read_later(daemon);
+}
+
+static void on_figures_wanted(void *arg)
+{
+	read_later(arg);
+}
+
+/* The last word, when the thread has said its own. */
+static void account_last(struct daemon *daemon)
+{
+	daemon->must_account = true;
+	begin_reading(daemon);
+	on_reading(&daemon->reading.work);
+	on_read(&daemon->reading.work, 0);
+}
+
+/* There will be no other one but that. */
+static void await_reading(struct daemon *daemon)
+{
+	daemon->ends = true;
+	while (daemon->reading.runs)
+		uv_run(&daemon->loop, UV_RUN_ONCE);
 }
 
 static void on_stats_due(uv_timer_t *timer)
@@ -761,14 +897,6 @@ static void start_handles(struct daemon *daemon)
 	uv_timer_start(&daemon->stats_timer, on_stats_due, 0, STATS_MS);
 }
 
-static int refresh_for_page(void *arg)
-{
-	struct daemon *daemon = arg;
-	int err = datapath_sweep(daemon->datapath);
-
-	return err ?: refresh_state(daemon);
-}
-
 static int start_web(struct daemon *daemon, struct daemon_web *web)
 {
 	const struct web_options options = { .fd = web->fd,
@@ -776,7 +904,7 @@ static int start_web(struct daemon *daemon, struct daemon_web *web)
 					     .token = web->token,
 					     .datapath = daemon->datapath,
 					     .state = &daemon->state,
-					     .refresh = refresh_for_page,
+					     .want = on_figures_wanted,
 					     .arg = daemon };
 	char address[ADDRESS_TEXT_MAX];
 	int err = web->fd < 0 ? 0 : web_open(&daemon->loop, &options, &daemon->web);
@@ -864,12 +992,12 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 			log_line("running as node %s, follows %s", options->node,
 				 options->access->server);
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
-		daemon.ends = true;
-		if (!daemon.lost_datapath) {
-			finish_events(&daemon);
-			read_figures(&daemon); /* the last word */
-			write_figures(&daemon);
-		}
+		uv_timer_stop(&daemon.stats_timer);
+	}
+	await_reading(&daemon);
+	if (!err && !daemon.lost_datapath) {
+		finish_events(&daemon);
+		account_last(&daemon);
 	}
 	end(&daemon);
 	return daemon.lost_datapath ? -ESTALE : err;

@@ -18,7 +18,7 @@
 
 /*
  * Whoever asks again within this time gets the same text; and where making it takes long, within
- * so many times of what it took: a storm of scrapes has a tenth of the daemon at most.
+ * so many times of what it took: a storm of scrapes has a tenth of the daemon's thread at most.
  */
 #define SAME_TEXT_NS    100000000ULL
 #define SAME_TEXT_TIMES 9
@@ -29,20 +29,37 @@ enum format { FORMAT_TEXT, FORMAT_OPEN, FORMAT_COUNT };
 
 struct answer {
 	struct text text;
-	uint64_t made_ns, until_ns; /* CLOCK_MONOTONIC */
+	uint64_t until_ns; /* CLOCK_MONOTONIC */
+	bool wanted;       /* of the next reading */
+	bool failed;       /* the last time */
+};
+
+/* What a reading has of its own, be it in another thread. */
+struct making {
+	struct metrics_series series;
+	struct metrics_daemon self;
+	struct metrics_kubernetes kubernetes;
+	struct exemplars exemplars;
+	uint32_t budget;
+	bool remembers; /* what the daemon before has left was read */
+	bool accounts;
+	bool read; /* there are figures */
+	bool wanted[FORMAT_COUNT];
+	struct text text[FORMAT_COUNT];
+	int err, stats_err, memory_err, remember_err;
+	uint64_t begin_ns;
 };
 
 struct exporter {
 	const struct exporter_options *options;
 	const struct exporter_calls *calls;
-	struct metrics_series series;
 	struct metrics_daemon self;
 	struct exemplars exemplars;
 	struct http *http;
 	struct http_options http_options;
 	struct answer answers[FORMAT_COUNT];
+	struct making making;
 	char memory_path[PATH_MAX];         /* what the next daemon goes on from */
-	bool remembers;                     /* that was read */
 	bool stats_failing, memory_failing; /* told */
 };
 
@@ -62,34 +79,26 @@ static int read_file(const char *path, struct text *ret)
 }
 
 /* What is there of another load of the data plane, or cannot be read, is of no use. */
-static void remember(struct exporter *exporter, const struct state *state)
+static int remember(struct exporter *exporter, const struct state *state)
 {
+	struct making *making = &exporter->making;
 	_cleanup_text_ struct text text = {};
 	int err;
 
-	if (exporter->remembers)
-		return;
-	exporter->remembers = true;
+	if (making->remembers)
+		return 0;
+	making->remembers = true;
 	err = read_file(exporter->memory_path, &text);
 	if (!err)
-		err = metrics_series_load(&exporter->series, &state->meta, text.data, text.length);
-	if (err && err != -ENOENT && err != -ESTALE)
-		log_line("%s is not used, series begin anew: %s", exporter->memory_path,
-			 strerror(-err));
+		err = metrics_series_load(&making->series, &state->meta, text.data, text.length);
+	return err == -ENOENT || err == -ESTALE ? 0 : err;
 }
 
-static void keep_memory(struct exporter *exporter, const struct state *state)
+static int keep_memory(struct exporter *exporter, const struct state *state)
 {
-	_cleanup_free_ char *text = metrics_series_save(&exporter->series, &state->meta);
-	int err;
+	_cleanup_free_ char *text = metrics_series_save(&exporter->making.series, &state->meta);
 
-	if (!text)
-		return;
-	err = atomic_file_write(exporter->memory_path, text, strlen(text), 0600);
-	if (err && !exporter->memory_failing)
-		log_line("%s cannot be written, after a restart series may begin anew: %s",
-			 exporter->memory_path, strerror(-err));
-	exporter->memory_failing = err;
+	return text ? atomic_file_write(exporter->memory_path, text, strlen(text), 0600) : 0;
 }
 
 /* ---- what is told of the daemon --------------------------------------------------------- */
@@ -115,29 +124,74 @@ static void look_at_self(struct metrics_daemon *self)
 	self->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* ---- texts -------------------------------------------------------------------------------- */
+/* ---- a reading ---------------------------------------------------------------------------- */
 
-static int account(struct exporter *exporter, const struct state *state)
+struct metrics_daemon *exporter_begin(struct exporter *exporter, bool accounts)
 {
 	const struct exporter_calls *calls = exporter->calls;
+	struct making *making = &exporter->making;
 
-	remember(exporter, state);
-	look_at_self(&exporter->self);
-	return metrics_account(&exporter->series, state, calls->budget(calls->arg));
+	making->self = exporter->self;
+	if (making->self.kubernetes) {
+		making->kubernetes = *making->self.kubernetes;
+		making->self.kubernetes = &making->kubernetes;
+	}
+	making->exemplars = exporter->exemplars;
+	making->budget = calls->budget(calls->arg);
+	making->accounts = accounts;
+	for (int i = 0; i < FORMAT_COUNT; i++) {
+		making->wanted[i] = exporter->answers[i].wanted;
+		exporter->answers[i].wanted = exporter->answers[i].failed = false;
+	}
+	making->err = making->stats_err = making->memory_err = making->remember_err = 0;
+	making->begin_ns = clock_ns(CLOCK_MONOTONIC);
+	return &making->self;
 }
 
-static int write_text(struct exporter *exporter, const struct state *state, enum format format,
+static int write_text(const struct making *making, const struct state *state, enum format format,
 		      struct text *out)
 {
 	const struct metrics_view view = {
 		.state = state,
-		.series = &exporter->series,
-		.daemon = &exporter->self,
-		.exemplars = &exporter->exemplars,
+		.series = &making->series,
+		.daemon = &making->self,
+		.exemplars = &making->exemplars,
 		.open_metrics = format == FORMAT_OPEN,
 	};
 
 	return metrics_write(&view, out);
+}
+
+static void write_stats(struct exporter *exporter, const struct state *state)
+{
+	struct making *making = &exporter->making;
+	_cleanup_text_ struct text text = {};
+	int err = making->err ?: write_text(making, state, FORMAT_TEXT, &text);
+
+	if (!err)
+		err = atomic_file_write(exporter->options->stats, text_string(&text), text.length,
+					0644);
+	making->stats_err = err;
+	making->memory_err = keep_memory(exporter, state);
+}
+
+void exporter_work(struct exporter *exporter, const struct state *state)
+{
+	struct making *making = &exporter->making;
+
+	making->read = state;
+	making->err = state ? 0 : -EIO;
+	if (!state || !(making->accounts || making->wanted[FORMAT_TEXT] ||
+			making->wanted[FORMAT_OPEN]))
+		return;
+	making->remember_err = remember(exporter, state);
+	look_at_self(&making->self);
+	making->err = metrics_account(&making->series, state, making->budget);
+	for (int i = 0; i < FORMAT_COUNT && !making->err; i++)
+		if (making->wanted[i])
+			making->err = write_text(making, state, i, &making->text[i]);
+	if (making->accounts)
+		write_stats(exporter, state);
 }
 
 static void tell_stats(struct exporter *exporter, int err)
@@ -153,43 +207,57 @@ static void tell_stats(struct exporter *exporter, int err)
 	exporter->stats_failing = err;
 }
 
-void exporter_write(struct exporter *exporter, const struct state *state)
+static void tell_memory(struct exporter *exporter)
 {
-	_cleanup_text_ struct text text = {};
-	int err = account(exporter, state);
+	const struct making *making = &exporter->making;
 
-	if (!err)
-		err = write_text(exporter, state, FORMAT_TEXT, &text);
-	if (!err)
-		err = atomic_file_write(exporter->options->stats, text_string(&text), text.length,
-					0644);
-	tell_stats(exporter, err);
-	keep_memory(exporter, state);
+	if (making->remember_err)
+		log_line("%s is not used, series begin anew: %s", exporter->memory_path,
+			 strerror(-making->remember_err));
+	if (making->memory_err && !exporter->memory_failing)
+		log_line("%s cannot be written, after a restart series may begin anew: %s",
+			 exporter->memory_path, strerror(-making->memory_err));
+	if (making->accounts)
+		exporter->memory_failing = making->memory_err;
+}
+
+/* Takes its text over. */
+static void renew_answer(struct exporter *exporter, enum format format)
+{
+	struct making *making = &exporter->making;
+	struct answer *answer = &exporter->answers[format];
+	uint64_t now = clock_ns(CLOCK_MONOTONIC), pause = (now - making->begin_ns) * SAME_TEXT_TIMES;
+
+	making->wanted[format] = false;
+	answer->failed = making->err;
+	if (making->err) {
+		text_release(&making->text[format]);
+		return;
+	}
+	text_release(&answer->text);
+	answer->text = making->text[format];
+	making->text[format] = (struct text){};
+	answer->until_ns = now + (pause > SAME_TEXT_NS ? pause : SAME_TEXT_NS);
+}
+
+void exporter_end(struct exporter *exporter)
+{
+	struct making *making = &exporter->making;
+	bool answers = false;
+
+	for (int i = 0; i < FORMAT_COUNT; i++) {
+		answers |= making->wanted[i];
+		if (making->wanted[i])
+			renew_answer(exporter, i);
+	}
+	tell_memory(exporter);
+	if (making->accounts && making->read) /* else what was written last stays */
+		tell_stats(exporter, making->stats_err);
+	if (answers)
+		http_wake(exporter->http);
 }
 
 /* ---- /metrics -------------------------------------------------------------------------------- */
-
-static int make_answer(struct exporter *exporter, enum format format)
-{
-	struct answer *answer = &exporter->answers[format];
-	uint64_t begin = clock_ns(CLOCK_MONOTONIC), took;
-	const struct state *state = exporter->calls->read(exporter->calls->arg);
-	_cleanup_text_ struct text text = {};
-	int err = state ? account(exporter, state) : -EIO;
-
-	exporter->self.scrapes++;
-	if (!err)
-		err = write_text(exporter, state, format, &text);
-	if (err)
-		return err;
-	text_release(&answer->text);
-	answer->text = text;
-	text = (struct text){};
-	answer->made_ns = clock_ns(CLOCK_MONOTONIC);
-	took = (answer->made_ns - begin) * SAME_TEXT_TIMES;
-	answer->until_ns = answer->made_ns + (took > SAME_TEXT_NS ? took : SAME_TEXT_NS);
-	return 0;
-}
 
 /* A scraper that knows OpenMetrics names it among what it accepts. */
 static enum format wanted_format(struct http_request *request)
@@ -197,6 +265,24 @@ static enum format wanted_format(struct http_request *request)
 	const char *accept = http_header(request, "Accept");
 
 	return accept && strstr(accept, "application/openmetrics-text") ? FORMAT_OPEN : FORMAT_TEXT;
+}
+
+/* One that comes while a reading is under way is answered from that one. */
+static void await_answer(struct exporter *exporter, enum format format,
+			 struct http_request *request)
+{
+	struct answer *answer = &exporter->answers[format];
+	bool is_first = !answer->wanted && !exporter->making.wanted[format];
+
+	if (!http_has_waited(request)) {
+		exporter->self.scrapes += is_first;
+		exporter->self.scrapes_again += !is_first;
+	}
+	http_wait(request);
+	if (is_first) {
+		answer->wanted = true;
+		exporter->calls->want(exporter->calls->arg);
+	}
 }
 
 static void on_scrape(struct http_request *request, void *arg)
@@ -211,13 +297,14 @@ static void on_scrape(struct http_request *request, void *arg)
 	struct http_answer reply = { .status = 200, .type = types[format] };
 
 	if (clock_ns(CLOCK_MONOTONIC) < answer->until_ns) {
-		exporter->self.scrapes_again++;
-	} else if (make_answer(exporter, format)) {
+		exporter->self.scrapes_again += !http_has_waited(request);
+		text_add_bytes(&reply.body, text_string(&answer->text), answer->text.length);
+		http_reply(request, &reply);
+	} else if (http_has_waited(request) && answer->failed) {
 		http_reply_line(request, 503, "the kernel's figures cannot be read");
-		return;
+	} else {
+		await_answer(exporter, format, request);
 	}
-	text_add_bytes(&reply.body, text_string(&answer->text), answer->text.length);
-	http_reply(request, &reply);
 }
 
 static void on_live(struct http_request *request, void *arg)
@@ -281,7 +368,7 @@ int exporter_open(uv_loop_t *loop, const struct exporter_options *options,
 		return -ENOMEM;
 	exporter->options = options;
 	exporter->calls = calls;
-	metrics_series_init(&exporter->series, options->istio);
+	metrics_series_init(&exporter->making.series, options->istio);
 	if (snprintf(exporter->memory_path, PATH_MAX, "%s.series", options->stats) >= PATH_MAX)
 		err = -ENAMETOOLONG;
 	if (!err && options->http >= 0)
@@ -301,6 +388,6 @@ void exporter_close(struct exporter *exporter)
 	http_close(exporter->http);
 	for (int i = 0; i < FORMAT_COUNT; i++)
 		text_release(&exporter->answers[i].text);
-	metrics_series_release(&exporter->series);
+	metrics_series_release(&exporter->making.series);
 	free(exporter);
 }

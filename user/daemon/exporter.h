@@ -21,10 +21,9 @@ struct exporter_options {
 	struct http_address address; /* its */
 };
 
-/* A scrape is not served from figures that are old. */
 struct exporter_calls {
-	/* Reads the kernel's figures anew; NULL: they cannot be read. */
-	const struct state *(*read)(void *arg);
+	/* A scrape waits for a reading of the kernel's figures; see below. */
+	void (*want)(void *arg);
 	uint32_t (*budget)(void *arg); /* of series */
 	bool (*ready)(void *arg);      /* all that is wanted is known and in force */
 	void *arg;
@@ -41,9 +40,23 @@ struct metrics_daemon *exporter_self(struct exporter *exporter);
 void exporter_event(struct exporter *exporter, const struct sst_record *record,
 		    int64_t realtime_offset_ns);
 
-/* Writes the stats file; a failure is counted, and told once. */
-void exporter_write(struct exporter *exporter, const struct state *state);
+/*
+ * A reading: begin and end are the loop's, work may be another thread's, and is between the two.
+ * With many endpoints reading takes long, and so does writing of what was read: the loop waits for
+ * neither. A scrape is answered from a reading that ends after it came.
+ */
 
+/* Copies what the thread needs of the loop's. accounts: the stats file is to be written, too. Returns
+ * the daemon's own values as they will be told, for the thread to complete. */
+struct metrics_daemon *exporter_begin(struct exporter *exporter, bool accounts);
+
+/* Writes what is wanted: the stats file, texts of /metrics. NULL: the figures could not be read. */
+void exporter_work(struct exporter *exporter, const struct state *state);
+
+/* Answers scrapes. What has failed is counted, and told once. */
+void exporter_end(struct exporter *exporter);
+
+/* No reading is under way. */
 void exporter_close(struct exporter *exporter);
 
 #endif

@@ -42,6 +42,8 @@ struct connection {
 	struct connection *next, **link;
 	int fd;
 	bool asked;        /* a request has begun and is not yet answered */
+	bool waits;        /* it is suspended until http_wake() */
+	bool has_waited;   /* this request, at least once */
 	bool ended;        /* by us */
 	uint64_t since_ms; /* of the connection, its last answer's end or its request's begin */
 	struct stream stream;
@@ -184,7 +186,7 @@ static bool is_overdue(const struct connection *connection)
 	const struct stream *stream = &connection->stream;
 	uint64_t since = stream->active ? stream->since_ms : connection->since_ms;
 
-	return !stream->asleep && !connection->ended &&
+	return !stream->asleep && !connection->waits && !connection->ended &&
 	       now_ms(connection->http) - since > HTTP_PATIENCE_MS;
 }
 
@@ -386,6 +388,40 @@ static void reply_full(struct http_request *request)
 	queue(request, MHD_HTTP_SERVICE_UNAVAILABLE, response);
 }
 
+void http_wait(struct http_request *request)
+{
+	struct connection *connection = request->connection;
+
+	request->answered = true;
+	request->result = MHD_YES;
+	connection->waits = connection->has_waited = true;
+	MHD_suspend_connection(connection->mhd);
+}
+
+bool http_has_waited(const struct http_request *request)
+{
+	return request->connection->has_waited;
+}
+
+/* From now on its patience is asked for. */
+static void wake_waiting(struct connection *connection)
+{
+	if (!connection->waits)
+		return;
+	connection->waits = false;
+	connection->since_ms = now_ms(connection->http);
+	MHD_resume_connection(connection->mhd);
+}
+
+void http_wake(struct http *http)
+{
+	if (!http)
+		return;
+	for (struct connection *c = http->connections; c; c = c->next)
+		wake_waiting(c);
+	run(http);
+}
+
 void http_follow(struct http_request *request, const char *type)
 {
 	struct connection *connection = request->connection;
@@ -542,7 +578,8 @@ static struct connection *connection_of(struct MHD_Connection *mhd)
 	return info ? info->socket_context : NULL;
 }
 
-/* Called with a request's headers, and again when all of it is there. */
+/* Called with a request's headers, again when all of it is there, and once more for each time that
+ * it has waited. */
 static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const char *path,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **context)
@@ -564,7 +601,7 @@ static enum MHD_Result on_request(void *arg, struct MHD_Connection *mhd, const c
 	}
 	if (is_first && !has_body(&request))
 		return MHD_YES; /* MHD wants it that way */
-	request.connection->http->figures.requests++;
+	request.connection->http->figures.requests += !request.connection->has_waited;
 	serve(&request);
 	return request.result;
 }
@@ -592,7 +629,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
 	if (!connection)
 		return;
 	stream_end(connection);
-	connection->asked = false;
+	connection->asked = connection->has_waited = false;
 	connection->since_ms = now_ms(arg);
 }
 
@@ -708,8 +745,10 @@ void http_close(struct http *http)
 	if (!http)
 		return;
 	uv_poll_stop(&http->poll);
-	for (struct connection *c = http->connections; c; c = c->next)
+	for (struct connection *c = http->connections; c; c = c->next) {
 		stream_wake(&c->stream, c->mhd); /* none may be asleep when MHD ends */
+		wake_waiting(c);
+	}
 	MHD_stop_daemon(http->mhd);
 	message_drop(&http->last);
 	uv_close((uv_handle_t *)&http->poll, on_handle_closed);

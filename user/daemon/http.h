@@ -27,7 +27,7 @@ struct http_request;
 struct http_route {
 	const char *path;
 	bool open; /* asks for no token */
-	/* Answers, by one of the calls below, before it returns. */
+	/* Answers, or waits, by one of the calls below, before it returns. */
 	void (*serve)(struct http_request *request, void *arg);
 };
 
@@ -78,6 +78,12 @@ void http_reply(struct http_request *request, struct http_answer *answer);
 
 /* One line of text/plain. */
 void http_reply_line(struct http_request *request, unsigned status, const char *line);
+
+/* There is no answer yet: the route is asked once more after http_wake(), of which each that waits
+ * hears. */
+void http_wait(struct http_request *request);
+bool http_has_waited(const struct http_request *request);
+void http_wake(struct http *http);
 
 /* The answer are the texts to be published, beginning with the last one, until he hangs up. */
 void http_follow(struct http_request *request, const char *type);

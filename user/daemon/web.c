@@ -16,7 +16,7 @@
 #include "export/show_explain.h"
 
 #define SNAPSHOT_MS 1000
-#define SHARE       10 /* of the daemon's time: one part in so many */
+#define SHARE       10 /* of a thread's time: one part in so many */
 
 /* More are no answer for a person; `sidestep explain` prints them. */
 #define PAIRS_MAX 100
@@ -29,6 +29,13 @@ struct web {
 	struct text snapshot; /* the last one, for /api/state */
 	uint64_t made_ms;
 	uint64_t took_ms;
+	bool wanted;  /* of the next reading */
+	bool is_due;  /* to be published */
+	bool failed;  /* the last time */
+	bool working; /* a reading makes one; what follows is its own */
+	uint64_t begin_ms;
+	int err;
+	struct text fresh;
 	struct page_flows flows;
 	struct utsname host;
 };
@@ -113,42 +120,40 @@ static uint64_t now_ms(void)
 	return clock_ns(CLOCK_MONOTONIC) / 1000000;
 }
 
+/* Snapshots are made by the thread that reads. */
 static int add_flow(const struct sst_record *record, void *arg)
 {
 	page_add_flow(arg, record);
 	return 0;
 }
 
-static int take_snapshot(struct web *web, struct text *out)
+void web_begin(struct web *web)
 {
-	struct page_view view = { .state = web->options.state,
+	if (!web || !web->wanted)
+		return;
+	web->wanted = web->failed = false;
+	web->working = true;
+	web->begin_ms = now_ms();
+}
+
+static int take_snapshot(struct web *web, const struct state *state)
+{
+	struct page_view view = { .state = state,
 				  .flows = &web->flows,
 				  .host = web->host.nodename,
 				  .time_ns = clock_ns(CLOCK_REALTIME),
 				  .realtime_offset_ns = clock_realtime_offset_ns() };
-	int err = web->options.refresh(web->options.arg);
+	int err;
 
 	web->flows = (struct page_flows){};
-	if (!err)
-		err = datapath_flows(web->options.datapath, add_flow, &web->flows);
-	return err ?: page_snapshot(&view, out);
+	err = datapath_flows(web->options.datapath, add_flow, &web->flows);
+	return err ?: page_snapshot(&view, &web->fresh);
 }
 
-static int renew(struct web *web)
+void web_work(struct web *web, const struct state *state)
 {
-	uint64_t begin = now_ms();
-	struct text fresh = {};
-	int err = take_snapshot(web, &fresh);
-
-	web->made_ms = now_ms();
-	web->took_ms = web->made_ms - begin;
-	if (err) {
-		text_release(&fresh);
-		return err;
-	}
-	text_release(&web->snapshot);
-	web->snapshot = fresh;
-	return 0;
+	if (web && web->working)
+		web->err = state ? take_snapshot(web, state) : -EIO;
 }
 
 static uint64_t pause_ms(const struct web *web)
@@ -158,10 +163,54 @@ static uint64_t pause_ms(const struct web *web)
 	return pause > SNAPSHOT_MS ? pause : SNAPSHOT_MS;
 }
 
-/* However many ask: before its time it is the last one once more. */
-static int renew_in_time(struct web *web)
+static void on_snapshot_due(uv_timer_t *timer);
+
+static void publish(struct web *web)
 {
-	return web->snapshot.length && now_ms() - web->made_ms < pause_ms(web) ? 0 : renew(web);
+	_cleanup_text_ struct text event = {};
+
+	web->is_due = false;
+	uv_timer_start(&web->timer, on_snapshot_due, pause_ms(web), 0);
+	if (web->failed)
+		return;
+	text_add(&event, "data: ");
+	text_add_bytes(&event, web->snapshot.data, web->snapshot.length);
+	text_add(&event, "\n\n");
+	http_publish(web->http, &event);
+}
+
+void web_end(struct web *web)
+{
+	if (!web || !web->working)
+		return;
+	web->working = false;
+	web->made_ms = now_ms();
+	web->took_ms = web->made_ms - web->begin_ms;
+	web->failed = web->err;
+	if (!web->err) {
+		text_release(&web->snapshot);
+		web->snapshot = web->fresh;
+		web->fresh = (struct text){};
+	}
+	text_release(&web->fresh);
+	if (web->is_due)
+		publish(web);
+	http_wake(web->http);
+}
+
+/* One that is being made will do. */
+static void want_snapshot(struct web *web)
+{
+	if (web->wanted || web->working)
+		return;
+	web->wanted = true;
+	web->options.want(web->options.arg);
+}
+
+/* However many ask: before its time it is the last one once more. */
+static bool is_fresh(const struct web *web)
+{
+	return web->snapshot.length && now_ms() - web->made_ms < pause_ms(web);
 }
 
 static void serve_state(struct http_request *request, void *arg)
@@ -169,33 +218,31 @@ static void serve_state(struct http_request *request, void *arg)
 	struct http_answer answer = { .status = 200, .type = "application/json" };
 	struct web *web = arg;
 
-	if (renew_in_time(web)) {
+	if (http_has_waited(request) && web->failed) {
 		http_reply_line(request, 503, "the data plane cannot be read");
-		return;
+	} else if (is_fresh(web)) {
+		text_add_bytes(&answer.body, web->snapshot.data, web->snapshot.length);
+		text_add(&answer.body, "\n");
+		http_reply(request, &answer);
+	} else {
+		http_wait(request);
+		want_snapshot(web);
 	}
-	text_add_bytes(&answer.body, web->snapshot.data, web->snapshot.length);
-	text_add(&answer.body, "\n");
-	http_reply(request, &answer);
 }
 
 static void on_snapshot_due(uv_timer_t *timer)
 {
 	struct web *web = timer->data;
-	_cleanup_text_ struct text event = {};
 
-	if (!renew(web)) {
-		text_add(&event, "data: ");
-		text_add_bytes(&event, web->snapshot.data, web->snapshot.length);
-		text_add(&event, "\n\n");
-		http_publish(web->http, &event);
-	}
-	uv_timer_start(timer, on_snapshot_due, pause_ms(web), 0);
+	web->is_due = true;
+	want_snapshot(web);
 }
 
 static void on_followed(bool followed, void *arg)
 {
 	struct web *web = arg;
 
+	web->is_due = false;
 	if (followed)
 		uv_timer_start(&web->timer, on_snapshot_due, 0, 0);
 	else

@@ -8,7 +8,7 @@
  *   /api/explain  ?source=&destination=&port=, as `sidestep explain -o json`
  *   /healthz      "ok", without a token
  *
- * A snapshot takes at most a tenth of the daemon's time: a large one comes less often.
+ * A snapshot takes at most a tenth of a thread's time: a large one comes less often.
  */
 #ifndef SIDESTEP_DAEMON_WEB_H
 #define SIDESTEP_DAEMON_WEB_H
@@ -24,13 +24,19 @@ struct web_options {
 	struct http_token token;
 	struct datapath *datapath;
 	const struct state *state; /* as it was read last, with policy, edges and rules */
-	int (*refresh)(void *arg); /* reads it anew; -errno: it is as it was */
+	void (*want)(void *arg);   /* a reading for a snapshot; see below */
 	void *arg;
 };
 
 int web_open(uv_loop_t *loop, const struct web_options *options, struct web **ret);
 
-/* Hangs up on everybody; memory goes once the loop has run. */
+/* A reading: begin and end are the loop's, work may be another thread's, and is between the two. NULL:
+ * the state could not be read. */
+void web_begin(struct web *web);
+void web_work(struct web *web, const struct state *state);
+void web_end(struct web *web);
+
+/* No reading is under way. Hangs up on everybody; memory goes once the loop has run. */
 void web_close(struct web *web);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 
+#include "datapath/entries.h"
 #include "datapath/ondemand.h"
 #include "datapath/policy.h"
 #include "plan/known.h"
@@ -20,22 +20,9 @@ struct apply {
 	int old_set;         /* map of the policy set that was replaced, -1: there was none */
 };
 
-/* How long the kernel is waited for when it has no memory at hand, in milliseconds. */
-#define MEMORY_MS 500
-
-/* Elements of a map come out of what the kernel keeps ready, which it fills in the background:
- * thousands at once, each with its part for every CPU, may be faster than that. */
 static int put(struct apply *apply, enum map_index map, const void *key, const void *value)
 {
-	const struct timespec pause = { .tv_nsec = 1000000 };
-	int fd = apply->datapath->map[map];
-
-	for (int i = 0; bpf_map_update_elem(fd, key, value, BPF_ANY); i++) {
-		if (errno != ENOMEM || i == MEMORY_MS)
-			return -errno;
-		nanosleep(&pause, NULL);
-	}
-	return 0;
+	return entry_put(apply->datapath->map[map], key, value);
 }
 
 /* What is not there need not be deleted. */
@@ -46,12 +33,17 @@ static int drop(struct apply *apply, enum map_index map, const void *key)
 	return 0;
 }
 
-static int put_frontend(struct apply *apply, const struct state_frontend *frontend)
+static struct sst_frontend frontend_value(const struct state_frontend *frontend)
 {
-	struct sst_frontend value = {
+	return (struct sst_frontend){
 		.service = frontend->service,
 		.netns = frontend->netns,
 	};
+}
+
+static int put_frontend(struct apply *apply, const struct state_frontend *frontend)
+{
+	struct sst_frontend value = frontend_value(frontend);
 
 	return put(apply, MAP_frontends, &frontend->key, &value);
 }
@@ -225,6 +217,88 @@ static void step_undo(struct apply *apply, const struct step *step)
 	}
 }
 
+/* ---- many alike ------------------------------------------------------------ */
+
+/* What steps of this kind write, one element each; MAP_MAX: they do something else, too. */
+static enum map_index written_by(enum step_kind kind)
+{
+	switch (kind) {
+	case STEP_ADD_SERVICE_STATS:
+		return MAP_service_stats;
+	case STEP_ADD_ENDPOINT_STATS:
+		return MAP_endpoint_stats;
+	case STEP_ADD_ENDPOINT:
+		return MAP_endpoints;
+	case STEP_ADD_SERVICE_INFO:
+		return MAP_service_info;
+	case STEP_ADD_SERVICE:
+		return MAP_services;
+	case STEP_ADD_RULE_STATS:
+		return MAP_rule_stats;
+	case STEP_FLIP_FRONTEND:
+		return MAP_frontends;
+	default:
+		return MAP_MAX;
+	}
+}
+
+/* New statistics are 0. */
+static void fill_element(size_t i, void *key, void *value, void *arg)
+{
+	const struct step *step = (const struct step *)arg + i;
+	struct sst_frontend frontend;
+
+	memcpy(key, &step->id, sizeof(step->id));
+	switch (step->kind) {
+	case STEP_ADD_ENDPOINT:
+		memcpy(value, &step->value.endpoint, sizeof(step->value.endpoint));
+		break;
+	case STEP_ADD_SERVICE_INFO:
+		memcpy(value, step->value.info, sizeof(*step->value.info));
+		break;
+	case STEP_ADD_SERVICE:
+		memcpy(value, &step->value.service, sizeof(step->value.service));
+		break;
+	case STEP_FLIP_FRONTEND:
+		frontend = frontend_value(&step->value.frontend);
+		memcpy(key, &step->value.frontend.key, sizeof(step->value.frontend.key));
+		memcpy(value, &frontend, sizeof(frontend));
+		break;
+	default:
+		break;
+	}
+}
+
+/* How many steps from this one on are of its kind, and can be done in one go. */
+static size_t count_alike(const struct step *steps, size_t n)
+{
+	size_t alike = 1;
+
+	while (alike < n && steps[alike].kind == steps->kind)
+		alike++;
+	return written_by(steps->kind) == MAP_MAX ? 1 : alike;
+}
+
+static void fill_cursor(size_t i, void *key, void *value, void *arg)
+{
+	const struct step *step = (const struct step *)arg + i;
+
+	(void)value; /* they begin at 0 */
+	memcpy(key, &step->id, sizeof(step->id));
+}
+
+static int steps_do(struct apply *apply, const struct step *steps, size_t n)
+{
+	const int *map = apply->datapath->map;
+	int err = entries_put(map[written_by(steps->kind)], n, fill_element, (void *)steps);
+
+	if (!err && steps->kind == STEP_ADD_SERVICE_INFO)
+		err = entries_put(map[MAP_cursors], n, fill_cursor, (void *)steps);
+	return err;
+}
+
+/* ---- the plan -------------------------------------------------------------- */
+
 /* Back to where it was; what the steps wrote may still be looked at for a moment. */
 static void walk_back(struct apply *apply, const struct plan *plan, size_t done)
 {
@@ -240,21 +314,33 @@ static void note(struct apply *apply, const struct step *step)
 	apply->kept = false;
 }
 
+/* Step i, or from it on n that go together. */
+static int run_some(struct apply *apply, const struct plan *plan, size_t i, size_t n)
+{
+	const struct step *steps = &plan->steps[i];
+	int err = n > 1 ? steps_do(apply, steps, n) : step_do(apply, steps, &plan->policy);
+
+	for (size_t j = 0; j < n && !err; j++)
+		note(apply, &steps[j]);
+	return err;
+}
+
 /* The first n steps. */
 static int run(struct apply *apply, const struct plan *plan, size_t n)
 {
-	for (size_t i = 0; i < n; i++) {
-		const struct step *step = &plan->steps[i];
-		int err = step_do(apply, step, &plan->policy);
+	for (size_t i = 0, alike; i < n; i += alike) {
+		enum step_kind kind = plan->steps[i].kind;
+		int err;
 
-		if (!err) {
-			note(apply, step);
+		alike = count_alike(&plan->steps[i], n - i);
+		err = run_some(apply, plan, i, alike);
+		if (!err)
 			continue;
-		}
 		if (apply->known)
 			known_forget(apply->known);
-		if (step->kind < STEP_GRACE) {
-			walk_back(apply, plan, i);
+		if (kind < STEP_GRACE) {
+			/* of many some are done; to undo the others changes nothing */
+			walk_back(apply, plan, alike > 1 ? i + alike : i);
 			return fail(apply->problems, err,
 				    "the kernel refused a change, all is as it was: %s",
 				    strerror(-err));
@@ -263,7 +349,7 @@ static int run(struct apply *apply, const struct plan *plan, size_t n)
 		     "in force, but what it replaced could not be removed (step %zu of %zu), "
 		     "the next change tries again: %s",
 		     i + 1, plan->n_steps, strerror(-err));
-		if (step->kind == STEP_GRACE)
+		if (kind == STEP_GRACE)
 			return 0; /* what may still be looked at must stay */
 	}
 	if (apply->retired)

@@ -86,6 +86,10 @@ struct unload_options {
 int datapath_unload(const char *pin, const struct unload_options *options,
 		    struct problems *problems);
 
+/* Removes what is pinned at PIN, SUFFIX and the number of a process that is no more, and that
+ * nobody works on. */
+void datapath_unload_abandoned(const char *pin, const char *suffix);
+
 /* As "v1.1"; static. */
 const char *datapath_libbpf_version(void);
 
@@ -140,8 +144,8 @@ int datapath_errands_fd(const struct datapath *datapath);
 
 /*
  * Called for each end; a negative return ends the walk and is its result. While flows
- * come and go, a walk that tells of more than some 200 may tell of one twice or miss
- * one; what is missed is there in the next walk.
+ * come and go, a walk that tells of more than some 140, datapath_flows() of more than some 4,000,
+ * may tell of one twice or miss one; what is missed is there in the next walk.
  */
 typedef int (*flow_fn)(const struct sst_record *record, void *arg);
 int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg);   /* all live ones */

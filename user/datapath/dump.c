@@ -24,6 +24,7 @@ struct stats_reading {
 	size_t n, size;
 	size_t offset;            /* of its struct sst_stats */
 	struct sst_stats *direct; /* of id 0; NULL: nobody wants to know */
+	unsigned values;          /* of an element */
 	bool again;               /* the second time */
 };
 
@@ -37,7 +38,7 @@ static struct sst_stats *stats_of(const struct stats_reading *reading, const voi
 	return thing ? (struct sst_stats *)(thing + reading->offset) : NULL;
 }
 
-static int read_stats(const void *id, const void *per_cpu, void *arg)
+static int read_stats(const void *id, const void *values, void *arg)
 {
 	const struct stats_reading *reading = arg;
 	struct sst_stats *stats = stats_of(reading, id), sum;
@@ -45,7 +46,7 @@ static int read_stats(const void *id, const void *per_cpu, void *arg)
 
 	if (!stats)
 		return 0;
-	sum_cpus(per_cpu, &sum, sizeof(sum));
+	sum_values(values, reading->values, &sum, sizeof(sum));
 	closed = reading->again ? stats->closed : sum.closed;
 	*stats = sum;
 	stats->closed = closed;
@@ -54,10 +55,14 @@ static int read_stats(const void *id, const void *per_cpu, void *arg)
 
 static int dump_stats(struct datapath *datapath, enum map_index map, struct stats_reading *reading)
 {
-	int err = entries_each(datapath->map[map], read_stats, reading);
+	int fd = datapath->map[map], values = map_values(fd), err;
 
+	if (values < 0)
+		return values;
+	reading->values = values;
+	err = entries_each(fd, read_stats, reading);
 	reading->again = true;
-	return err ?: entries_each(datapath->map[map], read_stats, reading);
+	return err ?: entries_each(fd, read_stats, reading);
 }
 
 static int dump_service_stats(struct datapath *datapath, struct state *state)
@@ -88,18 +93,18 @@ static int dump_endpoint_stats(struct datapath *datapath, struct state *state)
 /* As above: a flow may open on one CPU and close on another meanwhile. */
 int flows_open(const struct datapath *datapath, enum map_index map, __u32 id, uint64_t *ret)
 {
-	_cleanup_free_ struct sst_stats *per_cpu =
-		calloc(libbpf_num_possible_cpus(), sizeof(*per_cpu));
+	int fd = datapath->map[map], n = map_values(fd);
+	_cleanup_free_ struct sst_stats *values = n < 0 ? NULL : calloc(n, sizeof(*values));
 	struct sst_stats before, after;
 
-	if (!per_cpu)
-		return -ENOMEM;
-	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+	if (!values)
+		return n < 0 ? n : -ENOMEM;
+	if (bpf_map_lookup_elem(fd, &id, values))
 		return -errno;
-	sum_cpus(per_cpu, &before, sizeof(before));
-	if (bpf_map_lookup_elem(datapath->map[map], &id, per_cpu))
+	sum_values(values, n, &before, sizeof(before));
+	if (bpf_map_lookup_elem(fd, &id, values))
 		return -errno;
-	sum_cpus(per_cpu, &after, sizeof(after));
+	sum_values(values, n, &after, sizeof(after));
 	*ret = after.opened - before.closed;
 	return 0;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/array.h"
 
@@ -21,7 +22,19 @@ int map_info(int fd, struct bpf_map_info *info)
 	return bpf_obj_get_info_by_fd(fd, info, &size) ? -errno : 0;
 }
 
-/* Read at once, in bytes: what a map holds for all CPUs may be large. */
+static unsigned values_of(const struct bpf_map_info *info)
+{
+	return info->type == BPF_MAP_TYPE_PERCPU_HASH ? libbpf_num_possible_cpus() : 1;
+}
+
+int map_values(int fd)
+{
+	struct bpf_map_info info;
+
+	return map_info(fd, &info) ?: (int)values_of(&info);
+}
+
+/* Read or written at once, in bytes: what a map holds for all CPUs may be large. */
 #define BATCH_BYTES (256 << 10)
 
 /* Room for a batch. */
@@ -43,8 +56,8 @@ static void batch_release(struct batch *batch)
 static int batch_grow(struct batch *batch, __u32 room)
 {
 	batch_release(batch);
-	batch->keys = reallocarray(NULL, room, batch->key_size);
-	batch->values = reallocarray(NULL, room, batch->value_size);
+	batch->keys = calloc(room, batch->key_size);
+	batch->values = calloc(room, batch->value_size);
 	batch->room = room;
 	return batch->keys && batch->values ? 0 : -ENOMEM;
 }
@@ -68,9 +81,8 @@ static int batch_make(int fd, struct batch *ret)
 		return err;
 	ret->key_size = info.key_size;
 	ret->value_size = info.value_size;
-	if (info.type == BPF_MAP_TYPE_PERCPU_HASH)
-		ret->value_size =
-			((size_t)info.value_size + 7) / 8 * 8 * libbpf_num_possible_cpus();
+	if (values_of(&info) > 1)
+		ret->value_size = ((size_t)info.value_size + 7) / 8 * 8 * values_of(&info);
 	return batch_grow(ret, BATCH_BYTES / (ret->key_size + ret->value_size) + 64);
 }
 
@@ -143,6 +155,68 @@ int entries_of_map(int fd, struct entries *ret)
 	return batches_read(fd, &batch, gather, &gathering);
 }
 
+/* How long the kernel is waited for when it has no memory at hand, in milliseconds. */
+#define MEMORY_MS 500
+
+/* Elements of a map come out of what the kernel keeps ready, which it fills in the background:
+ * thousands at once, each with its part for every CPU, may be faster than that. */
+static int wait_for_memory(int error, unsigned waited)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+
+	if (error != ENOMEM || waited >= MEMORY_MS)
+		return -error;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
+int entry_put(int fd, const void *key, const void *value)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && bpf_map_update_elem(fd, key, value, BPF_ANY); i++)
+		err = wait_for_memory(errno, i);
+	return err;
+}
+
+/* The first n of the batch. */
+static int batch_write(int fd, const struct batch *batch, __u32 n)
+{
+	unsigned waited = 0;
+	__u32 done = 0;
+	int err = 0;
+
+	while (done < n && !err) {
+		__u32 left = n - done, written = left;
+
+		if (bpf_map_update_batch(fd, batch->keys + done * batch->key_size,
+					 batch->values + done * batch->value_size, &written,
+					 NULL)) {
+			err = wait_for_memory(errno, waited++);
+			/* kernels before 6.8 say nothing when they had no memory to begin with */
+			written = written < left ? written : 0;
+		}
+		done += written;
+	}
+	return err;
+}
+
+int entries_put(int fd, size_t n, entry_fill_fn fill, void *arg)
+{
+	_cleanup_batch_ struct batch batch = {};
+	int err = batch_make(fd, &batch);
+
+	for (size_t done = 0; done < n && !err; done += batch.room) {
+		__u32 some = n - done < batch.room ? n - done : batch.room;
+
+		for (__u32 i = 0; i < some; i++)
+			fill(done + i, batch.keys + i * batch.key_size,
+			     batch.values + i * batch.value_size, arg);
+		err = batch_write(fd, &batch, some);
+	}
+	return err;
+}
+
 int compare_ids(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -195,13 +269,18 @@ bool is_among(const uint32_t *sorted, size_t n, uint32_t id)
 	return bsearch(&id, sorted, n, sizeof(*sorted), compare_ids);
 }
 
-void sum_cpus(const void *per_cpu, void *sum, size_t size)
+void sum_values(const void *values, unsigned n, void *sum, size_t size)
 {
-	const __u64 *values = per_cpu;
-	size_t words = size / sizeof(__u64);
+	const __u64 *words = values;
+	size_t n_words = size / sizeof(__u64);
 
 	memset(sum, 0, size);
-	for (int cpu = 0; cpu < libbpf_num_possible_cpus(); cpu++)
-		for (size_t i = 0; i < words; i++)
-			((__u64 *)sum)[i] += values[cpu * words + i];
+	for (; n; n--, words += n_words)
+		for (size_t i = 0; i < n_words; i++)
+			((__u64 *)sum)[i] += words[i];
+}
+
+void sum_cpus(const void *per_cpu, void *sum, size_t size)
+{
+	sum_values(per_cpu, libbpf_num_possible_cpus(), sum, size);
 }

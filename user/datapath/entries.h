@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A map read whole, in batches. */
+/* Maps read and written in batches. */
 #ifndef SIDESTEP_DATAPATH_ENTRIES_H
 #define SIDESTEP_DATAPATH_ENTRIES_H
 
@@ -24,6 +24,16 @@ int entries_of_map(int fd, struct entries *ret);
 typedef int (*entry_fn)(const void *key, const void *value, void *arg);
 int entries_each(int fd, entry_fn fn, void *arg);
 
+/* Writes one. */
+int entry_put(int fd, const void *key, const void *value);
+
+/*
+ * Writes n, one after the other. fill tells number i's key and value, which is 0 if it does not,
+ * and of all CPUs for a per-CPU map. On failure some of the first are written.
+ */
+typedef void (*entry_fill_fn)(size_t i, void *key, void *value, void *arg);
+int entries_put(int fd, size_t n, entry_fill_fn fill, void *arg);
+
 static inline const void *entry_key(const struct entries *entries, size_t n)
 {
 	return entries->keys + n * entries->key_size;
@@ -47,6 +57,12 @@ bool is_among(const uint32_t *sorted, size_t n, uint32_t id);
 /* Adds up all CPUs' values, which are of size bytes each: numbers of 64 bits. */
 void sum_cpus(const void *per_cpu, void *sum, size_t size);
 
+/* The same of n values. */
+void sum_values(const void *values, unsigned n, void *sum, size_t size);
+
 int map_info(int fd, struct bpf_map_info *info);
+
+/* How many values each element has: one for every CPU, or one. Negative: -errno. */
+int map_values(int fd);
 
 #endif

@@ -58,7 +58,7 @@ static void remove_pins(const char *pin)
 	datapath_unload(pin, &at_once, &ignored);
 }
 
-static void remove_stale_pins(const char *pin)
+void datapath_unload_abandoned(const char *pin, const char *suffix)
 {
 	char folder[PATH_MAX], base[PATH_MAX], path[PATH_MAX + 256];
 	const char *name, *parent;
@@ -71,11 +71,12 @@ static void remove_stale_pins(const char *pin)
 	parent = dirname(folder);
 	dir = opendir(parent);
 	while (dir && (entry = readdir(dir))) {
-		size_t length = strlen(name);
+		size_t length = strlen(name), end = length + strlen(suffix);
 		int pid;
 
-		if (strncmp(entry->d_name, name, length) ||
-		    sscanf(entry->d_name + length, PIN_SUFFIX "%d", &pid) != 1)
+		if (strncmp(entry->d_name, name, length) || strlen(entry->d_name) <= end ||
+		    strncmp(entry->d_name + length, suffix, end - length) ||
+		    sscanf(entry->d_name + end, "%d", &pid) != 1)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", parent, entry->d_name);
 		if (is_abandoned(path, pid))
@@ -206,7 +207,7 @@ static void examine(struct examination *it)
 		fail(&it->survey->problems, -ENAMETOOLONG, "%s: the path is too long", pin);
 		return;
 	}
-	remove_stale_pins(pin);
+	datapath_unload_abandoned(pin, PIN_SUFFIX);
 	if (!make_cgroup(it))
 		load_and_take_out(it);
 }

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "datapath/ring.h"
+
 /* Some hundred records a read. */
 #define WALK_BYTES (64 * 1024)
 
@@ -40,9 +42,62 @@ static int walk(struct datapath *datapath, enum hook_index hook, flow_fn fn, voi
 	}
 }
 
+/* A walk whose output is map `listed`. */
+struct listing {
+	flow_fn fn;
+	void *arg;
+	int err;
+};
+
+static void on_listed(const void *record, size_t size, void *arg)
+{
+	struct listing *listing = arg;
+
+	if (!listing->err && size >= sizeof(struct sst_record))
+		listing->err = listing->fn(record, listing->arg);
+}
+
+/* Each read goes as far as there is room in the ring. */
+static int read_listed(int fd, struct ring *ring, struct listing *listing)
+{
+	for (;;) {
+		char none;
+		ssize_t n = read(fd, &none, sizeof(none));
+		int err = n < 0 && errno != EAGAIN && errno != EINTR ? -errno : 0;
+		int listed = ring_consume(ring);
+
+		if (err || listed < 0 || listing->err)
+			return err ?: listed < 0 ? listed : listing->err;
+		if (!n)
+			return 0;
+	}
+}
+
+static int list(struct datapath *datapath, struct listing *listing)
+{
+	_cleanup_close_ int fd = bpf_iter_create(datapath->link[HOOK_LIST]);
+	struct ring *ring;
+	int err = fd < 0 ? -errno : 0;
+
+	if (!err)
+		err = ring_open(datapath->map[MAP_listed], on_listed, listing, &ring);
+	if (err)
+		return err;
+	ring_discard(ring); /* of somebody who was killed */
+	err = read_listed(fd, ring, listing);
+	ring_close(ring);
+	return err;
+}
+
 int datapath_flows(struct datapath *datapath, flow_fn fn, void *arg)
 {
-	return walk(datapath, HOOK_LIST, fn, arg);
+	_cleanup_close_ int claim = list_claim(datapath);
+
+	if (claim == -EBUSY)
+		return walk(datapath, HOOK_LIST_SLOWLY, fn, arg);
+	if (claim < 0)
+		return claim;
+	return list(datapath, &(struct listing){ .fn = fn, .arg = arg });
 }
 
 int datapath_leavers(struct datapath *datapath, flow_fn fn, void *arg)

@@ -18,6 +18,7 @@ const struct hook hooks[HOOK_MAX] = {
 	[HOOK_LOOKUP] = { "sst_lookup", HOOK_NETNS, BPF_SK_LOOKUP, 0 },
 	[HOOK_SKMSG] = { "sst_skmsg", HOOK_SK_MSG, BPF_SK_MSG_VERDICT, MAP_spliced },
 	[HOOK_LIST] = { "sst_list", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
+	[HOOK_LIST_SLOWLY] = { "sst_list_slowly", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_LEAVERS] = { "sst_leavers", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_REVOKE] = { "sst_revoke", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },
 	[HOOK_SWEEP] = { "sst_sweep", HOOK_ITER, BPF_TRACE_ITER, MAP_flows },

@@ -39,6 +39,7 @@
 	X(spliced)        \
 	X(doomed)         \
 	X(events)         \
+	X(listed)         \
 	X(event_rates)    \
 	X(errands)        \
 	X(capture)        \
@@ -96,6 +97,7 @@ enum hook_index {
 	HOOK_LOOKUP,
 	HOOK_SKMSG,
 	HOOK_LIST,
+	HOOK_LIST_SLOWLY,
 	HOOK_LEAVERS,
 	HOOK_REVOKE,
 	HOOK_SWEEP,
@@ -137,8 +139,12 @@ int pin_path(const struct datapath *datapath, const char *name, char path[PATH_M
 int program_pin_path(const struct datapath *datapath, enum hook_index hook, char path[PATH_MAX]);
 int program_pin_open(const struct datapath *datapath, enum hook_index hook);
 
-/* Locks a map's pin, without waiting: the fd is the claim as long as it is open. */
+/* Locks a map's pin, without waiting: the fd is the claim as long as it is open. As a file, not as a
+ * map: bpffs lets one read those of arrays and hashes, and so lock them. */
 int pin_claim(const struct datapath *datapath, enum map_index map);
+
+/* Likewise, to be the one reader of map `listed`: the folder of the pins. */
+int list_claim(const struct datapath *datapath);
 
 /* Opens maps and links below datapath->folder. */
 int datapath_attach_pins(struct datapath *datapath);

@@ -197,21 +197,28 @@ int datapath_open(const char *pin, struct datapath **ret)
 	return 0;
 }
 
-int pin_claim(const struct datapath *datapath, enum map_index map)
+static int claim(const char *path)
 {
-	_cleanup_close_ int fd = -1;
-	char path[PATH_MAX];
-	int err = pin_path(datapath, map_names[map], path);
+	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
 
-	if (err)
-		return err;
-	/* as a file, not as a map: bpffs lets one read it, and so lock it */
-	fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (flock(fd, LOCK_EX | LOCK_NB))
 		return errno == EWOULDBLOCK ? -EBUSY : -errno;
 	return TAKE_FD(fd);
+}
+
+int pin_claim(const struct datapath *datapath, enum map_index map)
+{
+	char path[PATH_MAX];
+	int err = pin_path(datapath, map_names[map], path);
+
+	return err ?: claim(path);
+}
+
+int list_claim(const struct datapath *datapath)
+{
+	return claim(datapath->folder);
 }
 
 int datapath_claim(const char *pin)

@@ -276,9 +276,10 @@ static __always_inline int is_remote(const struct policy_case *c)
 	       caller->identity != SST_IDENTITY_HOST;
 }
 
-static __always_inline int drop(struct __sk_buff *skb, const struct policy_case *c,
-				const struct packet *packet)
+int sst_keep_out(struct __sk_buff *skb, const struct policy_case *c, const struct packet *packet)
 {
+	if (!c || !packet)
+		return DROP;
 	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
 					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
 	sst_call_denied(c, 0);
@@ -333,7 +334,7 @@ static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *s
 	c.protocol = packet->protocol;
 	judge(&c);
 	if (c.denied)
-		return drop(skb, &c, packet);
+		return sst_keep_out(skb, &c, packet) ? PASS : DROP;
 	if (c.flags & SST_POLICY_RULES)
 		let_in(skb, packet, &c);
 	return PASS;

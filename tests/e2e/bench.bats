@@ -63,7 +63,7 @@ nothing_is_left() {
 
 @test "bench --quick: rows, machine, and that it works, within seconds" {
 	bench_works --quick
-	check '.problems == [] and .method.rounds == 7 and .method.seconds < 30'
+	check '.problems == [] and .method.rounds == 7 and .method.seconds < 60'
 	check --arg kernel "$(uname -r)" '.machine.kernel == $kernel'
 	check --arg control "$(</proc/sys/net/ipv4/tcp_congestion_control)" \
 		'.machine.congestion_control == $control'
@@ -81,7 +81,7 @@ nothing_is_left() {
 @test "bench: the splice takes over round trips where it may, and nothing else" {
 	bench_works --quick
 	[[ $(value '.off.on // ""') ]] && skip_for splice "$(value '.off.on')"
-	check '.rows[] | select(.test == "round-trip").cells[] | select(.by == "on").spliced > 0.5'
+	check '.rows[] | select(.test == "round-trip").cells[] | select(.by == "on").spliced > 0.2'
 	check '.rows[] | select(.test != "round-trip").cells[] | select(.by == "on").spliced < 0.1'
 }
 

@@ -29,6 +29,7 @@ MESHES=(sidestep "sidestep, no edges")
 CHANGES=(iptables iptables-nft nftables sidestep "sidestep apply")
 CONNECTS=("random service, p50" "last service, p50" "random service, p99")
 PACKETS=("TCP" "UDP" "UDP, a socket each")
+declare -A TOOL=([iptables]=iptables-legacy-restore [iptables-nft]=iptables-nft-restore [nftables]=nft)
 declare -A MOST=([iptables]=50000 [iptables-nft]=1000 [nftables]=10000)
 PIECE=10000 # services that iptables-legacy loads at once
 LOAD_SECONDS=300
@@ -53,7 +54,7 @@ is_loaded() { # VARIANT SIZE
 }
 
 has_rules() { # VARIANT
-	[[ " ${RULES[*]} " == *" $1 "* ]]
+	[[ ${TOOL[$1]:-} ]]
 }
 
 # ---- namespaces ------------------------------------------------------------------------------
@@ -215,6 +216,19 @@ load_one() { # VARIANT SIZE
 	[[ ! $memory ]] || sample services-memory "one load" "$2" "$1" 0 "$memory"
 }
 
+# Takes rules away for which there is no tool.
+find_tools() {
+	local variant test found=()
+
+	for variant in "${RULES[@]}"; do
+		command -v "${TOOL[$variant]}" >/dev/null && found+=("$variant") && continue
+		for test in services-{connect,packet,load,memory,change}; do
+			skip "$test" "$variant" "${TOOL[$variant]} is missing: scripts/setup bench"
+		done
+	done
+	RULES=("${found[@]}")
+}
+
 # All that fit, the small ones first. Loaded is loaded once: times are of one round.
 load_all() {
 	local size variant
@@ -348,7 +362,7 @@ change_one() { # VARIANT SIZE ROUND
 
 # Rules take seconds where they are many: once.
 is_measured() { # VARIANT SIZE ROUND
-	! has_rules "$1" || { is_loaded "$1" "$2" && (($2 < MANY || $3 == 0)); }
+	[[ ! ${TOOL[$1]:-} ]] || { is_loaded "$1" "$2" && (($2 < MANY || $3 == 0)); }
 }
 
 # The first change of the daemon's reads what is there.
@@ -442,21 +456,24 @@ tell_notes() {
 	note services-connect "Caller and server are one thread on CPU $CLIENT_CPU, each end in a namespace \
 of its own, and kube-proxy's rules in a third between them, which routes. direct and Sidestep \
 have no netfilter rules there, and so no connection tracking."
-	note services-connect "iptables is loaded by iptables-legacy. iptables-nft needs hours for \
-10,000 services, nftables for 50,000 many minutes: the list of its anonymous sets is searched for each."
+	note services-connect "iptables is loaded by iptables-legacy. iptables-nft is measured up to \
+${MOST[iptables-nft]} services and nftables up to ${MOST[nftables]}: the time to load them grows with \
+about the square of their number."
 	note services-packet "UDP is a service in the middle of iptables' list."
 	note services-load "Once. iptables in pieces of $PIECE services. Sidestep: its programs, too."
 	note services-change "Of kube-proxy the programs that it runs, not its own work. sidestep: what \
-its daemon does when the API server tells of it, from there to the maps; sidestep apply: all from a file. Rules from $MANY services on: one round."
+its daemon does when the API server tells of it, from there to the maps; sidestep apply: all from \
+a file. Rules from $MANY services on: one round."
 	note services-hook "A random service, and what the kernel's clock itself costs is part of it."
 }
 
 main() {
 	need_root
-	need_commands bpftool ip iptables-legacy iptables-nft jq nft nsenter shuf taskset timeout
+	need_commands bpftool ip jq nsenter shuf taskset timeout
 	[[ -x $SIDESTEP && -x $BUILD/tests/bench/services ]] || die "not built yet: make all tools"
 	bench_begin
 	declare_tests
+	find_tools
 	find_memory
 	load_all
 	measure_calls

@@ -542,15 +542,15 @@ struct sst_flow {
 	__be16 chosen_port;
 	__u32 service;
 	__u32 endpoint;
-	__u8 role;     /* enum sst_role */
-	__u8 protocol; /* IPPROTO_* */
-	__u8 state;    /* enum sst_flow_state */
-	__u8 counted;  /* enum sst_counted: statistics and events tell of it by this end */
-	__u8 doomed;   /* 1: must be reset, see splicers.bpf.c */
-	__u8 splice;   /* enum sst_splice, the service's when it was chosen */
+	__u8 role;      /* enum sst_role */
+	__u8 protocol;  /* IPPROTO_* */
+	__u8 state;     /* enum sst_flow_state */
+	__u8 counted;   /* enum sst_counted: statistics and events tell of it by this end */
+	__u8 doomed;    /* 1: must be reset, see splicers.bpf.c */
+	__u8 splice;    /* enum sst_splice, the service's when it was chosen */
 	__u8 peer_told; /* 1: who is called was told by its socket, not by its address */
-	__u8 ending; /* enum sst_failure if it never was established, else enum sst_ending */
-	__u32 place; /* of the pair: in map `pair_places` + 1, or SST_PAIR_ELSEWHERE; 0: none */
+	__u8 ending;    /* enum sst_failure if it never was established, else enum sst_ending */
+	__u32 place;    /* of the pair: in map `pair_places` + 1, or SST_PAIR_ELSEWHERE; 0: none */
 	struct sst_judgement judgement;
 	__u64 generation; /* of the policy set that judged it */
 	__u32 calling_as; /* its place in map `callers` + 1, 0: none */

@@ -65,7 +65,9 @@ REPORT_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/report/*
 ORACLE_OBJ := $(patsubst %.c,$(BUILD)/asan/%.o,$(filter-out %/main.c,$(sort $(wildcard tests/oracle/*.c))))
 CLUSTER  := $(BUILD)/tests/oracle/cluster
 CYCLONUS := $(BUILD)/tests/oracle/cyclonus
-TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER) $(REPORT)
+# To be preloaded, so that the kernel refuses what it seldom does.
+FAULTS   := $(patsubst %.c,$(BUILD)/%.so,$(sort $(wildcard tests/faults/*.c)))
+TOOL_BIN := $(TOOL_SRC:%.c=$(BUILD)/%) $(SEMANTICS) $(CLUSTER) $(REPORT) $(FAULTS)
 
 # Pure code once more, by the compiler that has libFuzzer.
 FUZZ_SRC := $(sort $(wildcard tests/fuzz/*.c))
@@ -148,6 +150,11 @@ $(BUILD)/tests/tools/%: tests/tools/%.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -Iinclude -MMD -MP -MF $@.d $< -o $@ -lpthread
+
+$(BUILD)/tests/faults/%.so: tests/faults/%.c
+	$(call say,TOOL,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CSTD) $(WARN) -D_GNU_SOURCE $(CFLAGS) -shared -fPIC -MMD -MP -MF $@.d $< -o $@
 
 # the one that runs the API server's client
 $(BUILD)/tests/tools/apiwatch: tests/tools/apiwatch.c $(PURE_OBJ)

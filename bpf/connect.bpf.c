@@ -184,16 +184,15 @@ static __always_inline int is_shared(struct bpf_sock_addr *ctx, const struct sst
 
 /*
  * The socket that will be called, where it is in the caller's network namespace and shares its
- * addresses: who that is cannot be told by the address. 0: none there.
+ * addresses: who that is cannot be told by the address.
  */
-__u64 sst_called(struct bpf_sock_addr *ctx, const struct choice *to)
+int sst_called(struct bpf_sock_addr *ctx, const struct choice *to, struct policy_end *end)
 {
 	struct bpf_sock_tuple tuple = {};
 	__u32 size = sizeof(tuple.ipv6);
 	struct bpf_sock *called;
-	__u64 found;
 
-	if (!to || !is_shared(ctx, &to->address))
+	if (!to || !end || !is_shared(ctx, &to->address))
 		return 0;
 	if (is_v4(&to->address)) {
 		tuple.ipv4.daddr = to->address.w[3];
@@ -209,9 +208,10 @@ __u64 sst_called(struct bpf_sock_addr *ctx, const struct choice *to)
 		called = bpf_sk_lookup_tcp(ctx, &tuple, size, BPF_F_CURRENT_NETNS, 0);
 	if (!called)
 		return 0;
-	found = (unsigned long)called;
+	end->sk = (unsigned long)called;
+	end->cgroup = cgroup_of_tcp(called);
 	bpf_sk_release(called);
-	return found;
+	return 0;
 }
 
 /* Asks policy about a call to what was chosen. */
@@ -230,7 +230,7 @@ static __always_inline void judge_call(struct bpf_sock_addr *ctx, const struct c
 		c->end[SST_ROLE_CLIENT].cgroup = cgroup_of_tcp(sk);
 		address_bound(sk, &c->end[SST_ROLE_CLIENT].address);
 	}
-	c->end[SST_ROLE_SERVER].sk = sst_called(ctx, to);
+	sst_called(ctx, to, &c->end[SST_ROLE_SERVER]);
 	judge(c);
 }
 

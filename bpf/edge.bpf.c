@@ -20,11 +20,9 @@ static const volatile struct {
 /* An edge's use is known to the second: a line of cache that all CPUs write is slow. */
 #define USED_NS 1000000000ULL
 
-static __always_inline void use(struct sst_edge_info *info)
+static __always_inline void use(struct sst_edge_info *info, __u64 now)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-
-	if (now - info->used_ns > USED_NS)
+	if ((__s64)(now - info->used_ns) > (__s64)USED_NS)
 		info->used_ns = now;
 }
 
@@ -86,7 +84,7 @@ static __always_inline __u32 edge_make(struct sst_edge_key *key)
 	info = entries_make(id) ? bpf_map_lookup_elem(&edge_info, &id) : 0;
 	if (info) {
 		info->key = *key;
-		use(info); /* what was never used would be idle at once */
+		use(info, bpf_ktime_get_boot_ns()); /* what was never used would be idle at once */
 	}
 	if (info && !bpf_map_update_elem(&edge_ids, key, &id, BPF_NOEXIST)) {
 		__sync_fetch_and_add(&state->used, 1);
@@ -154,13 +152,13 @@ struct ledger {
 };
 
 /* For what happens on the edge right now; 0: it has none, there was no room. */
-static __always_inline int ledger_open(struct ledger *ledger, __u32 id)
+static __always_inline int ledger_open(struct ledger *ledger, __u32 id, __u64 now)
 {
 	ledger->total = bpf_map_lookup_elem(&edges, &id);
 	ledger->info = bpf_map_lookup_elem(&edge_info, &id);
 	if (!ledger->total || !ledger->info)
 		return 0;
-	use(ledger->info);
+	use(ledger->info, now);
 	return 1;
 }
 
@@ -178,7 +176,7 @@ int sst_flow_opened(struct sst_flow *flow, __u64 cgroup, __u32 port)
 		flow->counted = SST_COUNTED_ELSEWHERE;
 	books_add(&books, opened, 1);
 	flow->edge = edge_of_flow(flow, cgroup, port);
-	if (!ledger_open(&edge, flow->edge))
+	if (!ledger_open(&edge, flow->edge, flow->opened_ns))
 		return 0;
 	__sync_fetch_and_add(&edge.total->opened, 1);
 	if (flow->role == SST_ROLE_CLIENT)
@@ -196,7 +194,7 @@ int sst_flow_failed(struct sst_flow *flow, __u64 cgroup, __u32 port)
 	books_begin(&books, flow->service, flow->endpoint);
 	books_add(&books, failed, 1);
 	flow->edge = edge_of_flow(flow, cgroup, port);
-	if (!ledger_open(&edge, flow->edge))
+	if (!ledger_open(&edge, flow->edge, bpf_ktime_get_boot_ns()))
 		return 0;
 	if (flow->ending < SST_FAILURE_MAX)
 		__sync_fetch_and_add(&edge.total->failed[flow->ending], 1);
@@ -275,21 +273,22 @@ int sst_flow_moved(struct sst_flow *flow, const struct traffic *now, int closing
 {
 	struct traffic moved = {};
 	struct ledger edge;
+	__u64 time;
 
 	if (!flow || !now || !flow->counted)
 		return 0;
 	if (!moved_since(flow, now, &moved) && !closing)
 		return 0;
 	book(flow, &moved, closing);
-	if (!ledger_open(&edge, flow->edge))
+	time = bpf_ktime_get_boot_ns();
+	if (!ledger_open(&edge, flow->edge, time))
 		return 0;
 	edge_add(edge.total, &moved);
 	if (now->srtt_us)
 		time_add(edge.info, SST_TIME_RTT, now->srtt_us);
 	if (!closing)
 		return 0;
-	time_add(edge.info, SST_TIME_DURATION,
-		 (bpf_ktime_get_boot_ns() - flow->opened_ns) / 1000000);
+	time_add(edge.info, SST_TIME_DURATION, (time - flow->opened_ns) / 1000000);
 	if (flow->ending < SST_ENDING_MAX)
 		__sync_fetch_and_add(&edge.total->closed[flow->ending], 1);
 	return 0;
@@ -310,7 +309,7 @@ int sst_flow_connected(struct sst_flow *flow, const struct policy_case *c)
 		return 0;
 	flow->edge = edge_of_flow(flow, cgroup_at(c->end[SST_ROLE_CLIENT].sk),
 				  bpf_ntohs(flow->chosen_port));
-	if (!ledger_open(&edge, flow->edge))
+	if (!ledger_open(&edge, flow->edge, flow->started_ns))
 		return 0;
 	__sync_fetch_and_add(&edge.total->udp_connected, 1);
 	return 0;
@@ -335,11 +334,11 @@ __u32 sst_edge_of_case(const struct policy_case *c, __u32 service)
 	return edge_find(&key);
 }
 
-int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes)
+int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes, __u64 now)
 {
 	struct ledger ledger;
 
-	if (!ledger_open(&ledger, edge))
+	if (!ledger_open(&ledger, edge, now))
 		return 0;
 	if (is_sent) {
 		__sync_fetch_and_add(&ledger.total->udp_sent_datagrams, datagrams);
@@ -361,7 +360,7 @@ int sst_call_denied(const struct policy_case *c, __u32 service)
 	key_of_case(&key, c);
 	key.rule = c->judgement.denied[SST_EGRESS] ? c->judgement.rule[SST_EGRESS]
 						   : c->judgement.rule[SST_INGRESS];
-	if (!ledger_open(&edge, edge_find(&key)))
+	if (!ledger_open(&edge, edge_find(&key), bpf_ktime_get_boot_ns()))
 		return 0;
 	__sync_fetch_and_add(&edge.total->denied, 1);
 	return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What sockets of this node send: each datagram is told of, so that the end it arrives at
- * knows who sent it. Nothing is decided here; connect() and sendmsg() are asked before, the
- * end it arrives at after. Attached only while there are rules of ingress.
+ * What sockets of this node send: each datagram is counted, and told of while there are rules of
+ * ingress, so that the end it arrives at knows who sent it. Nothing is decided here; connect() and
+ * sendmsg() are asked before, the end it arrives at after. Of TCP there is nothing to do.
  */
 #include "maps.h"
 #include "lib/datagram.h"
@@ -107,36 +107,53 @@ static __always_inline int find_self(struct bpf_sock *sk, __u64 cookie, const st
 	return found;
 }
 
-static __always_inline int leaves(struct __sk_buff *skb, struct bpf_sock *sk, __u64 generation)
+/* Global, as those above. 0: it must not leave. */
+int sst_tell(struct __sk_buff *skb, const struct packet *packet, __u64 generation)
 {
-	struct packet packet = { .protocol = IPPROTO_UDP };
 	struct policy_case c = { .own = SST_ROLE_CLIENT };
 	__u64 cookie = bpf_get_socket_cookie(skb);
+	struct bpf_sock *sk = skb->sk;
 
-	/* where it arrives it cannot be read either */
-	if (sst_read_packet(skb, &packet) || stays_within(&packet) ||
-	    sst_sender_goes_on(&packet, cookie, generation))
+	sk = sk ? bpf_sk_fullsock(sk) : 0;
+	if (!sk || !packet || stays_within(packet) ||
+	    sst_sender_goes_on(packet, cookie, generation))
 		return PASS;
-	if (find_self(sk, cookie, &packet, &c) && !sst_sender_tell(&packet, cookie, &c))
+	if (find_self(sk, cookie, packet, &c) && !sst_sender_tell(packet, cookie, &c))
 		return PASS;
 	/* at its address may be somebody else's workload, which is let in */
 	count(SST_COUNTER_POLICY_SENDER_LOST);
 	return DROP;
 }
 
+/* Of the set by which it is to be told of; 0: there are no rules of ingress. */
+static __always_inline __u64 generation_to_tell(void)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head && head->flags & SST_POLICY_INGRESS ? head->generation : 0;
+}
+
+static __always_inline int leaves(struct __sk_buff *skb)
+{
+	struct packet packet = { .protocol = IPPROTO_UDP };
+	__u64 generation = generation_to_tell();
+	int counts = edges_wanted();
+
+	/* what cannot be read cannot be where it arrives either */
+	if ((!generation && !counts) || sst_read_packet(skb, &packet))
+		return PASS;
+	if (counts)
+		sst_account(skb, &packet, 1);
+	return generation && !sst_tell(skb, &packet, generation) ? DROP : PASS;
+}
+
 SEC("cgroup_skb/egress")
 int sst_egress(struct __sk_buff *skb)
 {
-	const struct sst_policy_head *head;
 	struct bpf_sock *sk = skb->sk;
 
 	if (is_plain_tcp(skb) || !sk)
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
-	if (!sk || sk->protocol != IPPROTO_UDP)
-		return PASS;
-	head = policy_head(policy_set());
-	if (!head || !(head->flags & SST_POLICY_INGRESS))
-		return PASS;
-	return leaves(skb, sk, head->generation);
+	return sk && sk->protocol == IPPROTO_UDP ? leaves(skb) : PASS;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What arrives at sockets of this node: the first packet of each flow is asked about, SYNs
- * at listeners and datagrams of peers that are not known yet. Attached only while there are
- * rules. Beside it sockets that would get around all hooks, and the answer to those who were
- * denied.
+ * What arrives at sockets of this node: while there are rules of ingress the first packet of each
+ * flow is asked about, SYNs at listeners and datagrams of peers that are not known yet; and
+ * datagrams are counted. Other packets of TCP leave at once. Beside it sockets that would get
+ * around all hooks, and the answer to those who were denied.
  */
 #include "maps.h"
 #include "lib/caller.h"
@@ -15,9 +15,6 @@
 enum { DROP = 0, PASS = 1 };
 
 /* ---- reading packets ----------------------------------------------------------------- */
-
-#define TCP_SYN 0x02
-#define TCP_ACK 0x10
 
 /* Headers as far as they are read, each by one call: it is the calls that take the time. */
 struct ipv4_header {
@@ -127,6 +124,36 @@ static __always_inline int read_udp(struct __sk_buff *skb, __u32 offset, struct 
 	return 0;
 }
 
+/* Most are IPv4 without options, in one piece: read where they lie, which takes no call. 0: this
+ * one is not. */
+static __always_inline int read_plain(struct __sk_buff *skb, struct packet *packet)
+{
+	const struct {
+		struct ipv4_header ip;
+		union {
+			struct udp_header udp;
+			struct tcp_header tcp;
+		};
+	} *at = (const void *)(long)skb->data;
+	const void *end = (const void *)(long)skb->data_end;
+
+	if ((const void *)(&at->udp + 1) > end || at->ip.first != 0x45)
+		return 0;
+	if (packet->protocol == IPPROTO_TCP) {
+		if ((const void *)(&at->tcp + 1) > end)
+			return 0;
+		packet->sequence = at->tcp.sequence;
+		packet->flags = at->tcp.flags;
+	} else {
+		packet->payload = bpf_ntohs(at->udp.length) - sizeof(at->udp);
+	}
+	address_from_v4(&packet->source, at->ip.source);
+	address_from_v4(&packet->target, at->ip.target);
+	packet->source_port = at->udp.source;
+	packet->target_port = at->udp.target;
+	return 1;
+}
+
 /* Global, as in policy.bpf.c. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 {
@@ -134,6 +161,8 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
 
 	if (!packet)
 		return -1;
+	if (read_plain(skb, packet))
+		return 0;
 	if (skb->protocol == bpf_htons(ETH_P_IP))
 		offset = read_v4(skb, packet);
 	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
@@ -151,21 +180,24 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
  * its like: it is the caller's when it comes from the caller's address, or from one of the
  * node's, as which the caller's may have been translated.
  */
-static __always_inline void find_caller(const struct packet *packet, struct policy_case *c)
+int sst_find_caller(const struct packet *packet, struct policy_case *c)
 {
-	const struct sst_caller *caller =
-		caller_find(bpf_ntohl(packet->sequence), packet->source_port);
+	const struct sst_caller *caller;
 
+	if (!packet || !c)
+		return 0;
 	c->counts = COUNT_DENIED;
+	caller = caller_find(bpf_ntohl(packet->sequence), packet->source_port);
 	if (!caller ||
 	    (!address_equal(&caller->address, &packet->source) && !sst_is_host(&packet->source)))
-		return;
+		return 0;
 	c->judged = caller->judged;
 	c->judged_by = caller->generation;
 	c->is_told = 1;
 	c->told_identity = caller->identity;
 	c->told_workload = caller->workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
+	return 0;
 }
 
 /* Who sends a datagram from this node's own addresses is told by the socket that does, which
@@ -244,9 +276,10 @@ static __always_inline int is_remote(const struct policy_case *c)
 	       caller->identity != SST_IDENTITY_HOST;
 }
 
-static __always_inline int drop(struct __sk_buff *skb, const struct policy_case *c,
-				const struct packet *packet)
+int sst_keep_out(struct __sk_buff *skb, const struct policy_case *c, const struct packet *packet)
 {
+	if (!c || !packet)
+		return DROP;
 	count(c->protocol == IPPROTO_TCP ? SST_COUNTER_POLICY_SYN_DROPPED
 					 : SST_COUNTER_POLICY_DATAGRAM_DROPPED);
 	sst_call_denied(c, 0);
@@ -277,7 +310,7 @@ static __always_inline void find_peer(struct __sk_buff *skb, const struct packet
 				      struct policy_case *c)
 {
 	if (packet->protocol == IPPROTO_TCP) {
-		find_caller(packet, c);
+		sst_find_caller(packet, c);
 		return;
 	}
 	c->counts = COUNT_ALLOWED | COUNT_DENIED;
@@ -301,22 +334,50 @@ static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *s
 	c.protocol = packet->protocol;
 	judge(&c);
 	if (c.denied)
-		return drop(skb, &c, packet);
+		return sst_keep_out(skb, &c, packet) ? PASS : DROP;
 	if (c.flags & SST_POLICY_RULES)
 		let_in(skb, packet, &c);
 	return PASS;
 }
 
-static __always_inline int arrived(struct __sk_buff *skb, struct bpf_sock *sk)
+/* Global, as in policy.bpf.c: what it needs of the stack sst_account() had before. 0: kept out. */
+int sst_admit(struct __sk_buff *skb, const struct packet *packet)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	sk = sk ? bpf_sk_fullsock(sk) : 0;
+	if (!sk || !packet || !is_first(skb, packet))
+		return PASS;
+	return judge_first(skb, sk, packet);
+}
+
+/* Whether rules are to be asked of what arrives: also when a set should be there and is not. */
+static __always_inline int is_ruled(void)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+
+	return head ? !!(head->flags & SST_POLICY_INGRESS) : policy_wanted();
+}
+
+static __always_inline int arrives(struct __sk_buff *skb, struct bpf_sock *sk)
 {
 	struct packet packet = { .protocol = sk->protocol };
+	int is_datagram = sk->protocol == IPPROTO_UDP;
+	int counts = is_datagram && edges_wanted();
+	int ruled = is_ruled() && !(is_datagram && was_judged(sk));
 
-	/* nothing of ours has failed: its sender piles up headers, and must not get in by that */
+	if (!counts && !ruled)
+		return PASS;
 	if (sst_read_packet(skb, &packet)) {
+		if (!ruled)
+			return PASS;
+		/* nothing of ours has failed: its sender piles up headers, and must not get in by that */
 		count(SST_COUNTER_POLICY_PACKET_UNREADABLE);
 		return DROP;
 	}
-	return is_first(skb, &packet) ? judge_first(skb, sk, &packet) : PASS;
+	if (counts)
+		sst_account(skb, &packet, 0);
+	return ruled && !sst_admit(skb, &packet) ? DROP : PASS;
 }
 
 SEC("cgroup_skb/ingress")
@@ -324,15 +385,16 @@ int sst_ingress(struct __sk_buff *skb)
 {
 	struct bpf_sock *sk = skb->sk;
 
-	if (!sk || (sk->state != BPF_TCP_LISTEN && is_plain_tcp(skb)))
+	if (!sk)
+		return PASS;
+	if (is_plain_tcp(skb) && (sk->state != BPF_TCP_LISTEN || is_plain_reply(skb)))
 		return PASS;
 	sk = bpf_sk_fullsock(sk);
 	if (!sk)
 		return PASS;
-	if (sk->protocol == IPPROTO_TCP ? sk->state != BPF_TCP_LISTEN
-					: sk->protocol != IPPROTO_UDP || was_judged(sk))
+	if (sk->protocol == IPPROTO_TCP ? sk->state != BPF_TCP_LISTEN : sk->protocol != IPPROTO_UDP)
 		return PASS;
-	return arrived(skb, sk);
+	return arrives(skb, sk);
 }
 
 /* ---- answering ------------------------------------------------------------------------- */

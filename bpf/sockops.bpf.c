@@ -13,10 +13,13 @@
 #include "lib/splice.h"
 
 /* Data segments each way before a flow counts as request/response, and how many of
- * one way only make it a stream that is not looked at again. */
-#define NOMINATE_SEGMENTS 8
-#define NOMINATE_RATIO    4
-#define ONE_WAY_SEGMENTS  256
+ * one way only make it a stream that is not looked at again. One of so many large answers is
+ * waited for longer. */
+#define NOMINATE_SEGMENTS  8
+#define NOMINATE_RATIO     4
+#define ONE_WAY_SEGMENTS   256
+#define LARGE_RATIO        64
+#define LARGE_MESSAGE_BITS 14
 
 /* Other programs on the same socket have their own callbacks: only ours change. */
 static __always_inline void callbacks(struct bpf_sock_ops *ops, int add, int drop)
@@ -278,19 +281,41 @@ static __always_inline void nominate(struct bpf_sock_ops *ops)
 		errand(SST_ERRAND_ADOPT);
 }
 
+/* Segments that are mostly full are parts of larger messages, be it of 16 KB: an answer of 64 KB is
+ * not as many messages as a stream of small ones that is answered now and then. */
+static __always_inline __u32 messages_of(__u32 segments, __u64 bytes, __u32 mss)
+{
+	return 4 * bytes < 3 * (__u64)segments * mss ? segments : bytes >> LARGE_MESSAGE_BITS;
+}
+
+enum nature { NATURE_UNKNOWN, NATURE_REQUEST_RESPONSE, NATURE_STREAM };
+
+/* By the data segments in and out. */
+__noinline int sst_nature(__u32 in, __u32 out, __u64 received, __u64 acked, __u32 mss)
+{
+	__u32 less = in < out ? in : out, more = in < out ? out : in;
+	__u64 bytes = in < out ? acked : received;
+
+	if (less >= NOMINATE_SEGMENTS && messages_of(more, bytes, mss) <= NOMINATE_RATIO * less)
+		return NATURE_REQUEST_RESPONSE;
+	if (more >= ONE_WAY_SEGMENTS && (less >= NOMINATE_SEGMENTS || more > LARGE_RATIO * less))
+		return NATURE_STREAM;
+	return NATURE_UNKNOWN;
+}
+
 /* Runs for each round-trip sample, about 0.4 us, until the flow's nature is known. */
 static __always_inline void round_trip(struct bpf_sock_ops *ops)
 {
-	__u32 in = ops->data_segs_in, out = ops->data_segs_out;
-	__u32 less = in < out ? in : out, more = in < out ? out : in;
+	int nature = sst_nature(ops->data_segs_in, ops->data_segs_out, ops->bytes_received,
+				ops->bytes_acked, ops->mss_cache);
 
-	if (less >= NOMINATE_SEGMENTS && more <= NOMINATE_RATIO * less) {
-		callbacks(ops, 0, BPF_SOCK_OPS_RTT_CB_FLAG);
+	if (nature == NATURE_UNKNOWN)
+		return;
+	callbacks(ops, 0, BPF_SOCK_OPS_RTT_CB_FLAG);
+	if (nature == NATURE_REQUEST_RESPONSE)
 		nominate(ops);
-	} else if (more >= ONE_WAY_SEGMENTS) {
-		callbacks(ops, 0, BPF_SOCK_OPS_RTT_CB_FLAG);
+	else
 		count(SST_COUNTER_REFUSE_ONE_WAY);
-	}
 }
 
 static __always_inline __u8 failure_of(int error)

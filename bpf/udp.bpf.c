@@ -52,7 +52,7 @@ static __always_inline int look_at(struct sst_udp_flow *flow, const struct packe
 		return NEW;
 	flow->used_ns = now;
 	sst_edge_datagrams(flow->edge, seen->leaves == (seen->role == SST_ROLE_CLIENT),
-			   seen->datagrams, packet->payload);
+			   seen->datagrams, packet->payload, now);
 	return KNOWN;
 }
 
@@ -98,7 +98,7 @@ __noinline int sst_udp_begin(const struct packet *packet, const struct seen *see
 	flow.edges = seen->edges;
 	flow.generation = seen->generation;
 	bpf_map_update_elem(&udp_flows, &tuple, &flow, BPF_ANY);
-	return sst_edge_datagrams(edge, is_sent, seen->datagrams, packet->payload);
+	return sst_edge_datagrams(edge, is_sent, seen->datagrams, packet->payload, flow.used_ns);
 }
 
 /* What the socket asked for to get to this address. */
@@ -136,49 +136,27 @@ static __always_inline void find_ends(struct bpf_sock *sk, const struct packet *
 		found = !sst_find_workloads(c) && !sst_find_identities(c);
 }
 
-static __always_inline void account(struct __sk_buff *skb, struct bpf_sock *sk, int leaves)
+/* Global, as in policy.bpf.c; the programs are in ingress.bpf.c and egress.bpf.c. */
+int sst_account(struct __sk_buff *skb, const struct packet *packet, int leaves)
 {
-	struct packet packet = { .protocol = IPPROTO_UDP };
 	struct policy_case c = { .protocol = IPPROTO_UDP };
 	struct seen seen = { .leaves = leaves };
+	struct bpf_sock *sk = skb->sk;
 	__u32 service = 0;
 
-	if (sst_read_packet(skb, &packet))
-		return;
+	sk = sk ? bpf_sk_fullsock(sk) : 0;
+	if (!sk || !packet)
+		return 0;
 	seen.cookie = bpf_get_socket_cookie(skb);
 	seen.datagrams = skb->gso_segs ? skb->gso_segs : 1;
-	if (sst_udp_known(&packet, &seen) != NEW)
-		return;
+	if (sst_udp_known(packet, &seen) != NEW)
+		return 0;
 	c.own = seen.role;
-	find_ends(sk, &packet, &seen, &c);
+	find_ends(sk, packet, &seen, &c);
 	if (seen.role == SST_ROLE_CLIENT && leaves)
-		service = service_of(sk, &packet.target, packet.target_port);
+		service = service_of(sk, &packet->target, packet->target_port);
 	else if (seen.role == SST_ROLE_CLIENT)
-		service = service_of(sk, &packet.source, packet.source_port);
-	sst_udp_begin(&packet, &seen, sst_edge_of_case(&c, service));
-}
-
-static __always_inline void passes(struct __sk_buff *skb, int leaves)
-{
-	struct bpf_sock *sk = skb->sk;
-
-	if (is_plain_tcp(skb) || !sk || !edges_wanted())
-		return;
-	sk = bpf_sk_fullsock(sk);
-	if (sk && sk->protocol == IPPROTO_UDP)
-		account(skb, sk, leaves);
-}
-
-SEC("cgroup_skb/egress")
-int sst_udp_out(struct __sk_buff *skb)
-{
-	passes(skb, 1);
-	return 1;
-}
-
-SEC("cgroup_skb/ingress")
-int sst_udp_in(struct __sk_buff *skb)
-{
-	passes(skb, 0);
-	return 1;
+		service = service_of(sk, &packet->source, packet->source_port);
+	sst_udp_begin(packet, &seen, sst_edge_of_case(&c, service));
+	return 0;
 }

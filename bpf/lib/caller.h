@@ -28,6 +28,7 @@ static __always_inline __u32 caller_place(__u32 sequence, __be16 port, __u32 nth
 
 static __always_inline const struct sst_caller *caller_find(__u32 sequence, __be16 port)
 {
+#pragma clang loop unroll(disable)
 	for (__u32 i = 0; i < CALLER_TRIES; i++) {
 		__u32 place = caller_place(sequence, port, i);
 		const struct sst_caller *caller = bpf_map_lookup_elem(&callers, &place);

@@ -47,7 +47,7 @@ int sst_flow_connected(struct sst_flow *flow, const struct policy_case *c);
 __u32 sst_edge_of_case(const struct policy_case *c, __u32 service);
 
 /* Datagrams on their way to the server, or back. */
-int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes);
+int sst_edge_datagrams(__u32 edge, int is_sent, __u32 datagrams, __u64 bytes, __u64 now);
 
 /* A call that policy denied. */
 int sst_call_denied(const struct policy_case *c, __u32 service);

@@ -47,7 +47,23 @@ static __always_inline int is_plain_tcp(const struct __sk_buff *skb)
 	return header[header[0] >> 4 == 4 ? 9 : 6] == IPPROTO_TCP;
 }
 
+#define TCP_SYN 0x02
+#define TCP_ACK 0x10
+
+/* Of what is_plain_tcp() by IPv4, without options: a SYN begins a connection. */
+static __always_inline int is_plain_reply(const struct __sk_buff *skb)
+{
+	const __u8 *header = (const __u8 *)(long)skb->data;
+
+	if (header + 34 > (const __u8 *)(long)skb->data_end || header[0] != 0x45)
+		return 0;
+	return (header[33] & (TCP_SYN | TCP_ACK)) != TCP_SYN;
+}
+
 /* In ingress.bpf.c. 0, or -1: unreadable. */
 int sst_read_packet(struct __sk_buff *skb, struct packet *packet);
+
+/* In udp.bpf.c: counts a datagram that a socket here sends, or gets. */
+int sst_account(struct __sk_buff *skb, const struct packet *packet, int leaves);
 
 #endif

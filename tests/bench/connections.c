@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a short connection costs on several ways at once: connect, a request, its answer, close.
- * tests/bench/connects.bash starts it; see usage().
+ * What a short connection costs on several ways at once: connect, a request, its answer, close; or
+ * with --messages a request and its answer on a connection that stays. tests/bench/connects.bash and
+ * telemetry.bash start it; see usage().
  *
  * Each way has a client and a server of its own, forked here; one pair runs at a time, for a
  * slice of some milliseconds, then another one, in random order and many times over. So what the
@@ -34,7 +35,7 @@
 enum { CLIENT, SERVER, ROLES };
 
 /* What the driver tells a client to do. */
-enum { SLICE = 's', REPORT = 'r' };
+enum { WARM_UP = 'w', SLICE = 's', REPORT = 'r' };
 
 struct variant {
 	const char *name;
@@ -48,6 +49,7 @@ static struct {
 	const char *netns[ROLES];
 	uint64_t cpu[ROLES];
 	uint64_t milliseconds, slice_ms, at_once, calls;
+	int messages; /* SOCK_STREAM, SOCK_DGRAM; 0: connections */
 	struct variant variants[VARIANTS_MAX];
 	size_t n_variants;
 } opt = { .milliseconds = 300, .slice_ms = 20, .at_once = 1 };
@@ -132,6 +134,36 @@ static void transfer(ssize_t n, const char *what)
 		tool_exit(EXIT_FAILURE, "connections: %s: %zd bytes of %d", what, n, MESSAGE_LEN);
 }
 
+/* Until the stream ends, which messages do not. */
+static void answer_all(int fd)
+{
+	char message[MESSAGE_LEN];
+	struct address from;
+	ssize_t n;
+
+	for (;;) {
+		from.len = sizeof(from.sa);
+		n = recvfrom(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa,
+			     &from.len);
+		if (!n)
+			break;
+		transfer(n, "request");
+		transfer(sendto(fd, message, sizeof(message), 0, (struct sockaddr *)&from.sa,
+				from.len),
+			 "answer");
+	}
+	close(fd);
+}
+
+__attribute__((noreturn)) static void serve_messages(const struct variant *variant, int ready)
+{
+	int fd = tool_bind(&variant->listening, opt.messages, false);
+
+	tell(ready, 'r');
+	for (;;)
+		answer_all(opt.messages == SOCK_DGRAM ? fd : accept4(fd, NULL, NULL, SOCK_CLOEXEC));
+}
+
 __attribute__((noreturn)) static void serve(const struct variant *variant, int ready)
 {
 	int listener = tool_bind(&variant->listening, SOCK_STREAM, false);
@@ -155,7 +187,8 @@ static clockid_t server_clock;
 
 static int dial(const struct variant *variant, double *ret_us)
 {
-	int fd = socket(variant->called.sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int type = opt.messages ?: SOCK_STREAM;
+	int fd = socket(variant->called.sa.ss_family, type | SOCK_CLOEXEC, 0);
 	uint64_t begun = tool_now_ns();
 
 	if (fd < 0)
@@ -176,6 +209,25 @@ static void await_answer(int fd)
 	close(fd);
 }
 
+static void exchange(const struct variant *variant, bool counted)
+{
+	static char message[MESSAGE_LEN] = "request";
+	static int fd = -1;
+	uint64_t begun;
+	double us;
+
+	if (fd < 0)
+		fd = dial(variant, &us);
+	begun = tool_now_ns();
+	transfer(send(fd, message, sizeof(message), 0), "request");
+	transfer(recv(fd, message, sizeof(message), 0), "answer");
+	us = (double)(tool_now_ns() - begun) / 1e3;
+	if (counted) {
+		add(&times, us);
+		add(&connect_times, 0);
+	}
+}
+
 /* As many connections as are open at once. */
 static void call(const struct variant *variant, bool counted)
 {
@@ -184,6 +236,10 @@ static void call(const struct variant *variant, bool counted)
 	double us[AT_ONCE_MAX];
 	int fds[AT_ONCE_MAX];
 
+	if (opt.messages) {
+		exchange(variant, counted);
+		return;
+	}
 	for (uint64_t i = 0; i < opt.at_once; i++) {
 		begun[i] = tool_now_ns();
 		fds[i] = dial(variant, &us[i]);
@@ -213,13 +269,20 @@ static uint64_t both_cpu_ns(void)
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) + clock_ns(server_clock);
 }
 
+static void run_for(const struct variant *variant, uint64_t ns)
+{
+	uint64_t begun = tool_now_ns();
+
+	while (tool_now_ns() - begun < ns)
+		call(variant, false);
+}
+
 static void run_slice(const struct variant *variant)
 {
-	uint64_t slice = opt.slice_ms * 1000000, begun = tool_now_ns(), now, cpu;
+	uint64_t slice = opt.slice_ms * 1000000, begun, now, cpu;
 	double n = 0;
 
-	while (tool_now_ns() - begun < slice / LEAD_IN)
-		call(variant, false);
+	run_for(variant, slice / LEAD_IN);
 	cpu = both_cpu_ns();
 	begun = tool_now_ns();
 	do {
@@ -240,7 +303,8 @@ static void report(const struct variant *variant)
 }
 
 /* As it is told; each answer says that it is done. */
-__attribute__((noreturn)) static void be_client(const struct variant *variant, int commands, int done)
+__attribute__((noreturn)) static void be_client(const struct variant *variant, int commands,
+						int done)
 {
 	char command;
 
@@ -249,6 +313,8 @@ __attribute__((noreturn)) static void be_client(const struct variant *variant, i
 	while (read(commands, &command, 1) == 1) {
 		if (command == REPORT)
 			report(variant);
+		else if (command == WARM_UP)
+			run_for(variant, opt.slice_ms * 1000000);
 		else if (opt.calls)
 			for (uint64_t i = 0; i < opt.calls; i += opt.at_once)
 				call(variant, false);
@@ -295,6 +361,8 @@ static void start_server(struct variant *variant)
 	variant->server = fork_here();
 	if (!variant->server) {
 		become(SERVER, variant);
+		if (opt.messages)
+			serve_messages(variant, ready[1]);
 		serve(variant, ready[1]);
 	}
 	close(ready[1]);
@@ -343,6 +411,8 @@ static void measure(void)
 {
 	uint64_t slices = opt.calls ? 1 : opt.milliseconds / opt.slice_ms;
 
+	if (!opt.calls)
+		walk(WARM_UP);
 	for (uint64_t i = 0; i < slices; i++)
 		walk(SLICE);
 	if (!opt.calls)
@@ -353,18 +423,20 @@ static void measure(void)
 
 __attribute__((noreturn)) static void usage(void)
 {
-	tool_exit(EXIT_USAGE,
-		  "usage: connections [OPTION...] VARIANT...\n"
-		  "  --client NETNS,CPU  where all clients are\n"
-		  "  --server NETNS,CPU  and all servers\n"
-		  "  --ms N              how long each variant is measured in all (300)\n"
-		  "  --slice N           and in one go (20)\n"
-		  "  --at-once N         open connections of a client (1)\n"
-		  "  --calls N           so many connections of each, and no figures\n"
-		  "A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
-		  "ADDRESS:PORT. For each one a line: NAME, connections a second, then in us the 50th\n"
-		  "and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
-		  "connection of both ends.");
+	tool_exit(
+		EXIT_USAGE,
+		"usage: connections [OPTION...] VARIANT...\n"
+		"  --client NETNS,CPU  where all clients are\n"
+		"  --server NETNS,CPU  and all servers\n"
+		"  --ms N              how long each variant is measured in all (300)\n"
+		"  --slice N           and in one go (20)\n"
+		"  --at-once N         open connections of a client (1)\n"
+		"  --messages tcp|udp  round trips on one connection instead, of 64 bytes\n"
+		"  --calls N           so many connections of each, and no figures\n"
+		"A variant is NAME,CLIENT_CGROUP,SERVER_CGROUP,CALLED,LISTENING: the last two\n"
+		"ADDRESS:PORT. For each one a line: NAME, connections a second, then in us the 50th\n"
+		"and 99th percentile of a whole connection and of connect() alone, and CPU time a\n"
+		"connection of both ends; or the same of round trips.");
 }
 
 static char *next_word(char **text)
@@ -395,31 +467,61 @@ static void parse_variant(char *text)
 	variant->listening = tool_address(next_word(&text));
 }
 
+static int parse_messages(const char *text)
+{
+	if (!strcmp(text, "tcp"))
+		return SOCK_STREAM;
+	if (!strcmp(text, "udp"))
+		return SOCK_DGRAM;
+	usage();
+}
+
 static void parse(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{ "client", required_argument, NULL, 'c' }, { "server", required_argument, NULL, 's' },
-		{ "ms", required_argument, NULL, 'm' },     { "slice", required_argument, NULL, 'l' },
-		{ "at-once", required_argument, NULL, 'a' }, { "calls", required_argument, NULL, 'n' },
+		{ "client", required_argument, NULL, 'c' },
+		{ "server", required_argument, NULL, 's' },
+		{ "ms", required_argument, NULL, 'm' },
+		{ "slice", required_argument, NULL, 'l' },
+		{ "at-once", required_argument, NULL, 'a' },
+		{ "calls", required_argument, NULL, 'n' },
+		{ "messages", required_argument, NULL, 'u' },
 		{ 0 },
 	};
 	int which;
 
 	while ((which = getopt_long(argc, argv, "", options, NULL)) >= 0) {
 		switch (which) {
-		case 'c': parse_role(CLIENT, optarg); break;
-		case 's': parse_role(SERVER, optarg); break;
-		case 'm': opt.milliseconds = tool_number("--ms", optarg); break;
-		case 'l': opt.slice_ms = tool_number("--slice", optarg); break;
-		case 'a': opt.at_once = tool_number("--at-once", optarg); break;
-		case 'n': opt.calls = tool_number("--calls", optarg); break;
-		default: usage();
+		case 'c':
+			parse_role(CLIENT, optarg);
+			break;
+		case 's':
+			parse_role(SERVER, optarg);
+			break;
+		case 'm':
+			opt.milliseconds = tool_number("--ms", optarg);
+			break;
+		case 'l':
+			opt.slice_ms = tool_number("--slice", optarg);
+			break;
+		case 'a':
+			opt.at_once = tool_number("--at-once", optarg);
+			break;
+		case 'n':
+			opt.calls = tool_number("--calls", optarg);
+			break;
+		case 'u':
+			opt.messages = parse_messages(optarg);
+			break;
+		default:
+			usage();
 		}
 	}
 	while (optind < argc)
 		parse_variant(argv[optind++]);
 	if (!opt.netns[CLIENT] || !opt.netns[SERVER] || !opt.n_variants || !opt.slice_ms ||
-	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX)
+	    opt.milliseconds < opt.slice_ms || !opt.at_once || opt.at_once > AT_ONCE_MAX ||
+	    (opt.messages && opt.at_once > 1))
 		usage();
 }
 

@@ -6,9 +6,6 @@
 /* What is written, but for its flow, its time and its type. */
 struct sst_record template = {};
 
-/* 1: the reader is woken for each, as the kernel would do by itself. */
-__u32 wakes_each = 0;
-
 struct burst {
 	__u64 first; /* flow */
 	__u64 n;
@@ -25,12 +22,7 @@ static long send_one(__u32 i, struct burst *burst)
 	record->flow = burst->first + i / 2;
 	record->time_ns = bpf_ktime_get_boot_ns();
 	record->type = type;
-	if (wakes_each) {
-		bpf_ringbuf_submit(record, 0);
-		count(EVENT_COUNTER(, type));
-	} else {
-		event_end(record, type);
-	}
+	event_end(record, type);
 	return 0;
 }
 

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Flow events through the daemon's whole reader on one core: ring, filter, line of JSON, file.
+ * Flow events through the daemon's whole reader on one core: ring, filter, line of JSON, sink.
  * A BPF program writes them into a ring like the daemon's, from another core: at full speed,
  * so that the reader never rests and what it cannot take is lost and counted, or at a given
  * rate. Every run must account for each event: sent + lost = asked for, read = sent, and what
  * was read was written, unless the log says that it lost it.
  *
- * The reader's rate is told twice: per second of the clock, and per second of its own CPU time,
- * which is what it would be on a machine that does nothing else.
+ * See usage(). The reader's rate is told twice: per second of the clock, and per second of its own
+ * CPU time, which is what it would be on a machine that does nothing else.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/address.h"
 #include "core/cleanup.h"
@@ -30,27 +32,27 @@
 #include "source/yaml.h"
 #include "tests/bench/events.skel.h"
 
-#define BATCH      4096 /* as the daemon reads */
-#define BURST      1000
-#define ROUNDS_MAX 99
-#define CPUS_MAX   1024
+#define BATCH    4096 /* as the daemon reads */
+#define BURST    1000
+#define CPUS_MAX 1024
 
-enum mode { MODE_COUNT, MODE_FILTER, MODE_NULL, MODE_FILE, MODE_MAX };
+/* Between two rates that are tried; and of a rate that is asked for, what must have been reached. */
+#define STEP    1.1
+#define REACHED 0.95
+
+enum mode { MODE_COUNT, MODE_FILTER, MODE_NULL, MODE_PIPE, MODE_FILE, MODE_MAX };
 
 static const char *const mode_names[] = {
-	[MODE_COUNT] = "read and counted",
-	[MODE_FILTER] = "filter that takes nothing",
-	[MODE_NULL] = "whole log, to /dev/null",
-	[MODE_FILE] = "whole log, to a file that rotates",
+	[MODE_COUNT] = "count", [MODE_FILTER] = "filter", [MODE_NULL] = "null",
+	[MODE_PIPE] = "pipe",   [MODE_FILE] = "file",
 };
 
 static struct {
-	unsigned rounds;
 	unsigned ms;
 	unsigned ring_mib;
-	unsigned rate; /* a second; 0: full speed */
+	unsigned writer_cpu, reader_cpu;
 	const char *folder;
-} opt = { .rounds = 5, .ms = 500, .ring_mib = 16, .folder = "/dev/shm" };
+} opt = { .ms = 200, .ring_mib = 16, .writer_cpu = 1, .folder = "/dev/shm" };
 
 static struct {
 	struct events_bpf *skeleton;
@@ -60,10 +62,12 @@ static struct {
 	struct record_context context;
 	struct flow_log log;
 	enum mode mode;
+	double rate; /* that is asked for, a second; 0: full speed */
 	uint64_t read;
 	atomic_bool stop;
 	atomic_bool stopped;
 	uint64_t asked;
+	char path[MODE_MAX][300]; /* where the log goes */
 } bench;
 
 static void die(const char *what, int err)
@@ -201,7 +205,7 @@ static void pin_to(unsigned cpu)
 static void pace(uint64_t started)
 {
 	while (!bench.stop &&
-	       bench.asked > (clock_ns(CLOCK_MONOTONIC) - started) * opt.rate / 1000000000)
+	       bench.asked > (clock_ns(CLOCK_MONOTONIC) - started) * bench.rate / 1e9)
 		;
 }
 
@@ -215,15 +219,31 @@ static void *write_events(void *arg)
 	uint64_t started = clock_ns(CLOCK_MONOTONIC);
 
 	(void)arg;
-	pin_to(1);
+	pin_to(opt.writer_cpu);
 	for (; !bench.stop; bench.asked += BURST) {
 		burst.first = bench.asked / 2 + 1;
 		if (bpf_prog_test_run_opts(program, &run))
 			die("writing", errno);
-		if (opt.rate)
+		if (bench.rate)
 			pace(started);
 	}
 	bench.stopped = true;
+	return NULL;
+}
+
+/* Who reads the pipe moves pages and copies nothing: it takes little of the writer's CPU, and that
+ * at once, as if it had one of its own. */
+static void *drain(void *arg)
+{
+	const struct sched_param first = { .sched_priority = 10 };
+	int from = *(int *)arg, to = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+	pin_to(opt.writer_cpu);
+	if (sched_setscheduler(0, SCHED_FIFO, &first))
+		die("a priority", errno);
+	while (splice(from, NULL, to, NULL, 1 << 20, SPLICE_F_MOVE) > 0)
+		;
+	close(to);
 	return NULL;
 }
 
@@ -261,9 +281,10 @@ static void read_events(uint64_t until)
 /* ---- a run ------------------------------------------------------------------------------- */
 
 struct figures {
+	double asked_per_second;
 	double per_second;
 	double per_cpu_second;
-	double lost; /* share of what was asked for */
+	double lost; /* share of what was asked for, be it by the ring or by the log */
 };
 
 static uint64_t counter(enum sst_counter which)
@@ -292,12 +313,12 @@ static uint64_t lost(void)
 	return counter(SST_COUNTER_EVENT_OPEN_LOST) + counter(SST_COUNTER_EVENT_CLOSE_LOST);
 }
 
-static void configure_log(struct model_flow_log *settings, char *path)
+static void configure_log(struct model_flow_log *settings)
 {
 	enum flow_key key = FLOW_KEY_NAMESPACE;
 
 	*settings = (struct model_flow_log){
-		.file = path, .max_size = 64 << 20, .keep = 1, .sample = 1
+		.file = bench.path[bench.mode], .max_size = 64 << 20, .keep = 1, .sample = 1
 	};
 	if (bench.mode == MODE_FILTER)
 		flow_filter_add(&settings->only, key, "nobody");
@@ -308,7 +329,7 @@ static void configure_log(struct model_flow_log *settings, char *path)
 static void account(uint64_t sent_before, uint64_t lost_before)
 {
 	uint64_t told = flow_log_written(&bench.log) + flow_log_lost(&bench.log);
-	bool logs = bench.mode == MODE_NULL || bench.mode == MODE_FILE;
+	bool logs = bench.mode >= MODE_NULL;
 
 	if (bench.read == sent() - sent_before &&
 	    bench.asked == bench.read + lost() - lost_before && told == (logs ? bench.read : 0))
@@ -320,18 +341,29 @@ static void account(uint64_t sent_before, uint64_t lost_before)
 	exit(1);
 }
 
-static struct figures run(enum mode mode, bool wakes_each, char *path)
+/* What is left in the ring, and what waits for the pipe's reader. */
+static void read_rest(void)
 {
-	uint64_t sent_before = sent(), lost_before = lost(), begin, cpu, ns, read;
+	while (read_batch())
+		;
+	for (int i = 0; i < 1000 && bench.log.file.n_waits; i++) {
+		usleep(1000);
+		flow_log_flush(&bench.log);
+	}
+}
+
+static struct figures run(enum mode mode, double rate)
+{
+	uint64_t sent_before = sent(), lost_before = lost(), begin, cpu, ns, read, asked;
 	struct model_flow_log settings;
 	struct figures figures;
 	pthread_t writer;
 
 	bench.mode = mode;
+	bench.rate = rate;
 	bench.read = bench.asked = 0;
 	bench.stop = bench.stopped = false;
-	bench.skeleton->bss->wakes_each = wakes_each;
-	configure_log(&settings, mode == MODE_FILE ? path : "/dev/null");
+	configure_log(&settings);
 	if (pthread_create(&writer, NULL, write_events, NULL))
 		die("a thread", errno);
 	begin = clock_ns(CLOCK_MONOTONIC);
@@ -339,67 +371,112 @@ static struct figures run(enum mode mode, bool wakes_each, char *path)
 	read_events(begin + opt.ms * 1000000ull);
 	ns = clock_ns(CLOCK_MONOTONIC) - begin;
 	cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID) - cpu;
-	read = bench.read;
+	read = bench.read - flow_log_lost(&bench.log);
+	asked = bench.asked;
 	bench.stop = true;
 	while (!bench.stopped)
 		read_batch();
 	pthread_join(writer, NULL);
-	while (read_batch())
-		;
+	read_rest();
 	account(sent_before, lost_before);
-	figures.per_second = read * 1e9 / ns;
-	figures.per_cpu_second = read * 1e9 / cpu;
-	figures.lost = (double)(lost() - lost_before) / bench.asked;
+	figures = (struct figures){
+		.asked_per_second = asked * 1e9 / ns,
+		.per_second = read * 1e9 / ns,
+		.per_cpu_second = read * 1e9 / cpu,
+		.lost = (double)(lost() - lost_before + flow_log_lost(&bench.log)) / bench.asked,
+	};
 	flow_log_close(&bench.log);
 	bench.log = (struct flow_log){};
 	flow_filter_release(&settings.only);
 	return figures;
 }
 
+/* The highest rate at which nothing is lost, from half of what is taken at full speed on. */
+static double rate_without_loss(enum mode mode, double full)
+{
+	double rate = full / 2, good = 0;
+
+	for (;;) {
+		struct figures figures = run(mode, rate);
+
+		if (!figures.lost) {
+			good = figures.asked_per_second;
+			if (good < rate * REACHED)
+				return good; /* the writer cannot write more */
+			rate *= STEP;
+		} else if (good || rate < full / 32) {
+			return good;
+		} else {
+			rate /= STEP * STEP;
+		}
+	}
+}
+
 /* ---- all of them -------------------------------------------------------------------------- */
 
-static int compare(const void *a, const void *b)
+/* The pipe has a reader all the time, as a log's has. */
+static void measure(enum mode mode)
 {
-	double x = *(const double *)a, y = *(const double *)b;
+	int reader = -1, writer = -1;
+	struct figures full;
+	pthread_t drainer;
 
-	return x < y ? -1 : x > y;
-}
-
-static void print(const char *what, double *values, double unit)
-{
-	qsort(values, opt.rounds, sizeof(*values), compare);
-	printf("  %s %6.2f (%.2f to %.2f)", what, values[opt.rounds / 2] / unit, values[0] / unit,
-	       values[opt.rounds - 1] / unit);
-}
-
-static void report(enum mode mode, bool wakes_each, const struct figures *figures)
-{
-	double by_clock[ROUNDS_MAX], by_cpu[ROUNDS_MAX], gone[ROUNDS_MAX];
-
-	for (unsigned i = 0; i < opt.rounds; i++) {
-		by_clock[i] = figures[i].per_second;
-		by_cpu[i] = figures[i].per_cpu_second;
-		gone[i] = figures[i].lost;
+	if (mode == MODE_PIPE) {
+		if (mkfifo(bench.path[mode], 0600))
+			die("a pipe", errno);
+		reader = open(bench.path[mode], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		writer = open(bench.path[mode], O_WRONLY | O_CLOEXEC);
+		fcntl(reader, F_SETFL, 0);
+		if (reader < 0 || writer < 0 || pthread_create(&drainer, NULL, drain, &reader))
+			die("a pipe", errno);
 	}
-	printf("%-34s %-13s", mode_names[mode], wakes_each ? "woken by each" : "woken by 1/8");
-	print("M/s", by_clock, 1e6);
-	print("M/CPU-s", by_cpu, 1e6);
-	print("lost %", gone, 0.01);
-	printf("\n");
+	full = run(mode, 0);
+	printf("%s %.4f %.4f %.2f %.4f\n", mode_names[mode], full.per_second / 1e6,
+	       full.per_cpu_second / 1e6, 100 * full.lost,
+	       rate_without_loss(mode, full.per_second) / 1e6);
+	fflush(stdout);
+	if (mode == MODE_PIPE) {
+		close(writer); /* the drainer sees the end */
+		pthread_join(drainer, NULL);
+		close(reader);
+	}
 }
 
-/* Modes take turns, so that what else the machine does befalls all of them. */
-static void run_all(char *path)
+static void set_paths(const char *folder)
 {
-	static struct figures figures[2][MODE_MAX][ROUNDS_MAX];
+	for (enum mode mode = 0; mode < MODE_MAX; mode++)
+		if (mode == MODE_PIPE || mode == MODE_FILE)
+			snprintf(bench.path[mode], sizeof(*bench.path), "%s/%s", folder,
+				 mode_names[mode]);
+		else
+			strcpy(bench.path[mode], "/dev/null");
+}
 
-	for (unsigned round = 0; round < opt.rounds; round++)
-		for (int wakes = 0; wakes < 2; wakes++)
-			for (enum mode mode = 0; mode < MODE_MAX; mode++)
-				figures[wakes][mode][round] = run(mode, wakes, path);
-	for (int wakes = 0; wakes < 2; wakes++)
-		for (enum mode mode = 0; mode < MODE_MAX; mode++)
-			report(mode, wakes, figures[wakes][mode]);
+static void remove_files(const char *folder)
+{
+	char rotated[310];
+
+	snprintf(rotated, sizeof(rotated), "%s.1", bench.path[MODE_FILE]);
+	unlink(bench.path[MODE_PIPE]);
+	unlink(bench.path[MODE_FILE]);
+	unlink(rotated);
+	rmdir(folder);
+}
+
+__attribute__((noreturn)) static void usage(int code)
+{
+	fprintf(code ? stderr : stdout,
+		"usage: events [OPTION...] SINK...\n"
+		"  --ms N        how long each run is (200)\n"
+		"  --ring MIB    (16)\n"
+		"  --writer CPU  (1)\n"
+		"  --reader CPU  (0)\n"
+		"  --folder DIR  where a sink's file is made (/dev/shm)\n"
+		"A sink is count: nothing but the ring is read; filter: that takes nothing; and the\n"
+		"whole log to null, a pipe, or a file that rotates. For each a line: its name, M events\n"
+		"a second that are read while more are written than that, the same a second of CPU\n"
+		"time, how many per cent are lost then, and the highest rate without a loss.\n");
+	exit(code);
 }
 
 static unsigned number(const char *name, const char *text, unsigned max)
@@ -415,65 +492,71 @@ static unsigned number(const char *name, const char *text, unsigned max)
 
 static void parse_options(int argc, char **argv)
 {
-	static const struct option longs[] = { { "rounds", required_argument, NULL, 'r' },
-					       { "ms", required_argument, NULL, 'm' },
-					       { "ring", required_argument, NULL, 'b' },
-					       { "rate", required_argument, NULL, 'n' },
-					       { "folder", required_argument, NULL, 'd' },
-					       { "help", no_argument, NULL, 'h' },
-					       { NULL } };
+	static const struct option longs[] = {
+		{ "ms", required_argument, NULL, 'm' },
+		{ "ring", required_argument, NULL, 'b' },
+		{ "writer", required_argument, NULL, 'w' },
+		{ "reader", required_argument, NULL, 'r' },
+		{ "folder", required_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL },
+	};
 	int c;
 
 	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1)
 		switch (c) {
-		case 'r':
-			opt.rounds = number("rounds", optarg, ROUNDS_MAX) ?: 1;
-			break;
 		case 'm':
 			opt.ms = number("ms", optarg, 3600000);
 			break;
 		case 'b':
 			opt.ring_mib = number("ring", optarg, 1024);
 			break;
-		case 'n':
-			opt.rate = number("rate", optarg, 1000000000);
+		case 'w':
+			opt.writer_cpu = number("writer", optarg, CPUS_MAX);
+			break;
+		case 'r':
+			opt.reader_cpu = number("reader", optarg, CPUS_MAX);
 			break;
 		case 'd':
 			opt.folder = optarg;
 			break;
 		default:
-			fprintf(c == 'h' ? stdout : stderr,
-				"usage: events [--rounds N (5)] [--ms N (500)] [--ring MIB (16)]\n"
-				"              [--rate EVENTS-A-SECOND (as fast as it goes)]\n"
-				"              [--folder DIR (/dev/shm)]\n");
-			exit(c == 'h' ? 0 : 2);
+			usage(c == 'h' ? 0 : 2);
 		}
+	if (optind == argc)
+		usage(2);
+}
+
+static enum mode parse_sink(const char *name)
+{
+	for (enum mode mode = 0; mode < MODE_MAX; mode++)
+		if (!strcmp(mode_names[mode], name))
+			return mode;
+	usage(2);
 }
 
 int main(int argc, char **argv)
 {
-	char folder[256], path[300], rotated[310];
+	char folder[256];
 	int err;
 
 	parse_options(argc, argv);
 	snprintf(folder, sizeof(folder), "%s/sidestep-events.XXXXXX", opt.folder);
 	if (!mkdtemp(folder))
 		die(opt.folder, errno);
-	snprintf(path, sizeof(path), "%s/log", folder);
-	snprintf(rotated, sizeof(rotated), "%s.1", path);
+	set_paths(folder);
 	make_names();
 	bench.context.state = &bench.state;
 	load();
 	err = ring_open(bpf_map__fd(bench.skeleton->maps.events), on_event, NULL, &bench.ring);
 	if (err)
 		die("the ring", err);
-	pin_to(0);
-	run_all(path);
+	pin_to(opt.reader_cpu);
+	while (optind < argc)
+		measure(parse_sink(argv[optind++]));
 	ring_close(bench.ring);
 	events_bpf__destroy(bench.skeleton);
 	policy_set_release(&bench.state.policy);
-	unlink(path);
-	unlink(rotated);
-	rmdir(folder);
+	remove_files(folder);
 	return 0;
 }

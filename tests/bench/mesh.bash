@@ -158,8 +158,12 @@ sidestep_yaml() { # PORT
 	done
 	cat <<-END
 		policies:
-		  - { name: out, subject: { app: caller }, egress: [ { to: [ { labels: { app: called } } ], ports: [ $1 ] } ] }
-		  - { name: in, subject: { app: called }, ingress: [ { from: [ { labels: { app: caller } } ], ports: [ $1 ] } ] }
+		  - name: out
+		    subject: { app: caller }
+		    egress: [ { to: [ { labels: { app: called } } ], ports: [ $1 ] } ]
+		  - name: in
+		    subject: { app: called }
+		    ingress: [ { from: [ { labels: { app: caller } } ], ports: [ $1 ] } ]
 	END
 	for ((i = 0; i < 100; i++)); do
 		echo "  - { name: other-$i, subject: { app: other-$i }," \
@@ -246,16 +250,19 @@ skip_variant() { # VARIANT REASON
 }
 
 tell_notes() {
-	note mesh-latency "haproxy: one, mode tcp, in the client's pod. envoys: one in each pod, $("$ENVOY" \
-		--version | sed -nE 's/.*version: [^/]*\/([^/]*)\/.*/\1/p'), --concurrency 1, no TLS; the client calls \
-the first by its address. sidestep: a policy for each of 102 workloads, edges, a flow log."
+	local version
+
+	version=$("$ENVOY" --version | sed -nE 's/.*version: [^/]*\/([^/]*)\/.*/\1/p')
+	note mesh-latency "haproxy: one, mode tcp, in the client's pod. envoys: one in each pod, $version, \
+--concurrency 1, no TLS; the client calls the first by its address. sidestep: a policy for each of 102 \
+workloads, edges, a flow log."
 	note mesh-latency "1 CPU: all on CPU $CLIENT_CPU. 2 CPUs: the client on $CLIENT_CPU, \
 proxies, server and Sidestep's daemon on $SERVER_CPU."
-	note mesh-cpu "What the scheduler has charged to client, proxies, server and daemon \
-(usage_usec of their cgroups) and to ksoftirqd while it was measured; what interrupts do is charged to whom they interrupt."
+	note mesh-cpu "What the scheduler has charged to client, proxies, server and daemon (usage_usec of \
+their cgroups) and to ksoftirqd meanwhile; what interrupts do is charged to whom they interrupt."
 	note mesh-memory "Pss of the proxies' processes, pages that two Envoys share counted once for both. \
-sidestep is sidestep-daemon, its Pss without what it has mapped of the maps, and sidestep-maps, what the kernel \
-says maps and programs have (bytes_memlock). Each pod has an Envoy, each node has one Sidestep."
+sidestep is sidestep-daemon, its Pss without what it has mapped of the maps, and sidestep-maps, what the \
+kernel says maps and programs have (bytes_memlock). Each pod has an Envoy, each node has one Sidestep."
 }
 
 # ---- measuring -----------------------------------------------------------------------------

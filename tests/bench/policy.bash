@@ -7,6 +7,7 @@
 # end of flows that a change denies, and the compiler and its set. Each set of policies is an
 # instance on a cgroup of its own, so that sets are measured in turn without a change in between.
 set -euo pipefail
+shopt -s inherit_errexit
 # shellcheck source=tests/bench/common.bash
 source "${BASH_SOURCE[0]%/*}/common.bash"
 

@@ -20,11 +20,12 @@
 
 static void usage(void)
 {
-	fprintf(stderr, "usage: policy shared|own IDENTITIES RULES\n"
-			"  own     each workload has an identity and, with enough rules, rows of its own\n"
-			"  shared  all are distinct, but rules know a hundred apps only\n"
-			"Prints ms to compile a set, ms to compile it with the set before it there, its MB,\n"
-			"then ns of a decision, of finding an address and of finding a cgroup.\n");
+	fprintf(stderr,
+		"usage: policy shared|own IDENTITIES RULES\n"
+		"  own     each workload has an identity and, with enough rules, rows of its own\n"
+		"  shared  all are distinct, but rules know a hundred apps only\n"
+		"Prints ms to compile a set, ms to compile it with the set before it there, its MB,\n"
+		"then ns of a decision, of finding an address and of finding a cgroup.\n");
 	exit(2);
 }
 
@@ -201,7 +202,7 @@ static double time_keys(const struct policy_set *set, size_t identities, unsigne
 	begin = now_ms();
 	for (int i = 0; i < QUESTIONS; i++)
 		*sum += !!sst_policy_find(&set->memory, policy_head(set), SST_KEY_CGROUP_PATH,
-						hashes[random_below(identities)]);
+					  hashes[random_below(identities)]);
 	free(hashes);
 	return (now_ms() - begin) * 1e6 / QUESTIONS;
 }

@@ -15,7 +15,9 @@
 
 #define ENDPOINTS     VIP_ENDPOINTS
 #define NAME_SIZE     96
-#define LARGE_CLUSTER 1000 /* endpoints; above, kube-proxy leaves comments away */
+#define NAMESPACE     "bench"
+#define NAME_AT       (int)sizeof(NAMESPACE) /* of a service in namespace/service:port */
+#define LARGE_CLUSTER 1000                   /* endpoints; above, kube-proxy leaves comments away */
 #define CLUSTER_CIDR  "10.128.0.0/9"
 
 struct port {
@@ -55,7 +57,7 @@ static struct port service_of(uint32_t index)
 {
 	struct port port = { .index = index, .protocol = "tcp", .port = VIP_PORT };
 
-	snprintf(port.name, sizeof(port.name), "default/s%" PRIu32 ":p", index);
+	snprintf(port.name, sizeof(port.name), NAMESPACE "/s%" PRIu32 ":p", index);
 	print_address(port.address, vip(index));
 	place_endpoints(&port, index == 0);
 	return port;
@@ -65,7 +67,7 @@ static struct port dns(void)
 {
 	struct port port = { .index = VIP_DNS_INDEX, .protocol = "udp", .port = VIP_DNS_PORT };
 
-	snprintf(port.name, sizeof(port.name), "default/dns:p");
+	snprintf(port.name, sizeof(port.name), NAMESPACE "/dns:p");
 	print_address(port.address, VIP_DNS);
 	place_endpoints(&port, false);
 	return port;
@@ -498,7 +500,7 @@ static void write_entry(const struct port *port)
 
 	printf("  - { name: %.*s, address: %s, port: %u, protocol: %s, target: 8080, "
 	       "endpoints: [",
-	       len - 8, port->name + 8, port->address, port->port,
+	       len - NAME_AT, port->name + NAME_AT, port->address, port->port,
 	       strcmp(port->protocol, "tcp") ? "UDP" : "TCP");
 	for (unsigned i = 0; i < ENDPOINTS; i++)
 		printf("%s { address: %s }", i ? "," : "", port->endpoints[i]);
@@ -528,14 +530,16 @@ static void write_sidestep_change(uint32_t moved)
 static void write_objects_of(const struct port *port)
 {
 	const char *protocol = strcmp(port->protocol, "tcp") ? "UDP" : "TCP";
-	int len = (int)strcspn(port->name, ":") - 8;
-	const char *name = port->name + 8;
+	int len = (int)strcspn(port->name, ":") - NAME_AT;
+	const char *name = port->name + NAME_AT;
 
-	printf("{\"path\":\"/api/v1/namespaces/default/services\",\"object\":{\"apiVersion\":\"v1\","
+	printf("{\"path\":\"/api/v1/namespaces/" NAMESPACE
+	       "/services\",\"object\":{\"apiVersion\":\"v1\","
 	       "\"kind\":\"Service\",\"metadata\":{\"name\":\"%.*s\"},\"spec\":{\"clusterIP\":\"%s\","
 	       "\"ports\":[{\"name\":\"p\",\"port\":%u,\"protocol\":\"%s\"}]}}}\n",
 	       len, name, port->address, port->port, protocol);
-	printf("{\"path\":\"/apis/discovery.k8s.io/v1/namespaces/default/endpointslices\",\"object\":{"
+	printf("{\"path\":\"/apis/discovery.k8s.io/v1/namespaces/" NAMESPACE
+	       "/endpointslices\",\"object\":{"
 	       "\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{"
 	       "\"name\":\"%.*s\",\"labels\":{\"kubernetes.io/service-name\":\"%.*s\"}},"
 	       "\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"p\",\"port\":8080,\"protocol\":\"%s\"}],"
@@ -546,9 +550,9 @@ static void write_objects_of(const struct port *port)
 	printf("]}}\n");
 }
 
-static void write_objects(uint32_t unused)
+static void write_objects(uint32_t moved)
 {
-	(void)unused;
+	version = moved;
 	for_each(write_objects_of);
 }
 
@@ -576,7 +580,7 @@ __attribute__((noreturn)) static void usage(void)
 		"  objects            of the API server, one a line\n"
 		"  iptables-change, nftables-change, sidestep-change\n"
 		"                     a moved endpoint; the last has that service only\n"
-		"NUMBER: of changes and sidestep how often it has moved, 0 to 2.");
+		"NUMBER: of changes, sidestep and objects how often it has moved, 0 to 2.");
 }
 
 int main(int argc, char **argv)

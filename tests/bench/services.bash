@@ -36,9 +36,10 @@ LOAD_SECONDS=300
 MS=60 # a measurement, at most
 CALLS=500
 CHANGE_ROUNDS=3
+MANY=10000 # services
 
-LOADED=()       # names of those that are
-STATS_BEFORE=   # whether the kernel kept its clocks before
+LOADED=() # names of those that are
+MEMORY=   # folder of cgroups that tell kernel memory
 
 # The file's and namespaces' name of a variant.
 name_of() { # VARIANT SIZE
@@ -93,11 +94,40 @@ three_of() { # VARIANT SIZE
 
 # ---- loading ---------------------------------------------------------------------------------
 
-# What the kernel has taken for itself, in KiB: all but free memory, files' pages and processes'.
-kernel_memory() {
-	awk '/^MemTotal:/ { sum += $2 }
-		/^(MemFree|Buffers|Cached|SReclaimable|AnonPages):/ { sum -= $2 }
-		END { print sum }' /proc/meminfo
+# Kernel memory is charged to the cgroup of who loads, so that it can be told whatever else goes on.
+# Controller memory is either in a hierarchy of its own, or the part's cgroup has it.
+find_memory() {
+	MEMORY=$(awk '$3 == "cgroup" && $4 ~ /(^|,)memory(,|$)/ { print $2; exit }' /proc/mounts)
+	if [[ $MEMORY ]]; then
+		MEMORY+=/$ID
+	elif grep -qsw memory "$ROOT/cgroup.controllers"; then
+		echo +memory >"$ROOT/cgroup.subtree_control"
+		MEMORY=$ROOT/memory
+	else
+		skip services-memory "" "no memory controller of cgroups"
+		return
+	fi
+	mkdir "$MEMORY"
+	[[ $MEMORY != "$ROOT"/* ]] || echo +memory >"$MEMORY/cgroup.subtree_control"
+}
+
+# by_memory NAME COMMAND...: runs it there.
+by_memory() {
+	(
+		[[ ! $MEMORY ]] || echo 0 >"$MEMORY/$1/cgroup.procs"
+		"${@:2}"
+	)
+}
+
+# memory_of NAME: MiB that it has taken of the kernel, or nothing
+memory_of() {
+	local file=$MEMORY/$1/memory.kmem.usage_in_bytes
+
+	if [[ -e $file ]]; then
+		awk '{ print $1 / 1048576 }' "$file"
+	elif [[ $MEMORY ]]; then
+		awk '$1 == "kernel" { print $2 / 1048576 }' "$MEMORY/$1/memory.stat"
+	fi
 }
 
 # timed COMMAND...: its seconds in SECONDS_. What it says goes to $TMP/log.
@@ -133,7 +163,7 @@ load_iptables() { # NAME VARIANT SIZE
 	while ((known < $3)); do
 		size=$((known + PIECE < $3 ? known + PIECE : $3))
 		ruleset iptables "$size" "$known"
-		timed restore "$1" "$2"
+		timed by_memory "$1" restore "$1" "$2"
 		total=$(awk "BEGIN { print $total + $SECONDS_ }")
 		known=$size
 	done
@@ -144,13 +174,12 @@ load_rules() { # VARIANT SIZE
 	local name
 
 	name=$(name_of "$@")
-	make_cgroup "$name"
 	make_three "$name"
 	if [[ $1 == iptables* ]]; then
 		load_iptables "$name" "$@"
 	else
 		ruleset nftables "$2"
-		timed in_node "$name" nft -f "$TMP/rules"
+		timed by_memory "$name" in_node "$name" nft -f "$TMP/rules"
 	fi
 }
 
@@ -163,23 +192,27 @@ load_sidestep() { # VARIANT SIZE
 		echo "node: { splice: off$edges }"
 		"$BUILD/tests/bench/ruleset" sidestep "$2"
 	} >"$TMP/$name.yaml"
-	timed load_instance "$name" "$TMP/$name.yaml"
+	INSTANCES+=("$name")
+	timed by_memory "$name" of "$name" load -f "$TMP/$name.yaml"
 }
 
 load_one() { # VARIANT SIZE
-	local before
+	local name memory
 
+	name=$(name_of "$@")
 	progress "loading $1, $2"
-	before=$(kernel_memory)
+	make_cgroup "$name"
+	[[ ! $MEMORY ]] || mkdir "$MEMORY/$name"
 	if has_rules "$1"; then
 		load_rules "$@"
 	else
 		load_sidestep "$@"
 	fi
-	LOADED+=("$(name_of "$@")")
-	sleep 0.5 # what is freed, is freed later
+	LOADED+=("$name")
 	sample services-load "one load" "$2" "$1" 0 "$SECONDS_"
-	sample services-memory "one load" "$2" "$1" 0 $((($(kernel_memory) - before) / 1024))
+	sleep 0.2 # what is freed, is freed later
+	memory=$(memory_of "$name")
+	[[ ! $memory ]] || sample services-memory "one load" "$2" "$1" 0 "$memory"
 }
 
 # All that fit, the small ones first. Loaded is loaded once: times are of one round.
@@ -313,9 +346,14 @@ change_one() { # VARIANT SIZE ROUND
 	sample services-change "the write alone" "$2" "$1" "$3" "$MS_WRITE"
 }
 
+# Rules take seconds where they are many: once.
+is_measured() { # VARIANT SIZE ROUND
+	! has_rules "$1" || { is_loaded "$1" "$2" && (($2 < MANY || $3 == 0)); }
+}
+
 # The first change of the daemon's reads what is there.
 measure_changes_of() { # SIZE
-	local round variant CHANGE CHANGE_PID
+	local round variant CHANGE CHANGE_PID input
 
 	coproc CHANGE {
 		exec "$BUILD/tests/bench/change" "/sys/fs/bpf/$ID-$(name_of sidestep "$1")" 2>"$TMP/change.log"
@@ -323,11 +361,12 @@ measure_changes_of() { # SIZE
 	change_by_daemon "$1" 2
 	for ((round = 0; round < CHANGE_ROUNDS; round++)); do
 		while read -r variant; do
-			[[ $variant != *tables* ]] || is_loaded "$variant" "$1" || continue
+			is_measured "$variant" "$1" "$round" || continue
 			change_one "$variant" "$1" "$round"
 		done < <(shuf -e "${CHANGES[@]}")
 	done
-	exec {CHANGE[1]}>&-
+	input=${CHANGE[1]}
+	exec {input}>&- # its end
 	wait "$CHANGE_PID"
 }
 
@@ -342,8 +381,6 @@ measure_changes() {
 
 # ---- what the kernel's clock says of the hook ----------------------------------------------------
 
-STATS=/proc/sys/kernel/bpf_stats_enabled
-
 # "NANOSECONDS RUNS" of the hook since it was loaded
 clock() { # NAME
 	bpftool -j prog show pinned /sys/fs/bpf/"$ID-$1"/abi*/program_sst_connect4 |
@@ -355,7 +392,7 @@ clock_one() { # ROUND VARIANT SIZE
 
 	name=$(name_of "$2" "$3")
 	before=$(clock "$name")
-	call connect random "$2" "$3"
+	call clocked random "$2" "$3"
 	after=$(clock "$name")
 	sample services-hook "sst_connect4" "$3" "$2" "$1" \
 		"$(awk -v before="$before" -v after="$after" 'BEGIN {
@@ -365,8 +402,6 @@ clock_one() { # ROUND VARIANT SIZE
 measure_clocks() {
 	local round size variant
 
-	STATS_BEFORE=$(<$STATS)
-	echo 1 >$STATS
 	for ((round = 0; round < ROUNDS; round++)); do
 		for size in $(shuf -e "${SIZES[@]}"); do
 			while read -r variant; do
@@ -374,14 +409,12 @@ measure_clocks() {
 			done < <(shuf -e "${MESHES[@]}")
 		done
 	done
-	echo "$STATS_BEFORE" >$STATS
-	STATS_BEFORE=
 }
 
 # ---- the part ------------------------------------------------------------------------------------
 
 clean_up_part() {
-	[[ ! $STATS_BEFORE ]] || echo "$STATS_BEFORE" >$STATS
+	[[ ! -e $MEMORY ]] || find "$MEMORY" -depth -type d -exec rmdir {} + || :
 }
 
 # declare_growth TEST UNIT TITLE VARIANTS BLOCKS [MORE]: by number of services.
@@ -414,8 +447,8 @@ have no netfilter rules there, and so no connection tracking."
 	note services-packet "UDP is a service in the middle of iptables' list."
 	note services-load "Once. iptables in pieces of $PIECE services. Sidestep: its programs, too."
 	note services-change "Of kube-proxy the programs that it runs, not its own work. sidestep: what \
-its daemon does when the API server tells of it, from there to the maps; sidestep apply: all from a file."
-	note services-hook "With kernel.bpf_stats_enabled, whose own cost is part of it."
+its daemon does when the API server tells of it, from there to the maps; sidestep apply: all from a file. Rules from $MANY services on: one round."
+	note services-hook "A random service, and what the kernel's clock itself costs is part of it."
 }
 
 main() {
@@ -424,6 +457,7 @@ main() {
 	[[ -x $SIDESTEP && -x $BUILD/tests/bench/services ]] || die "not built yet: make all tools"
 	bench_begin
 	declare_tests
+	find_memory
 	load_all
 	measure_calls
 	measure_clocks

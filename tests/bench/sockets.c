@@ -25,8 +25,8 @@
 
 /* So long each measurement. A stream is in its stride within a millisecond, percentiles
  * take some thousand round trips. */
-#define ROUND_TRIP_MS 40
-#define STREAM_MS     20
+#define ROUND_TRIP_MS 60
+#define STREAM_MS     25
 
 struct variant {
 	const char *name;

@@ -158,6 +158,17 @@ repeat() {
 	[ "$(counter splice_flow nominated)" -eq "$nominated" ]
 }
 
+@test "no hazard: large answers to small requests, on a link of small packets" {
+	local REPEATED nominated
+
+	node node
+	in_ns node ip link set lo mtu 1500
+	nominated=$(counter splice_flow nominated)
+	repeat 12 client:send:100 server:recv:100 server:send:20000 client:recv:20000
+	steps "${REPEATED[@]}" wait:100
+	[ "$(counter splice_flow nominated)" -eq $((nominated + 2)) ]
+}
+
 @test "hazard: a stream that becomes request/response" {
 	local REPEATED
 

@@ -56,6 +56,12 @@ entries() { # MAP
 	bpftool -j map dump pinned "$PIN"/abi*/"$1" | jq length
 }
 
+# Pairs that have a place, and so are not in the map of the others.
+places_taken() {
+	bpftool -j map dump pinned "$PIN"/abi*/pair_places |
+		jq '[.[] | select(.formatted.value.key != 0)] | length'
+}
+
 # crowd_shown: live flows by state in $output, { flows: 3, redirecting: 3 }: a whole list
 # of thousands would be what a test that fails prints.
 crowd_shown() {
@@ -68,14 +74,16 @@ crowd_shown() {
 nothing_left() {
 	crowd_shown
 	check '.flows == 0' >/dev/null &&
-		[ "$(entries pairs)" -eq 0 ] && [ "$(entries spliced)" -eq 0 ]
+		[ "$(entries pairs)" -eq 0 ] && [ "$(entries spliced)" -eq 0 ] &&
+		[ "$(places_taken)" -eq 0 ]
 }
 
 # all_gone [SECONDS]: what flows left behind goes with them; the service's counters are in
 # $output.
 all_gone() {
 	wait_until "${1:-20}" nothing_left ||
-		fail "left: $(entries pairs) pairs, $(entries spliced) members, $output"
+		fail "left: $(entries pairs) pairs, $(places_taken) places of them," \
+			"$(entries spliced) members, $output"
 	show services
 	check '.[0].counters | .active == 0 and .opened == .closed'
 }
@@ -109,6 +117,8 @@ released() { # COUNT
 	# many reads of the iterator, while flows speak
 	crowd_shown
 	check '.flows == 10000'
+	[ "$(places_taken)" -gt 0 ] && [ "$(entries pairs)" -gt 0 ]
+	[ $(($(places_taken) + $(entries pairs))) -eq 10000 ]
 	wait_until 120 redirecting 10000
 	crowd_end "$CROWD"
 	[ "$OPENED" -eq 10000 ]

@@ -252,12 +252,8 @@ static inline void set_add_rules(struct set_draft *draft, const struct wish *wis
 
 static inline void wish_hooks(const struct wish *wish, struct plan_policy *policy)
 {
-	policy->hooks = calloc(FIXTURE_NETNS + 3, sizeof(*policy->hooks));
+	policy->hooks = calloc(FIXTURE_NETNS + 1, sizeof(*policy->hooks));
 	assert_non_null(policy->hooks);
-	if (wish->flags & SST_POLICY_INGRESS) {
-		policy->hooks[policy->n_hooks++] = (struct state_hook){ STATE_HOOK_INGRESS };
-		policy->hooks[policy->n_hooks++] = (struct state_hook){ STATE_HOOK_EGRESS };
-	}
 	if (wish->flags & SST_POLICY_RULES)
 		policy->hooks[policy->n_hooks++] = (struct state_hook){ STATE_HOOK_SOCKET };
 	for (size_t i = 0; wish->flags & SST_POLICY_ANSWER && i < wish->n_netns; i++)
@@ -694,10 +690,6 @@ static inline void sim_check_policy(struct sim *sim)
 	flags = policy_head(set)->flags;
 	for (uint32_t i = 0; i < policy_head(set)->n_infos; i++)
 		assert_non_null(state_rule(&sim->state, policy_info(set, i)->id));
-	if (flags & SST_POLICY_INGRESS) {
-		assert_non_null(sim_hook(sim, &(struct state_hook){ STATE_HOOK_INGRESS }));
-		assert_non_null(sim_hook(sim, &(struct state_hook){ STATE_HOOK_EGRESS }));
-	}
 	if (flags & SST_POLICY_RULES)
 		assert_non_null(sim_hook(sim, &(struct state_hook){ STATE_HOOK_SOCKET }));
 }

@@ -961,8 +961,8 @@ static void test_first_policy(void **state)
 	wish->flags |= SST_POLICY_INGRESS | SST_POLICY_REVOKE;
 	make_and_run(bench);
 	/* the set before the config says that there is one */
-	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_ATTACH, STEP_ATTACH, STEP_ATTACH,
-		     STEP_FLIP_POLICY, STEP_FLIP_CONFIG, STEP_GRACE, STEP_REVOKE);
+	assert_steps(&bench->plan, STEP_ADD_RULE_STATS, STEP_ATTACH, STEP_FLIP_POLICY,
+		     STEP_FLIP_CONFIG, STEP_GRACE, STEP_REVOKE);
 	assert_int_equal(bench->plan.n_changes, 2);
 	assert_change(&bench->plan, 0, '+', "workload", "shop/db", "10.1.0.7");
 	assert_change(&bench->plan, 1, '+', "policy", "shop/db-ingress", "1 rule");

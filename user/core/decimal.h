@@ -4,30 +4,45 @@
 #define SIDESTEP_CORE_DECIMAL_H
 
 #include <stdint.h>
+#include <string.h>
 
 #define DECIMAL_MAX 20 /* digits of UINT64_MAX */
 
-/* Writes the digits to `at`, without a NUL; returns the place behind them. */
-static inline char *decimal(uint64_t number, char *at)
-{
-	char digits[DECIMAL_MAX];
-	unsigned n = 0;
+/* "00", "01" ...: two digits cost what one does. */
+extern const char decimal_pairs[200 + 1];
 
-	do {
-		digits[n++] = '0' + number % 10;
-		number /= 10;
-	} while (number);
-	while (n)
-		*at++ = digits[--n];
-	return at;
+/* How many digits the number has. */
+static inline unsigned decimal_digits(uint64_t number)
+{
+	unsigned n = 1;
+
+	for (; number >= 10000; number /= 10000)
+		n += 4;
+	return n + (number >= 10) + (number >= 100) + (number >= 1000);
 }
 
-/* The same with zeros in front, n digits. */
+/* Writes the last n digits, zeros in front, to `at`, without a NUL; returns the place behind them. */
 static inline char *decimal_padded(uint64_t number, unsigned n, char *at)
 {
-	for (unsigned i = n; i--; number /= 10)
-		at[i] = '0' + number % 10;
+	char *digit = at + n;
+
+	for (; digit - at >= 2; number /= 100) {
+		digit -= 2;
+		memcpy(digit, &decimal_pairs[number % 100 * 2], 2);
+	}
+	if (digit > at)
+		*at = '0' + number % 10;
 	return at + n;
+}
+
+/* All digits, and no more. */
+static inline char *decimal(uint64_t number, char *at)
+{
+	if (number < 10) {
+		*at = '0' + number;
+		return at + 1;
+	}
+	return decimal_padded(number, decimal_digits(number), at);
 }
 
 #endif

@@ -50,7 +50,7 @@ struct reading {
 	struct policy_set policy;  /* the daemon's, lent ... */
 	uint32_t next_set;         /* ... and what of it to tell it by ... */
 	__u8 enforces;
-	bool is_left;              /* ... of which the daemon has got another one: it is ours */
+	bool is_left; /* ... of which the daemon has got another one: it is ours */
 	struct metrics_daemon *self;
 	struct web *web; /* as of its begin */
 	struct state state;

@@ -181,8 +181,8 @@ void exporter_work(struct exporter *exporter, const struct state *state)
 
 	making->read = state;
 	making->err = state ? 0 : -EIO;
-	if (!state || !(making->accounts || making->wanted[FORMAT_TEXT] ||
-			making->wanted[FORMAT_OPEN]))
+	if (!state ||
+	    !(making->accounts || making->wanted[FORMAT_TEXT] || making->wanted[FORMAT_OPEN]))
 		return;
 	making->remember_err = remember(exporter, state);
 	look_at_self(&making->self);
@@ -226,7 +226,8 @@ static void renew_answer(struct exporter *exporter, enum format format)
 {
 	struct making *making = &exporter->making;
 	struct answer *answer = &exporter->answers[format];
-	uint64_t now = clock_ns(CLOCK_MONOTONIC), pause = (now - making->begin_ns) * SAME_TEXT_TIMES;
+	uint64_t now = clock_ns(CLOCK_MONOTONIC),
+		 pause = (now - making->begin_ns) * SAME_TEXT_TIMES;
 
 	making->wanted[format] = false;
 	answer->failed = making->err;

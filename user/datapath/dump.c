@@ -346,6 +346,15 @@ static int count_entry(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+static int count_place(const void *key, const void *value, void *arg)
+{
+	const struct sst_pair_place *place = value;
+
+	(void)key;
+	*(uint64_t *)arg += place->key != 0;
+	return 0;
+}
+
 static int dump_fill(struct datapath *datapath, unsigned what, struct state *state)
 {
 	static const enum map_index maps[STATE_MAP_MAX] = {
@@ -371,6 +380,7 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		fill->name = map_names[maps[i]];
 		fill->capacity = i == STATE_MAP_SLOTS   ? datapath->n_slots
 				 : i == STATE_MAP_EDGES ? state->config.edge_budget
+				 : i == STATE_MAP_PAIRS ? info.max_entries + SST_PAIR_PLACES
 							: info.max_entries;
 		if (err || !(what & DUMP_FILL))
 			continue;
@@ -380,6 +390,9 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 			err = count_keys(fd, &fill->used);
 		else if (i != STATE_MAP_SLOTS)
 			err = entries_each(fd, count_entry, &fill->used);
+		if (!err && i == STATE_MAP_PAIRS)
+			err = entries_each(datapath->map[MAP_pair_places], count_place,
+					   &fill->used);
 		if (err)
 			return err;
 	}

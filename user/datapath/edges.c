@@ -247,18 +247,41 @@ static char *clean_copy(const char *path)
 	return clean.error ? NULL : strdup(text_string(&clean));
 }
 
+/* Paths by cgroup, the last of each place: many edges have few cgroups, and asking the kernel costs
+ * more than all else of an edge. */
+#define PATHS 512
+
+struct known_path {
+	uint64_t cgroup;
+	const char *path; /* some edge's; NULL: it has none */
+};
+
+static void find_cgroup(struct known_path *known, int root_fd, const char *root,
+			struct state_edge *edge)
+{
+	uint64_t cgroup = edge->key.cgroup;
+	char path[PATH_MAX];
+
+	known += cgroup % PATHS;
+	if (known->cgroup == cgroup)
+		edge->cgroup = known->path ? strdup(known->path) : NULL;
+	else if (!host_cgroup_path(root_fd, root, cgroup, path))
+		edge->cgroup = clean_copy(path);
+	*known = (struct known_path){ cgroup, edge->cgroup };
+}
+
 static void find_cgroups(struct state_edge *edges, size_t n)
 {
-	char root[PATH_MAX], path[PATH_MAX];
+	struct known_path known[PATHS] = {};
 	_cleanup_close_ int root_fd = -1;
+	char root[PATH_MAX];
 
 	if (host_cgroup_root(root))
 		return;
 	root_fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (size_t i = 0; i < n && root_fd >= 0; i++)
-		if (edges[i].key.cgroup &&
-		    !host_cgroup_path(root_fd, root, edges[i].key.cgroup, path))
-			edges[i].cgroup = clean_copy(path);
+		if (edges[i].key.cgroup)
+			find_cgroup(known, root_fd, root, &edges[i]);
 }
 
 int edges_dump(struct datapath *datapath, struct state *state)

@@ -10,13 +10,11 @@
 #include "datapath/netns.h"
 
 static const enum hook_index hook_of[] = {
-	[STATE_HOOK_INGRESS] = HOOK_INGRESS,
-	[STATE_HOOK_EGRESS] = HOOK_EGRESS,
 	[STATE_HOOK_SOCKET] = HOOK_SOCKET,
 	[STATE_HOOK_LOOKUP] = HOOK_LOOKUP,
 };
 
-/* PIN/abi<N>/sst_ingress, PIN/abi<N>/sst_lookup-<inode> */
+/* PIN/abi<N>/sst_socket, PIN/abi<N>/sst_lookup-<inode> */
 static int link_path(const struct datapath *datapath, const struct state_hook *hook,
 		     char path[PATH_MAX])
 {

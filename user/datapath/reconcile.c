@@ -11,8 +11,6 @@
 
 /* Hooks that a set needs: one or more of these bits. */
 static const uint32_t needed_for[] = {
-	[STATE_HOOK_INGRESS] = SST_POLICY_INGRESS,
-	[STATE_HOOK_EGRESS] = SST_POLICY_INGRESS,
 	[STATE_HOOK_SOCKET] = SST_POLICY_RULES,
 	[STATE_HOOK_LOOKUP] = SST_POLICY_ANSWER,
 };
@@ -29,11 +27,9 @@ static int find_hooks(const struct located *located, struct plan_policy *policy)
 {
 	if (policy_set_is_empty(&policy->set))
 		return 0;
-	policy->hooks = calloc(located->n_netns + 3, sizeof(*policy->hooks));
+	policy->hooks = calloc(located->n_netns + 1, sizeof(*policy->hooks));
 	if (!policy->hooks)
 		return -ENOMEM;
-	add_hook(policy, STATE_HOOK_INGRESS, 0);
-	add_hook(policy, STATE_HOOK_EGRESS, 0);
 	add_hook(policy, STATE_HOOK_SOCKET, 0);
 	for (size_t i = 0; i < located->n_netns; i++)
 		add_hook(policy, STATE_HOOK_LOOKUP, located->netns[i]);

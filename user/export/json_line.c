@@ -5,7 +5,9 @@ bool json_line_begin(struct json_line *line, struct text *out)
 {
 	if (!text_reserve(out, JSON_LINE_ROOM))
 		return false;
-	*line = (struct json_line){ out, out->data + out->length, out->length, false };
+	*line = (struct json_line){ .out = out,
+				    .at = out->data + out->length,
+				    .begin = out->length };
 	return true;
 }
 
@@ -44,11 +46,34 @@ static void put_escaped(struct json_line *line, unsigned char c)
 	*line->at++ = digits[c & 15];
 }
 
+/* Whether none of eight bytes is below ' ' or above '~', a quote or a backslash. */
+static bool are_plain(uint64_t eight)
+{
+	const uint64_t ones = 0x0101010101010101, high = ones << 7;
+	uint64_t quote = eight ^ ones * '"', backslash = eight ^ ones * '\\';
+	uint64_t below = (eight - ones * ' ') | (quote - ones) | (backslash - ones);
+
+	/* a bit that was borrowed stands behind a byte that is told of by itself */
+	return !((below | eight | (eight + ones)) & high);
+}
+
+static bool are_plain_at(const char *bytes)
+{
+	uint64_t eight;
+
+	memcpy(&eight, bytes, sizeof(eight));
+	return are_plain(eight);
+}
+
 /* Bytes at the begin that need no escape. */
 static size_t plain_bytes(const char *string, size_t n)
 {
 	size_t i = 0;
 
+	while (i + 8 <= n && are_plain_at(string + i))
+		i += 8;
+	if (i && i + 8 > n && are_plain_at(string + n - 8))
+		return n;
 	while (i < n && string[i] >= ' ' && string[i] <= '~' && string[i] != '"' &&
 	       string[i] != '\\')
 		i++;
@@ -77,4 +102,38 @@ void json_line_string(struct json_line *line, const char *string)
 		put_escaped(line, string[plain++]);
 	}
 	*line->at++ = '"';
+}
+
+struct text *json_line_open_string(struct json_line *line)
+{
+	struct text *out = line->out;
+
+	*line->at++ = '"';
+	line->opened = out->length = line->at - out->data;
+	return out;
+}
+
+/* Once in a blue moon. */
+static void escape_opened(struct json_line *line)
+{
+	_cleanup_text_ struct text copy = {};
+
+	text_add_string(&copy, line->out->data + line->opened);
+	line->failed |= copy.error;
+	line->at = line->out->data + line->opened - 1;
+	json_line_string(line, text_string(&copy));
+}
+
+void json_line_close_string(struct json_line *line)
+{
+	struct text *out = line->out;
+	size_t n = out->length - line->opened;
+
+	line->at = out->data + out->length;
+	if (!make_room(line, 0))
+		return;
+	if (plain_bytes(out->data + line->opened, n) == n)
+		*line->at++ = '"';
+	else
+		escape_opened(line);
 }

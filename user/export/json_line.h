@@ -18,9 +18,10 @@
 
 struct json_line {
 	struct text *out;
-	char *at;     /* where to write next */
-	size_t begin; /* of the line, in out */
-	bool failed;  /* no memory: what is written goes nowhere */
+	char *at;      /* where to write next */
+	size_t begin;  /* of the line, in out */
+	size_t opened; /* a string, in out */
+	bool failed;   /* no memory: what is written goes nowhere */
 };
 
 /* Appends to out, once json_line_end() is called; false: there is no memory. */
@@ -29,6 +30,10 @@ void json_line_end(struct json_line *line);
 
 /* In quotes, escaped; null for NULL. */
 void json_line_string(struct json_line *line, const char *string);
+
+/* The same for who has a text to append it to: between the two, at its end, not escaped yet. */
+struct text *json_line_open_string(struct json_line *line);
+void json_line_close_string(struct json_line *line);
 
 static inline void json_line_put(struct json_line *line, const char *bytes, size_t n)
 {

@@ -91,11 +91,12 @@ static void put_who(struct json_line *line, const struct flow_view *view,
 
 static void put_rule(struct json_line *line, const struct flow_view *view, uint32_t rule)
 {
-	_cleanup_text_ struct text label = {};
-
-	if (rule)
-		policy_label_rule(view->policy, rule, &label);
-	json_line_string(line, rule ? text_string(&label) : NULL);
+	if (!rule) {
+		json_line_literal(line, "null");
+		return;
+	}
+	policy_label_rule(view->policy, rule, json_line_open_string(line));
+	json_line_close_string(line);
 }
 
 /* What policy says of it. */

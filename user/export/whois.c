@@ -47,10 +47,7 @@ void whois_line(const struct policy_set *set, uint32_t identity, uint32_t worklo
 		struct json_line *line)
 {
 	const struct sst_policy_identity *who = policy_identity_by_id(set, identity);
-	_cleanup_text_ struct text label = {};
 
-	if (workload)
-		policy_label_workload(set, workload, &label);
 	json_line_literal(line, "{\"id\":");
 	json_line_number(line, identity);
 	json_line_literal(line, ",\"namespace\":");
@@ -58,7 +55,12 @@ void whois_line(const struct policy_set *set, uint32_t identity, uint32_t worklo
 	json_line_literal(line, ",\"labels\":");
 	json_line_string(line, who ? policy_text(set, who->labels) : NULL);
 	json_line_literal(line, ",\"workload\":");
-	json_line_string(line, workload ? text_string(&label) : NULL);
+	if (workload) {
+		policy_label_workload(set, workload, json_line_open_string(line));
+		json_line_close_string(line);
+	} else {
+		json_line_literal(line, "null");
+	}
 	json_line_literal(line, "}");
 }
 

@@ -53,10 +53,8 @@ struct state_edge {
 
 /* Hooks that are attached only while a policy needs them. */
 enum state_hook_kind {
-	STATE_HOOK_INGRESS, /* of what arrives */
-	STATE_HOOK_EGRESS,  /* of what is sent */
-	STATE_HOOK_SOCKET,  /* of new sockets */
-	STATE_HOOK_LOOKUP,  /* of a network namespace's listeners */
+	STATE_HOOK_SOCKET, /* of new sockets */
+	STATE_HOOK_LOOKUP, /* of a network namespace's listeners */
 };
 
 struct state_hook {

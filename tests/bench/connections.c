@@ -28,6 +28,7 @@
 #define TIMES_MAX    (1u << 20)
 #define MESSAGE_LEN  64
 #define STALL_MS     10000 /* no slice takes that long: a connection hangs */
+#define START_MS     60000 /* to join a cgroup, for which others may wait, too */
 
 /* Of a slice's length its begin is not counted: it finds another one's state in the caches. */
 #define LEAD_IN 8
@@ -310,6 +311,7 @@ __attribute__((noreturn)) static void be_client(const struct variant *variant, i
 
 	if (clock_getcpuclockid(variant->server, &server_clock))
 		tool_die("clock_getcpuclockid");
+	tell(done, 'd');
 	while (read(commands, &command, 1) == 1) {
 		if (command == REPORT)
 			report(variant);
@@ -327,13 +329,13 @@ __attribute__((noreturn)) static void be_client(const struct variant *variant, i
 
 /* ---- the driver ------------------------------------------------------------------------ */
 
-static void await(int fd, const struct variant *variant)
+static void await(int fd, int ms, const struct variant *variant)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 	char byte;
 
-	if (poll(&poll_fd, 1, STALL_MS) != 1)
-		tool_exit(EXIT_STALL, "connections: %s: a connection hangs", variant->name);
+	if (poll(&poll_fd, 1, ms) != 1)
+		tool_exit(EXIT_STALL, "connections: %s: nothing for %d ms", variant->name, ms);
 	if (read(fd, &byte, 1) != 1)
 		tool_exit(EXIT_FAILURE, "connections: %s has failed", variant->name);
 }
@@ -366,7 +368,7 @@ static void start_server(struct variant *variant)
 		serve(variant, ready[1]);
 	}
 	close(ready[1]);
-	await(ready[0], variant);
+	await(ready[0], START_MS, variant);
 	close(ready[0]);
 }
 
@@ -384,12 +386,13 @@ static void start_client(struct variant *variant)
 	close(done[1]);
 	variant->command = commands[1];
 	variant->answer = done[0];
+	await(variant->answer, START_MS, variant);
 }
 
 static void order(const struct variant *variant, char command)
 {
 	tell(variant->command, command);
-	await(variant->answer, variant);
+	await(variant->answer, STALL_MS, variant);
 }
 
 /* All of them once, in random order. */

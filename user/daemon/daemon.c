@@ -78,6 +78,7 @@ struct daemon {
 	uint64_t renamed_ns;           /* when new names were looked for */
 	struct state state; /* for names and the stats file; read anew every few seconds */
 	uint64_t readings;  /* of it, so far */
+	bool state_is_old;  /* the tables have changed since */
 	struct reading reading;
 	bool must_account; /* the next one */
 	struct exporter_calls exporter_calls;
@@ -203,6 +204,7 @@ static void on_applied(void *arg)
 
 	if (daemon->options->access) {
 		refresh_policy(daemon);
+		daemon->state_is_old = true;
 		account_later(daemon);
 	} else {
 		refresh_state(daemon);
@@ -232,11 +234,9 @@ static void look_around(struct daemon *daemon)
 {
 	const struct model *model = wanted_model(daemon->wanted);
 	struct surroundings_view view = { .state = &daemon->state };
-	struct metrics_daemon told;
 
 	if (!model)
 		return;
-	memcpy(&told, daemon->self, sizeof(told));
 	view.stated = model->node.kube_proxy;
 	view.exposed = wanted_exposed(daemon->wanted);
 	if (!surroundings_look(&daemon->surroundings, &view, daemon->self))
@@ -245,8 +245,6 @@ static void look_around(struct daemon *daemon)
 		wanted_tell(daemon->wanted, EVENT_NOT_SERVED,
 			    text_string(&daemon->surroundings.kube_proxy));
 	tell_splice(daemon);
-	if (memcmp(&told, daemon->self, sizeof(told)))
-		account_later(daemon);
 }
 
 static json_t *warnings(void *arg)
@@ -510,7 +508,12 @@ static void expire_edges(struct daemon *daemon)
 /* When the kernel's figures were read and told. */
 static void account(struct daemon *daemon)
 {
+	struct metrics_daemon told;
+
+	memcpy(&told, daemon->self, sizeof(told));
 	look_around(daemon);
+	if (memcmp(&told, daemon->self, sizeof(told)))
+		account_later(daemon);
 	expire_edges(daemon); /* what goes was told before: the next daemon's first word, too */
 	wanted_collect(daemon->wanted);
 	malloc_trim(0); /* a reading is large, and many small pieces may lie above it */
@@ -629,6 +632,9 @@ static void begin_reading(struct daemon *daemon)
 	struct reading *reading = &daemon->reading;
 
 	account_self(daemon);
+	if (daemon->must_account && !daemon->state_is_old)
+		look_around(daemon); /* else when it is read */
+	daemon->state_is_old = false;
 	*reading = (struct reading){
 		.daemon = daemon,
 		.begin_ns = clock_ns(CLOCK_MONOTONIC),

@@ -24,7 +24,8 @@
 #include "sidestep/policy.h"
 
 #define ENDPOINTS 10
-#define CHANGES   100 /* a second */
+#define CHANGES   100  /* a second */
+#define AT_ONCE   1000 /* services, one change each, at most */
 
 static void __attribute__((noreturn, format(printf, 1, 2))) die(const char *format, ...)
 {
@@ -114,6 +115,7 @@ struct bench {
 	struct datapath *datapath;
 	struct known *known;
 	struct model *model;
+	const char *pin;
 	const char *column;
 	unsigned round;
 };
@@ -168,20 +170,29 @@ static size_t reconcile_whole(struct bench *bench)
 	return plan.n_steps;
 }
 
-/* Until it is in force. */
+/* Until they are in force: those from the service on, each of which has changed. */
+static void put_in_force(struct bench *bench, const struct model_service *services, size_t n)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_plan_ struct plan plan = {};
+	const char **names = allocate(n, sizeof(*names));
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = services[i].name;
+	check(datapath_lock(bench->datapath, 0), "lock", NULL);
+	check(reconcile_services(bench->datapath, bench->known, "bench", services, n, names, n,
+				 &problems, &plan),
+	      "change", &problems);
+	free(names);
+}
+
 static void change_one(struct bench *bench)
 {
 	struct model_service *service =
 		&bench->model->services[random_below(bench->model->n_services)];
-	const char *name = service->name;
-	_cleanup_problems_ struct problems problems = {};
-	_cleanup_plan_ struct plan plan = {};
 
 	change_service(service);
-	check(datapath_lock(bench->datapath, 0), "lock", NULL);
-	check(reconcile_services(bench->datapath, bench->known, "bench", service, 1, &name, 1,
-				 &problems, &plan),
-	      "change", &problems);
+	put_in_force(bench, service, 1);
 }
 
 /* What changes have put off, by a thread that waits for GRACE, as the daemon's does. */
@@ -232,6 +243,15 @@ static void sleep_until(uint64_t at)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
+static void finish_rest(struct bench *bench, struct rest *rest)
+{
+	while (rest->runs || known_owed(bench->known)) {
+		sleep_until(clock_ns(CLOCK_MONOTONIC) + 1000000);
+		end_rest(bench, rest);
+		begin_rest(bench, rest);
+	}
+}
+
 /* For a second. */
 static void change_some(struct bench *bench)
 {
@@ -249,15 +269,55 @@ static void change_some(struct bench *bench)
 		ms[i] = ms_since(begin);
 		begin_rest(bench, &rest);
 	}
-	while (rest.runs || known_owed(bench->known)) {
-		sleep_until(clock_ns(CLOCK_MONOTONIC) + 1000000);
-		end_rest(bench, &rest);
-		begin_rest(bench, &rest);
-	}
+	finish_rest(bench, &rest);
 	tell(bench, "control-cpu", "100 changes a second", cpu_ms() - before);
 	qsort(ms, CHANGES, sizeof(*ms), compare_doubles);
 	tell(bench, "control-change", "p50", ms[CHANGES / 2]);
 	tell(bench, "control-change", "p99", ms[CHANGES * 99 / 100 - 1]);
+}
+
+/* As after a list of the API server. */
+static void change_many(struct bench *bench)
+{
+	size_t n = bench->model->n_services < AT_ONCE ? bench->model->n_services : AT_ONCE;
+	struct rest rest = {};
+	uint64_t begin;
+
+	for (size_t i = 0; i < n; i++)
+		change_service(&bench->model->services[i]);
+	begin = clock_ns(CLOCK_MONOTONIC);
+	put_in_force(bench, bench->model->services, n);
+	tell(bench, "control-change", "up to 1,000 at once", ms_since(begin));
+	finish_rest(bench, &rest);
+}
+
+/* By a data plane of its own, as another process has. */
+static void change_elsewhere(struct bench *bench)
+{
+	_cleanup_problems_ struct problems problems = {};
+	_cleanup_datapath_ struct datapath *other = NULL;
+	_cleanup_located_ struct located located = {};
+	_cleanup_plan_ struct plan plan = {};
+
+	change_service(&bench->model->services[0]);
+	check(datapath_open(bench->pin, &other), "open", NULL);
+	check(datapath_lock(other, DATAPATH_LOCK_MS), "lock", NULL);
+	check(reconcile_located(other, NULL, bench->model, &located, false, &problems, &plan),
+	      "another's change", &problems);
+}
+
+/* For which the maps are read anew. */
+static void change_after_another(struct bench *bench)
+{
+	struct rest rest = {};
+	uint64_t begin;
+
+	change_elsewhere(bench);
+	change_service(&bench->model->services[1]);
+	begin = clock_ns(CLOCK_MONOTONIC);
+	put_in_force(bench, bench->model->services, 2);
+	tell(bench, "control-change", "one after another process's", ms_since(begin));
+	finish_rest(bench, &rest);
 }
 
 static void read_all(struct bench *bench)
@@ -295,10 +355,13 @@ int main(int argc, char **argv)
 	bench.known = known_new();
 	bench.column = argv[4];
 	rounds = number(argv[3]);
-	check(datapath_open(argv[1], &bench.datapath), argv[1], NULL);
+	bench.pin = argv[1];
+	check(datapath_open(bench.pin, &bench.datapath), bench.pin, NULL);
 	reconcile_whole(&bench);
 	for (; bench.round < rounds; bench.round++) {
 		change_some(&bench);
+		change_many(&bench);
+		change_after_another(&bench);
 		read_all(&bench);
 	}
 	if (reconcile_whole(&bench))

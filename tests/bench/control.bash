@@ -161,7 +161,7 @@ measure_from_nothing() {
 
 declare_changes() {
 	declare_sizes control-change ms "A change of one endpoint until it is in force, by endpoints" \
-		p50 p99 -- "${sizes[@]}"
+		p50 p99 "up to 1,000 at once" "one after another process's" -- "${sizes[@]}"
 	declare_sizes control-read ms "All statistics read from the kernel, by endpoints" \
 		"all of it" -- "${sizes[@]}"
 	declare_sizes control-cpu ms/s "CPU of the control plane, by endpoints" \

@@ -7,8 +7,9 @@
 load harness
 
 @test "services change one by one, at once, and after another process has changed them" {
-	# makes a data plane of its own, and ends with a look at the whole: nothing is to be done
-	run "$REPO/build/tests/bench/changes" --services 30 --changes 60
+	load_config <<<"services: []"
+	# ends with a look at the whole: nothing is to be done
+	run "$REPO/build/tests/bench/changes" "$PIN" 30 2 30
 	echo "$output"
 	((status == 0))
 }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Part `services` of scripts/bench: what calling a service costs by how many there are, of ten
-# endpoints each, beside kube-proxy's rules for the same services (ruleset.c; they are held against
-# the real kube-proxy's by tests/kubernetes/kube-proxy.bats).
+# What calling a service costs by how many there are, beside kube-proxy's rules for the same ones.
+#
+# Each has ten endpoints. The rules are made by ruleset.c; they are held against the real kube-proxy's
+# by tests/kubernetes/kube-proxy.bats.
 #
 # A caller and a server, each in a namespace of its own as pods are, and between them the node,
 # which routes and has kube-proxy's rules. Whoever has rules has such three namespaces for each

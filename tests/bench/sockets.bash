@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Rows 1 and 2 of the benchmark: round trips and streams between two sockets, by TCP without
-# Sidestep, with the splice off, auto and on, and by AF_UNIX. What is measured is told in sockets.c,
-# how in user/bench/measure.h. The layouts:
+# Round trips and streams between two sockets, beside TCP and AF_UNIX.
+#
+# Rows 1 and 2 of the benchmark: by TCP without Sidestep, with the splice off, auto and on, and by
+# AF_UNIX. What is measured is told in sockets.c, how in user/bench/measure.h. The layouts:
 #
 #   loopback  one namespace
 #   veth      a node's pods: two namespaces on a bridge in a third

@@ -310,7 +310,7 @@ declare_connections() {
 		"$(list "${ENDS[@]}")" "$(list "veth, 1 CPU")" "$columns"
 	time_programs everything >"$TMP/figures"
 	mapfile -t programs < <(cut -d' ' -f1 "$TMP/figures")
-	declare_test connection-programs 3 "" less "Programs of such a connection" \
+	declare_test connection-programs 3 "ns, or runs" less "Programs of such a connection" \
 		"$(list "${MEASURED[@]}")" "$(list "ns a connection" "runs a connection")" \
 		"$(list "${programs[@]}")" '{"ratios":false}'
 }

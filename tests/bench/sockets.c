@@ -213,7 +213,18 @@ static void print_columns(const struct test *test)
 	printf("\"columns\":[");
 	for (unsigned i = 0; i < SIZES_MAX && sizes[i]; i++)
 		printf("%s\"%s\"", i ? "," : "", size_name(sizes[i]));
-	printf("]}\n");
+	printf("]");
+}
+
+/* By which growth is told. */
+static void print_sizes(const struct test *test)
+{
+	const uint32_t *sizes = opt.quick ? test->brief : test->sizes;
+
+	printf(",\"sizes\":[");
+	for (unsigned i = 0; i < SIZES_MAX && sizes[i]; i++)
+		printf("%s%u", i ? "," : "", sizes[i]);
+	printf("]");
 }
 
 /* Rows of a block stand beside each other, and differ in size. */
@@ -239,7 +250,7 @@ static void print_blocks_of(const struct test *test, const struct figure_told *f
 static void declare(const struct test *test, unsigned i)
 {
 	const struct figure_told *figure = &test->figures[i];
-	bool first = true;
+	bool first = true, is_main = !i;
 
 	printf("{\"test\":\"%s\",\"row\":%u,\"unit\":\"%s\",\"better\":\"%s\",\"title\":\"%s\",",
 	       figure->name, test->number, figure->unit, figure->better, figure->title);
@@ -250,6 +261,9 @@ static void declare(const struct test *test, unsigned i)
 			print_blocks_of(test, &test->figures[i], &first);
 	printf("],");
 	print_columns(test);
+	if (is_main)
+		print_sizes(test);
+	puts("}");
 }
 
 static void declare_spliced(const struct test *test)
@@ -263,6 +277,7 @@ static void declare_spliced(const struct test *test)
 	print_blocks_of(test, &(struct figure_told){ .brief = true }, &first);
 	printf("],");
 	print_columns(test);
+	puts("}");
 }
 
 static void declare_all(void)

@@ -50,6 +50,11 @@ sample() {
 		"$@" >>"$BENCH_SAMPLES"
 }
 
+# with_commas N: 100000 as 100,000
+with_commas() {
+	sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta' <<<"$1"
+}
+
 # skip TEST VARIANT REASON: what cannot be measured here; without a VARIANT ("") all of the test.
 skip() {
 	jq -nc --arg skip "$1" --arg variant "$2" --arg reason "$3" '{$skip, $variant, $reason}' \

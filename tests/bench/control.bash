@@ -19,11 +19,6 @@ sizes=(100 1000 10000 100000) # endpoints
 rules=(10 100 1000 10000)
 [[ ! $QUICK ]] || sizes=(100 10000) rules=(10 1000)
 
-# with_commas N: 100000 as 100,000
-with_commas() {
-	sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta' <<<"$1"
-}
-
 # declare_sizes TEST UNIT TITLE BLOCK... -- SIZE...
 declare_sizes() {
 	local test=$1 unit=$2 title=$3 blocks=() columns=() size

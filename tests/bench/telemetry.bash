@@ -29,11 +29,6 @@ PER_CROWD=10000 # flows of a process, which may open so many files
 
 declare -A DAEMONS=() URLS=() READY=() # by instance: its daemon, /metrics, when a scrape is a new one
 
-# with_commas N: 100000 as 100,000
-with_commas() {
-	sed -E ':a; s/^([0-9]+)([0-9]{3})/\1,\2/; ta' <<<"$1"
-}
-
 # declare_sizes TEST TITLE THING SIZE...
 declare_sizes() {
 	local columns=() size

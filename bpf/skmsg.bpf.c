@@ -43,9 +43,10 @@ static __always_inline void by_tcp(struct sst_pair_end *me, const struct sst_pai
 }
 
 /* It is fast by TCP only: so it goes, and its endpoint's next ones are not adopted. */
-static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained)
+static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained,
+					__u32 size)
 {
-	if (!is_stream(me, gained) || !let_go(pair))
+	if (!is_stream(me, gained, size) || !let_go(pair))
 		return;
 	count(SST_COUNTER_REFUSE_STREAMING);
 	habit_strike(pair->endpoint);
@@ -95,6 +96,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 		by_tcp(me, peer, msg->size);
 	/* while the adopter has yet to come to the other end, nothing is learned of either */
 	if (decision != SST_COUNTER_MESSAGE_NO_PEER)
-		find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
+		find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind,
+			    msg->size);
 	return SK_PASS;
 }

@@ -249,16 +249,20 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 /*
  * What the splice is worth to one direction. A message that finds its reader waiting
  * gains some microseconds; one that goes by TCP, or finds the reader behind, is one of
- * those that TCP puts together and carries faster.
+ * those that TCP puts together and carries faster. That costs the more the larger it is: a
+ * member's bytes are copied into pieces of their own first.
  */
 #define CREDIT_FIRST 64
 #define CREDIT_MOST  512
 #define CREDIT_GAIN  4
+#define CREDIT_BITS  14 /* of a message's size: 16 KB take one more */
 
-static __always_inline int is_stream(struct sst_pair_end *me, int gained)
+static __always_inline int is_stream(struct sst_pair_end *me, int gained, __u32 size)
 {
-	if (!gained)
-		return --me->credit < 0;
+	if (!gained) {
+		me->credit -= 1 + (size >> CREDIT_BITS);
+		return me->credit < 0;
+	}
 	if (me->credit < CREDIT_MOST)
 		me->credit += CREDIT_GAIN;
 	return 0;

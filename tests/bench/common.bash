@@ -22,6 +22,7 @@ CONGESTION=cubic
 NETNS=()    # that were made
 PIDS=()     # of processes that were started, each is reaped at the end
 INSTANCES=() # of Sidestep
+CLOCK_WAS=  # before it was on
 
 # ---- samples ---------------------------------------------------------------------------------
 
@@ -203,6 +204,42 @@ instance_answers() {
 	[[ $(of "$1" status -o json 2>/dev/null) == *'"daemon": true'* ]]
 }
 
+# The port of one of NAMES, each of which has its own from PORT on. port_of NAME NAMES...
+port_of() {
+	local port=$PORT name
+
+	for name in "${@:2}"; do
+		[[ $name != "$1" ]] || echo "$port"
+		port=$((port + 1))
+	done
+}
+
+# ---- the kernel's clock on programs ----------------------------------------------------------
+
+# It costs some 50 ns a run: on for as long as it is read, and then as it was.
+clock_on() {
+	CLOCK_WAS=$(</proc/sys/kernel/bpf_stats_enabled)
+	echo 1 >/proc/sys/kernel/bpf_stats_enabled
+}
+
+clock_off() {
+	[[ ! $CLOCK_WAS ]] || echo "$CLOCK_WAS" >/proc/sys/kernel/bpf_stats_enabled
+	CLOCK_WAS=
+}
+
+# "PROGRAM NS RUNS" of each, since it was loaded, of those that have run by this clock.
+clocks() { # INSTANCE
+	bpftool -jf prog show | jq -r --arg pins "/sys/fs/bpf/$ID-$1/" '.[] |
+		select(.run_cnt and (.pinned // [] | any(startswith($pins)))) |
+		"\(.pinned[0] | sub(".*program_sst_"; "")) \(.run_time_ns) \(.run_cnt)"' | sort
+}
+
+# The same of what has run since. clocks_since INSTANCE FILE: with what clocks() said before.
+clocks_since() {
+	clocks "$1" | awk 'FILENAME != "-" { ns[$1] = $2; runs[$1] = $3; next }
+		{ print $1, $2 - ns[$1], $3 - runs[$1] }' "$2" -
+}
+
 # ---- begin and end ---------------------------------------------------------------------------
 
 bench_begin() {
@@ -230,6 +267,7 @@ bench_end() {
 
 	trap '' INT TERM HUP # once is enough
 	clean_up_part
+	clock_off
 	((${#PIDS[@]} == 0)) || kill "${PIDS[@]}" 2>/dev/null || :
 	((${#PIDS[@]} == 0)) || wait "${PIDS[@]}" 2>/dev/null || :
 	for name in "${INSTANCES[@]}"; do

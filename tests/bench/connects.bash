@@ -45,14 +45,6 @@ name_of() {
 	echo "${1//[ +]/-}"
 }
 
-port_of() {
-	local i
-
-	for i in "${!VARIANTS[@]}"; do
-		[[ ${VARIANTS[i]} != "$1" ]] || echo $((PORT + i))
-	done
-}
-
 # NAME NET PORT ENDPOINT...: 10.96.NET.1 is its address.
 write_service() {
 	local endpoint
@@ -69,7 +61,7 @@ write_services() { # VARIANT
 	local i port
 
 	has "$1" services || { echo "services: []" && return; }
-	port=$(port_of "$1")
+	port=$(port_of "$1" "${VARIANTS[@]}")
 	echo "services:"
 	for ((i = 1; i <= SERVICES - 2; i++)); do
 		write_service "s$i" "$i" 80 "10.100.$i."{1..10}
@@ -81,7 +73,7 @@ write_services() { # VARIANT
 write_policy() { # VARIANT
 	local port
 
-	port=$(port_of "$1")
+	port=$(port_of "$1" "${VARIANTS[@]}")
 	awk -v rows=shared -v identities="$IDENTITIES" -v rules="$RULES" -v group="/$ID/$(name_of "$1")" \
 		-v client="$CLIENT" -v server="$SERVER" -v ports="$port,$((port + 100))" \
 		-f "$REPO/tests/bench/policies.awk"
@@ -164,14 +156,14 @@ way_of() { # VARIANT LAYOUT
 	local name
 
 	name=$(name_of "$1")
-	way "$name" "$(called_by "$1" "$2")" "$(port_of "$1")" "$(server_in "$2")" "$name" "$name"
+	way "$name" "$(called_by "$1" "$2")" "$(port_of "$1" "${VARIANTS[@]}")" "$(server_in "$2")" "$name" "$name"
 }
 
 # One end is in the cgroup of "everything", the other without Sidestep.
 way_of_end() { # END
 	local port
 
-	port=$(port_of everything)
+	port=$(port_of everything "${VARIANTS[@]}")
 	case $1 in
 	none) way_of none veth ;;
 	client*) way "$1" "$(called_by everything veth)" "$port" "$SERVER" everything none ;;
@@ -233,24 +225,17 @@ measure_ends() { # ROUND AT_ONCE
 	done <"$TMP/figures"
 }
 
-# "PROGRAM NS RUNS" of each, since it was loaded, of those that have run by the kernel's clock.
-clocks() { # VARIANT
-	bpftool -jf prog show | jq -r --arg pins "/sys/fs/bpf/$ID-$(name_of "$1")/" '.[] |
-		select(.run_cnt and (.pinned // [] | any(startswith($pins)))) |
-		"\(.pinned[0] | sub(".*program_sst_"; "")) \(.run_time_ns) \(.run_cnt)"' | sort
-}
-
-# "PROGRAM NS RUNS" a connection, of those that a connection runs through. The kernel's clock costs
-# some 50 ns a run, so it is on for this alone.
+# "PROGRAM NS RUNS" a connection, of those that a connection runs through.
 time_programs() { # VARIANT
-	echo 1 >/proc/sys/kernel/bpf_stats_enabled
-	connections veth 1 --calls 1 "$(way_of "$1" veth)" # so that they have run
-	clocks "$1" >"$TMP/before"
+	local instance
+
+	instance=$(name_of "$1")
+	clock_on
+	clocks "$instance" >"$TMP/before"
 	connections veth 1 --calls "$CALLS" "$(way_of "$1" veth)"
-	clocks "$1" >"$TMP/after"
-	echo 0 >/proc/sys/kernel/bpf_stats_enabled
-	join "$TMP/before" "$TMP/after" | awk -v n="$CALLS" '$5 - $3 >= n {
-		print $1, ($4 - $2) / n, ($5 - $3) / n }'
+	clocks_since "$instance" "$TMP/before" |
+		awk -v n="$CALLS" '$3 >= n { print $1, $2 / n, $3 / n }'
+	clock_off
 }
 
 measure_programs() { # ROUND VARIANT
@@ -325,10 +310,6 @@ edges and the daemon."
 	note connection-programs "By the kernel's clock, which costs some 50 ns a run itself. veth, 1 CPU, \
 $PROGRAM_ROUNDS rounds."
 	[[ ! $AUTO_IS_OFF ]] || skip connections everything+auto "$AUTO_IS_OFF"
-}
-
-clean_up_part() {
-	echo 0 >/proc/sys/kernel/bpf_stats_enabled
 }
 
 AUTO_IS_OFF=

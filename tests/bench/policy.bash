@@ -43,21 +43,13 @@ PINNED=("${FIRST[@]}" taskset -c "$CLIENT_CPU") # both ends of a call are on one
 
 # ---- sets of policies --------------------------------------------------------------------------
 
-port_of() {
-	local i
-
-	for i in "${!SETS[@]}"; do
-		[[ ${SETS[i]} != "$1" ]] || echo $((PORT + i))
-	done
-}
-
 write_file() { # SET [deny]
 	case $1 in
 	hooks) printf 'node: { telemetry: { edges: 0 } }\nservices: []\n' ;;
 	edges) echo "services: []" ;;
 	*)
 		awk -v rows="${1%%-*}" -v rules="${1#*-}" -v identities="$IDENTITIES" -v group="/$ID/$1" \
-			-v client="$CLIENT" -v server="$SERVER" -v ports="$(port_of "$1")" \
+			-v client="$CLIENT" -v server="$SERVER" -v ports="$(port_of "$1" "${SETS[@]}")" \
 			-v deny="${2:-}" -f "$REPO/tests/bench/policies.awk"
 		;;
 	esac >"$TMP/$1.yaml"
@@ -79,7 +71,7 @@ make_set() { # SET
 	fi
 	for kind in "" --udp; do
 		(start "$1" server "${PINNED[@]}" "$BUILD/tests/tools/echoserver" $kind \
-			"$SERVER:$(port_of "$1")") >"$TMP/$1$kind.out" &
+			"$SERVER:$(port_of "$1" "${SETS[@]}")") >"$TMP/$1$kind.out" &
 		PIDS+=($!)
 		wait_until 5 grep -qs ready "$TMP/$1$kind.out" || die "no server for $1"
 	done
@@ -103,7 +95,7 @@ make_sets() {
 call() {
 	local test=$2 port
 
-	port=$(port_of "$1")
+	port=$(port_of "$1" "${SETS[@]}")
 	[[ $2 != denied ]] || port=$DENIED_PORT
 	[[ $2 != denied && $2 != allowed ]] || test=connect
 	(start "$1" client "${PINNED[@]}" "$BUILD/tests/bench/calls" "$test" "$CALLS" "$SERVER:$port") \
@@ -136,27 +128,16 @@ measure_calls() { # ROUND
 
 # ---- what the kernel's clock says ----------------------------------------------------------------
 
-# "PROGRAM NS" of this set's, since they were loaded.
-clocks() { # SET
-	local timed
-
-	for timed in connect4 sockops ingress egress sendmsg4; do
-		bpftool -j prog show pinned "$(echo "/sys/fs/bpf/$ID-$1"/abi*/program_sst_"$timed")"
-		echo " $timed"
-	done | sed 's/.*"run_time_ns":\([0-9]*\).*/\1/; s/^{.*/0/' | paste -d' ' - - | awk '{ print $2, $1 }'
-}
-
 measure_clocks() { # ROUND
 	local set call timed ns
 
-	echo 1 >/proc/sys/kernel/bpf_stats_enabled
+	clock_on
 	for set in $(shuf -e "${SETS[@]:${#BASES[@]}}"); do
 		for call in denied allowed tcp udp; do
 			clocks "$set" >"$TMP/before"
 			call "$set" "$call" >/dev/null
-			clocks "$set" >"$TMP/after"
-			paste -d' ' "$TMP/before" "$TMP/after" |
-				awk -v n="$CALLS" '{ print $1, ($4 - $2) / n }' >"$TMP/clocks"
+			clocks_since "$set" "$TMP/before" |
+				awk -v n="$CALLS" '{ print $1, $2 / n }' >"$TMP/clocks"
 			while read -r timed ns; do
 				[[ " ${TIMED[*]} " == *" $call:$timed "* ]] || continue
 				sample policy-programs "${TITLES[$call]}: $timed" "${set#*-} rules" \
@@ -164,7 +145,7 @@ measure_clocks() { # ROUND
 			done <"$TMP/clocks"
 		done
 	done
-	echo 0 >/proc/sys/kernel/bpf_stats_enabled
+	clock_off
 }
 
 # ---- changes -------------------------------------------------------------------------------------
@@ -175,7 +156,7 @@ measure_change() { # ROUND SET
 
 	write_file "$2" deny
 	(start "$2" client "${FIRST[@]}" "$BUILD/tests/bench/calls" revoke "$FLOWS" \
-		"$SERVER:$(port_of "$2")") >"$TMP/ends" &
+		"$SERVER:$(port_of "$2" "${SETS[@]}")") >"$TMP/ends" &
 	pid=$!
 	wait_until 60 grep -qs ready "$TMP/ends" || die "$2: no flows"
 	words_of "$2" apply -f "$TMP/$2.yaml"
@@ -257,10 +238,6 @@ Median of $CALLS calls, both ends on CPU $CLIENT_CPU before all others (SCHED_FI
 	note policy-change "Since the last connect() that was allowed; the change is read, compiled and applied. \
 With the least and the most rules only, $LONG_ROUNDS rounds."
 	note policy-compiler "$LONG_ROUNDS rounds, CPU time of the process."
-}
-
-clean_up_part() {
-	echo 0 >/proc/sys/kernel/bpf_stats_enabled
 }
 
 # What takes seconds and differs little is not measured in every round.

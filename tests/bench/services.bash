@@ -396,22 +396,14 @@ measure_changes() {
 
 # ---- what the kernel's clock says of the hook ----------------------------------------------------
 
-# "NANOSECONDS RUNS" of the hook since it was loaded
-clock() { # NAME
-	bpftool -j prog show pinned /sys/fs/bpf/"$ID-$1"/abi*/program_sst_connect4 |
-		jq -r '"\(.run_time_ns // 0) \(.run_cnt // 0)"'
-}
-
 clock_one() { # ROUND VARIANT SIZE
-	local name before after
+	local name
 
 	name=$(name_of "$2" "$3")
-	before=$(clock "$name")
+	clocks "$name" >"$TMP/before"
 	call clocked random "$2" "$3"
-	after=$(clock "$name")
 	sample services-hook "sst_connect4" "$3" "$2" "$1" \
-		"$(awk -v before="$before" -v after="$after" 'BEGIN {
-			split(before, b); split(after, a); print (a[1] - b[1]) / (a[2] - b[2]) }')"
+		"$(clocks_since "$name" "$TMP/before" | awk '$1 == "connect4" { print $2 / $3 }')"
 }
 
 measure_clocks() {

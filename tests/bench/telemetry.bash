@@ -85,18 +85,10 @@ name_of() { # VARIANT
 	tr -d , <<<"${1// /-}"
 }
 
-port_of() { # VARIANT
-	local i
-
-	for i in "${!VARIANTS[@]}"; do
-		[[ ${VARIANTS[i]} != "$1" ]] || echo $((PORT + i))
-	done
-}
-
 write_cost_file() { # VARIANT
 	local port telemetry="edges: 10000"
 
-	port=$(port_of "$1")
+	port=$(port_of "$1" "${VARIANTS[@]}")
 	[[ $1 != "edges off" ]] || telemetry="edges: 0"
 	[[ $1 != *events ]] || telemetry+=", flow-log: { file: /dev/null }"
 	cat <<-END
@@ -154,7 +146,7 @@ measure_cost() {
 		variants[$name]=$1
 		called=10.96.1.1
 		[[ $1 != none* ]] || called=$SERVER
-		ways+=("$name,$ROOT/$name,$ROOT/$name,$called:$(port_of "$1"),$SERVER:$(port_of "$1")")
+		ways+=("$name,$ROOT/$name,$ROOT/$name,$called:$(port_of "$1" "${VARIANTS[@]}"),$SERVER:$(port_of "$1" "${VARIANTS[@]}")")
 		shift
 	done
 	chrt -f 10 "$BUILD/tests/bench/connections" --client "$(netns client),$CLIENT_CPU" \

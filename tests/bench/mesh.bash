@@ -14,6 +14,8 @@ set -euo pipefail
 shopt -s inherit_errexit
 # shellcheck source=tests/bench/common.bash
 source "${BASH_SOURCE[0]%/*}/common.bash"
+# shellcheck source=tests/tools/envoy.bash
+source "${BASH_SOURCE[0]%/*}/../tools/envoy.bash"
 # shellcheck source=tests/bench/servers.bash
 source "${BASH_SOURCE[0]%/*}/servers.bash"
 
@@ -85,53 +87,9 @@ make_envoys() { # http|tcp PORT
 make_envoy() { # http|tcp NETNS LISTEN PORT BACK PORT
 	local file=$TMP/envoy-$1-$2.yaml
 
-	cat >"$file" <<-END
-		static_resources:
-		  listeners:
-		    - address: { socket_address: { address: $3, port_value: $4 } }
-		      filter_chains:
-		        - filters:
-		            -
-		$("filter_$1" | sed 's/^/              /')
-		  clusters:
-		    - name: back
-		      connect_timeout: 10s
-		      load_assignment:
-		        cluster_name: back
-		        endpoints:
-		          - lb_endpoints:
-		              - endpoint: { address: { socket_address: { address: $5, port_value: $6 } } }
-	END
+	envoy_yaml "$1" "${@:3}" >"$file"
 	serve "envoys-$1/proxy" "$2" "$4" "$TMP/envoy-$1" -c "$file" --concurrency 1 \
 		--disable-hot-restart -l error
-}
-
-filter_http() {
-	cat <<-END
-		name: envoy.filters.network.http_connection_manager
-		typed_config:
-		  "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-		  stat_prefix: front
-		  route_config:
-		    virtual_hosts:
-		      - name: all
-		        domains: ["*"]
-		        routes: [ { match: { prefix: "/" }, route: { cluster: back } } ]
-		  http_filters:
-		    - name: envoy.filters.http.router
-		      typed_config:
-		        "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
-	END
-}
-
-filter_tcp() {
-	cat <<-END
-		name: envoy.filters.network.tcp_proxy
-		typed_config:
-		  "@type": type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy
-		  stat_prefix: front
-		  cluster: back
-	END
 }
 
 # The pair, each isolated but for the other, among a hundred other workloads with a policy each.

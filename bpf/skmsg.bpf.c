@@ -82,7 +82,7 @@ int sst_skmsg(struct sk_msg_md *msg)
 	peer = &pair->end[!flow->role];
 	me->turns++;
 	find_unseen(me, peer, tp->write_seq);
-	decision = guard(tp, pair, me, peer, &behind);
+	decision = guard(tp, pair, me, peer, msg->size, &behind);
 	cookie = peer->cookie;
 	/* the helper's own SK_DROP would refuse a message that TCP can carry */
 	if (decision == SST_COUNTER_MESSAGE_SPLICED &&
@@ -96,7 +96,9 @@ int sst_skmsg(struct sk_msg_md *msg)
 		by_tcp(me, peer, msg->size);
 	/* while the adopter has yet to come to the other end, nothing is learned of either */
 	if (decision != SST_COUNTER_MESSAGE_NO_PEER)
-		find_stream(pair, me, decision == SST_COUNTER_MESSAGE_SPLICED && !behind,
+		find_stream(pair, me,
+			    decision == SST_COUNTER_MESSAGE_SPLICED &&
+				    (!behind || is_cut(tp, msg->size)),
 			    msg->size);
 	return SK_PASS;
 }

@@ -305,6 +305,7 @@ static __always_inline enum sst_counter adopt(struct sock *sk, struct tcp_sock *
 		return SST_COUNTER_REFUSE_MEMBER;
 	}
 	me->credit = CREDIT_FIRST;
+	me->run_seq = tp->write_seq;
 	/* only now: what is recorded must have been read after the socket went in */
 	me->copied_seq = *(volatile __u32 *)&tp->copied_seq;
 	barrier();

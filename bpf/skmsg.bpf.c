@@ -43,10 +43,10 @@ static __always_inline void by_tcp(struct sst_pair_end *me, const struct sst_pai
 }
 
 /* It is fast by TCP only: so it goes, and its endpoint's next ones are not adopted. */
-static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me, int gained,
-					__u32 size)
+static __always_inline void find_stream(struct sst_pair *pair, struct sst_pair_end *me,
+					const struct tcp_sock *tp, int gained)
 {
-	if (!is_stream(me, gained, size) || !let_go(pair))
+	if (!is_stream(me, tp, gained) || !let_go(pair))
 		return;
 	count(SST_COUNTER_REFUSE_STREAMING);
 	habit_strike(pair->endpoint);
@@ -81,6 +81,8 @@ int sst_skmsg(struct sk_msg_md *msg)
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;
+	if (me->seen_turns != peer->turns || is_cut(tp, msg->size))
+		me->run_seq = tp->write_seq;
 	find_unseen(me, peer, tp->write_seq);
 	decision = guard(tp, pair, me, peer, msg->size, &behind);
 	cookie = peer->cookie;
@@ -96,9 +98,8 @@ int sst_skmsg(struct sk_msg_md *msg)
 		by_tcp(me, peer, msg->size);
 	/* while the adopter has yet to come to the other end, nothing is learned of either */
 	if (decision != SST_COUNTER_MESSAGE_NO_PEER)
-		find_stream(pair, me,
+		find_stream(pair, me, tp,
 			    decision == SST_COUNTER_MESSAGE_SPLICED &&
-				    (!behind || is_cut(tp, msg->size)),
-			    msg->size);
+				    (!behind || is_cut(tp, msg->size)));
 	return SK_PASS;
 }

@@ -266,20 +266,18 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 /*
  * What the splice is worth to one direction. A message that finds its reader waiting
  * gains some microseconds; one that goes by TCP, or finds the reader behind, is one of
- * those that TCP puts together and carries faster. That costs the more the larger it is: a
- * member's bytes are copied into pieces of their own first.
+ * those that TCP puts together and carries faster. So are many bytes by TCP in a row, however
+ * few messages they are: a member's are copied into pieces of their own first.
  */
 #define CREDIT_FIRST 64
 #define CREDIT_MOST  512
 #define CREDIT_GAIN  4
-#define CREDIT_BITS  14 /* of a message's size: 16 KB take one more */
+#define RUN_MOST     (4 << 20) /* bytes by TCP to a reader that says nothing */
 
-static __always_inline int is_stream(struct sst_pair_end *me, int gained, __u32 size)
+static __always_inline int is_stream(struct sst_pair_end *me, const struct tcp_sock *tp, int gained)
 {
-	if (!gained) {
-		me->credit -= 1 + (size >> CREDIT_BITS);
-		return me->credit < 0;
-	}
+	if (!gained)
+		return --me->credit < 0 || tp->write_seq - me->run_seq > RUN_MOST;
 	if (me->credit < CREDIT_MOST)
 		me->credit += CREDIT_GAIN;
 	return 0;

@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 6
+#define SST_ABI_VERSION 7
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -477,8 +477,10 @@ struct sst_pair_end {
 	__u32 state;      /* enum sst_splice_state, but for STICKY, which is the pair's */
 	__s32 credit;     /* what the splice is worth to it; below 0: it is a stream */
 	__u32 next_seq;   /* its write_seq after its last message, as far as was seen */
+	__u32 run_seq;    /* its write_seq when the other end had sent something since */
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_pair_end) == 56, "sst_pair_end");
+static_assert(sizeof(struct sst_pair_end) == 64, "sst_pair_end");
 
 enum sst_permission {
 	SST_FORBIDDEN = 0,
@@ -498,7 +500,7 @@ struct sst_pair {
 	__u8 quiet[2]; /* by role; 1: stopped, and no send() from before is under way */
 	__u32 pad;
 };
-static_assert(sizeof(struct sst_pair) == 144, "sst_pair");
+static_assert(sizeof(struct sst_pair) == 160, "sst_pair");
 
 /* Map `pair_places`: pairs have a place here as long as there is room, see lib/pair.h; the others
  * lie in map `pairs`. */
@@ -508,7 +510,7 @@ struct sst_pair_place {
 	__u64 key; /* struct sst_pair_key as a number, 0: free */
 	struct sst_pair pair;
 };
-static_assert(sizeof(struct sst_pair_place) == 152, "sst_pair_place");
+static_assert(sizeof(struct sst_pair_place) == 168, "sst_pair_place");
 
 #define SST_PAIR_ELSEWHERE (~0U) /* in map `pairs` */
 

@@ -3,8 +3,9 @@
  * Every map once: what it holds, who writes it, who reads it, what bounds it.
  * maps.bpf.c defines them; every other file sees declarations.
  *
- * K is the kernel half, U is userspace. Sizes are the defaults; what a node's
- * configuration may hold is bounded by them and checked before an apply.
+ * K is the kernel half, U is userspace. What a node's configuration may hold is bounded by
+ * the sizes and checked before an apply. Those that are a matter of how busy a node is are made
+ * by its memory instead, see user/datapath/sizes.c.
  */
 #ifndef SIDESTEP_BPF_MAPS_H
 #define SIDESTEP_BPF_MAPS_H
@@ -277,8 +278,7 @@ SST_MAP struct doomed_map {
 	__type(value, __u8);
 } doomed SEC(".maps");
 
-/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. The loader
- * makes it as large as the machine's memory suggests, see ring_bytes(). */
+/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. */
 SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);

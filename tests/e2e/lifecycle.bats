@@ -180,6 +180,42 @@ nothing_is_left() {
 	check '.[0].counters | .opened == 10 and .closed == 10'
 }
 
+# load_with_memory GIB: as on a machine that has so much.
+load_with_memory() {
+	MEMORY_GIB=$1 LD_PRELOAD="${TOOLS%/tools}/faults/memory.so" \
+		"$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+}
+
+# sizes_are EVENTS UDP_FLOWS SENDERS DATAGRAMS AFFINITY SERVICES
+sizes_are() {
+	local map sizes=()
+
+	for map in events udp_flows senders datagrams affinity services; do
+		sizes+=("$(bpftool map show pinned "$PIN"/abi*/$map -j | jq .max_entries)")
+	done
+	[[ ${sizes[*]} == "$*" ]] || fail "sizes: ${sizes[*]}, expected: $*"
+	show status
+	check --argjson n "$5" '.maps[] | select(.name == "affinity").capacity == $n'
+}
+
+@test "maps are as large as memory suggests, and stay so in an upgrade" {
+	require_command bpftool
+	nodes
+	web 8080 | config
+	load_with_memory 2
+	sizes_are 2097152 8192 8192 8192 8192 65536
+	load_with_memory 64
+	sizes_are 2097152 8192 8192 8192 8192 65536
+	show status
+	check '.loads == 2'
+	sidestep unload
+	load_with_memory 64
+	sizes_are 67108864 65536 65536 65536 65536 65536
+	load_with_memory 2
+	sizes_are 67108864 65536 65536 65536 65536 65536
+	calls 1
+}
+
 @test "twenty upgrades under load, no call fails" {
 	local load
 

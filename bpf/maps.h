@@ -66,13 +66,13 @@ SST_MAP struct endpoints_map {
 	__type(value, struct sst_endpoint);
 } endpoints SEC(".maps");
 
-/* Schedules of all services, runs of endpoint ids. U writes through a mapping, K reads. */
+/* Schedules of all services, endpoint ids. U writes through a mapping, K reads. */
 SST_MAP struct slots_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1048576);
+	__uint(max_entries, 1048576 / SST_RUN);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct sst_run);
 } slots SEC(".maps");
 
 /* Client affinity. K writes and reads; the least recently used goes first when full. */

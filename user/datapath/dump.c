@@ -248,15 +248,14 @@ static int dump_habits(struct datapath *datapath, struct state *state)
 
 static int copy_slots(struct datapath *datapath, const struct sst_service *service, uint32_t *ret)
 {
-	const uint64_t *slots;
+	const uint32_t *slots;
 
 	if (!service->slots)
 		return 0;
 	slots = datapath_slots(datapath, service->first, service->slots);
 	if (!slots)
 		return -errno;
-	for (uint32_t i = 0; i < service->slots; i++)
-		ret[service->first + i] = (uint32_t)slots[i];
+	memcpy(ret + service->first, slots, service->slots * sizeof(*slots));
 	return 0;
 }
 

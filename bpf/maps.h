@@ -86,11 +86,12 @@ SST_MAP struct affinity_map {
 /*
  * Statistics by service and by endpoint. U creates and deletes entries, K adds. Endpoints are many,
  * and each has few flows: theirs are not per CPU, which would take their memory for each CPU, and an
- * interrupt for each element (since 6.8; 15 us in a virtual machine).
+ * interrupt for each element (since 6.8; 15 us in a virtual machine). Both have room for id 0, too:
+ * what is left to the self-test in the maps of services is none of theirs.
  */
 SST_MAP struct service_stats_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 65537);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_stats);
@@ -183,7 +184,7 @@ SST_MAP struct edge_state_map {
 /* What became of idle edges, by service. U only. */
 SST_MAP struct edges_expired_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65537);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_edge_expired);
@@ -315,10 +316,11 @@ SST_MAP struct capture_map {
 	__type(value, struct sst_capture);
 } capture SEC(".maps");
 
-/* Ids of the services to be captured. U writes and empties, K reads. */
+/* Ids of the services to be captured, which are the ports of one Service. U writes and empties, K
+ * reads. */
 SST_MAP struct captured_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u8);

@@ -114,6 +114,10 @@ enum hook_index {
 /* Slots at the end of the map that no service is given. */
 #define SELFTEST_SLOTS 2
 
+/* What no configuration is given of the maps of services: an upgrade tries its own beside them. It
+ * makes 2 services, 2 endpoints and 3 frontends. */
+#define SELFTEST_ENTRIES 4
+
 extern const struct hook hooks[HOOK_MAX];
 extern const char *const map_names[MAP_MAX];
 

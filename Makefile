@@ -52,7 +52,8 @@ SKEL     := $(BUILD)/sidestep.skel.h
 # Pure code, and the API server's client: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/kube/*.c user/source/*.c \
                               user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c \
-                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c)))
+                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c) \
+                              user/datapath/sizes.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)

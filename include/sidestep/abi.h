@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 6
+#define SST_ABI_VERSION 7
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -68,8 +68,8 @@ enum sst_on_remove {
  * It is replaced as a whole, so writing it is the atomic flip of that service:
  * a connect() sees the old schedule or the new one.
  *
- * The schedule is the run [first, first + slots) of map `slots`; an endpoint
- * stands in it as often as its weight says. Balancing picks a slot.
+ * The schedule is a run of slots, [first, first + slots); an endpoint stands in it as often
+ * as its weight says. Balancing picks a slot.
  */
 struct sst_service {
 	__u32 first;
@@ -81,6 +81,15 @@ struct sst_service {
 	__u8 pad;
 };
 static_assert(sizeof(struct sst_service) == 16, "sst_service");
+
+/* Map `slots`: slot n, an endpoint's id, is number n % SST_RUN of element n / SST_RUN. An array's
+ * element takes 8 bytes at least, whatever it holds; so there is no gap between slots. */
+#define SST_RUN 2
+
+struct sst_run {
+	__u32 slot[SST_RUN];
+};
+static_assert(sizeof(struct sst_run) == 8, "sst_run");
 
 /* Ids from this one on, of services and of endpoints, are the self-test's: userspace
  * neither gives them away nor tells of them, and the node's settings do not bind them. */

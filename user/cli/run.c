@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cluster/client.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
 #include "daemon/http.h"
@@ -104,9 +105,11 @@ static int find_cluster(const struct cli_options *options, const struct model *m
 	const struct access_options where = { .kubeconfig = options->kubeconfig,
 					      .server = options->server };
 	_cleanup_problems_ struct problems problems = {};
-	int err = access_find(&where, &problems, access);
+	int err = client_prepare(&problems) ?: access_find(&where, &problems, access);
 
 	cli_print_problems(&problems);
+	if (err == -ELIBACC)
+		return CLI_FAILED;
 	if (err) {
 		if (!problems.count)
 			cli_error("--kubernetes: %s", strerror(-err));

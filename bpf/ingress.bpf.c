@@ -182,20 +182,20 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
  */
 int sst_find_caller(const struct packet *packet, struct policy_case *c)
 {
-	const struct sst_caller *caller;
+	struct sst_caller caller;
 
 	if (!packet || !c)
 		return 0;
 	c->counts = COUNT_DENIED;
-	caller = caller_find(bpf_ntohl(packet->sequence), packet->source_port);
-	if (!caller ||
-	    (!address_equal(&caller->address, &packet->source) && !sst_is_host(&packet->source)))
+	if (!caller_find(bpf_ntohl(packet->sequence), packet->source_port, &caller))
 		return 0;
-	c->judged = caller->judged;
-	c->judged_by = caller->generation;
+	if (!address_equal(&caller.address, &packet->source) && !sst_is_host(&packet->source))
+		return 0;
+	c->judged = caller.judged;
+	c->judged_by = caller.generation;
 	c->is_told = 1;
-	c->told_identity = caller->identity;
-	c->told_workload = caller->workload;
+	c->told_identity = caller.identity;
+	c->told_workload = caller.workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
 	return 0;
 }

@@ -364,9 +364,9 @@ SST_MAP struct rule_stats_map {
  * caller's end frees it. */
 SST_MAP struct callers_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
+	__uint(max_entries, SST_CALLERS_NEAR + SST_CALLERS_FAR);
 	__type(key, __u32);
-	__type(value, struct sst_caller);
+	__type(value, struct sst_callers);
 } callers SEC(".maps");
 
 /* With whom UDP sockets were allowed to exchange datagrams. K only; the least recently

@@ -17,7 +17,7 @@
 #define static_assert _Static_assert
 #endif
 
-#define SST_ABI_VERSION 6
+#define SST_ABI_VERSION 7
 
 /* ---- addresses ---------------------------------------------------------- */
 
@@ -652,18 +652,26 @@ static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
  * identities, and addresses may be translated on the way.
  */
 struct sst_caller {
-	__u64 cookie;     /* of the calling socket; 0: this place is free */
 	__u64 generation; /* of the set by which it was judged */
 	struct sst_addr address;
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
 	__u32 identity; /* id */
 	__u32 workload; /* id, 0: none */
 	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
-	__u32 pad2;
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_caller) == 56, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 40, "sst_caller");
+
+/* An element: who is there is told by its first 64 bytes. */
+#define SST_CALLERS      7
+#define SST_CALLERS_NEAR 32   /* elements that are tried first */
+#define SST_CALLERS_FAR  4096 /* and the others */
+
+struct sst_callers {
+	__u64 key[SST_CALLERS]; /* the SYN's sequence and the caller's port; 0: free */
+	__u64 elsewhere;        /* how many found this one full and are in another one */
+	struct sst_caller caller[SST_CALLERS];
+};
+static_assert(sizeof(struct sst_callers) == 344, "sst_callers");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */

@@ -464,8 +464,45 @@ unknown_file() {
 		s.sendall(b"me")
 		assert s.recv(2) == b"me"
 	END
-	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers |
-		jq '[.[].formatted.value | select(.cookie != 0)] | length')" -eq 0 ]
+	[ "$(callers)" = "0 0" ]
+}
+
+# How many SYNs are under way, and how many of them are not where they are looked for first
+callers() {
+	bpftool -j map dump pinned "$PIN"/abi*/callers | jq -r '[.[].formatted.value] |
+		"\([.[].key[] | select(. != 0)] | length) \(map(.elsewhere) | add)"'
+}
+
+# SYNs that nobody answers: there is a neighbour of that address, and no such machine
+call_nobody() { # WORKLOAD NAMESPACE CALLS
+	in_ns "$2" ip neigh replace 10.77.0.200 lladdr 02:00:00:00:00:c8 dev eth0
+	cat >"$BATS_TEST_TMPDIR/nobody.py" <<-'END'
+		import socket, sys, time
+		sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+		for s in sockets:
+		    s.setblocking(False)
+		    s.connect_ex(("10.77.0.200", 8080))
+		print("ready", flush=True)
+		time.sleep(60)
+	END
+	as "$1" pod_bg "$2" python3 "$BATS_TEST_TMPDIR/nobody.py" "$3"
+}
+
+@test "callers are who they are, however many call" {
+	require_command python3
+	ns_bridge client pod
+	{ workloads friend foe server && server_policy; } | load_config
+	serve_as server pod
+	allowed friend client --count 20 "$(ip4 pod):8080"
+	call_nobody friend client 900
+	read -r all elsewhere < <(callers)
+	[ "$all" -eq 900 ]
+	[ "$elsewhere" -gt 600 ]
+	allowed friend client --count 20 "$(ip4 pod):8080"
+	as foe call client --timeout-ms 300 "$(ip4 pod):8080"
+	check '.ok == 0 and .errors == { ETIMEDOUT: 1 }'
+	finish "$PID"
+	[ "$(callers)" = "0 0" ]
 }
 
 mptcp() { # WORKLOAD: what connect() says

@@ -332,7 +332,7 @@ static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *s
 	c.end[SST_ROLE_CLIENT].address = packet->source;
 	c.port = bpf_ntohs(packet->target_port);
 	c.protocol = packet->protocol;
-	judge(&c);
+	judge(&c, netns_of_tcp(sk));
 	if (c.denied)
 		return sst_keep_out(skb, &c, packet) ? PASS : DROP;
 	if (c.flags & SST_POLICY_RULES)

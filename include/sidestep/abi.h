@@ -673,6 +673,31 @@ struct sst_callers {
 };
 static_assert(sizeof(struct sst_callers) == 344, "sst_callers");
 
+/*
+ * Map `verdicts`: calls by TCP that were allowed, by all that the answer hangs on beside the set,
+ * which never changes: who a cgroup and a network namespace are, what addresses are, what is
+ * asked for. Their ids are never given twice.
+ */
+#define SST_VERDICTS 4096 /* a power of two */
+
+struct sst_verdict_key {
+	__u64 netns;                /* cookie, of who asks */
+	__u64 cgroup[2];            /* ids, by enum sst_role; 0: of no socket that was seen */
+	struct sst_addr address[2]; /* zero: not known yet */
+	__u16 port;                 /* of who is called, host order */
+	__u16 own;                  /* enum sst_role of who asks */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_verdict_key) == 64, "sst_verdict_key");
+
+struct sst_verdict {
+	__u64 version;    /* odd while somebody writes */
+	__u64 generation; /* of the set, 0: nothing is here */
+	struct sst_verdict_key key;
+	struct sst_judgement judgement;
+};
+static_assert(sizeof(struct sst_verdict) == 120, "sst_verdict");
+
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */
 struct sst_datagram_key {

@@ -366,10 +366,19 @@ SST_MAP struct rule_stats_map {
  * caller's end frees it. */
 SST_MAP struct callers_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
+	__uint(max_entries, SST_CALLERS_NEAR + SST_CALLERS_FAR);
 	__type(key, __u32);
-	__type(value, struct sst_caller);
+	__type(value, struct sst_callers);
 } callers SEC(".maps");
+
+/* Calls that were allowed, each at the one place that its key tells. K only; who comes last
+ * stays. */
+SST_MAP struct verdicts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SST_VERDICTS);
+	__type(key, __u32);
+	__type(value, struct sst_verdict);
+} verdicts SEC(".maps");
 
 /* With whom UDP sockets were allowed to exchange datagrams. K only; the least recently
  * used goes first when full. */

@@ -48,6 +48,7 @@
 	X(policy)         \
 	X(rule_stats)     \
 	X(callers)        \
+	X(verdicts)       \
 	X(datagrams)      \
 	X(senders)        \
 	X(answers)        \

@@ -12,13 +12,15 @@ BPFTOOL ?= $(shell command -v bpftool || echo /usr/sbin/bpftool)
 PKG_CONFIG ?= pkg-config
 
 VERSION := $(shell cat VERSION)
-LIBS    := libbpf yaml-0.1 libuv jansson libcurl libmicrohttpd ncursesw
+LIBS    := libbpf yaml-0.1 libuv jansson ncursesw
+# by the program itself, when it needs them: user/core/library.h
+LOADED  := libcurl libmicrohttpd
 
 CSTD     := -std=gnu17
 WARN     := -Wall -Wextra -Werror -Wno-missing-field-initializers -Wshadow -Wstrict-prototypes \
             -Wvla
 CPPFLAGS := -D_GNU_SOURCE -DSIDESTEP_VERSION='"$(VERSION)"' -Iinclude -Iuser -I$(BUILD) \
-            $(shell $(PKG_CONFIG) --cflags $(LIBS))
+            $(shell $(PKG_CONFIG) --cflags $(LIBS) $(LOADED))
 CFLAGS   ?= -O2 -g
 LDLIBS   := $(shell $(PKG_CONFIG) --libs $(LIBS))
 SANITIZE := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -52,7 +54,8 @@ SKEL     := $(BUILD)/sidestep.skel.h
 # Pure code, and the API server's client: everything that unit tests link, built with sanitizers.
 PURE_SRC := $(sort $(wildcard user/core/*.c user/model/*.c user/policy/*.c user/kube/*.c user/source/*.c \
                               user/plan/*.c user/export/*.c user/live/*.c user/cluster/*.c \
-                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c)))
+                              $(addprefix user/bench/,end.c figures.c measure.c rounds.c) \
+                              user/datapath/sizes.c))
 PURE_OBJ := $(PURE_SRC:%.c=$(BUILD)/asan/%.o)
 UNIT_SRC := $(sort $(wildcard tests/unit/*_test.c))
 UNIT_BIN := $(UNIT_SRC:%.c=$(BUILD)/%)
@@ -182,7 +185,8 @@ $(BUILD)/tests/bench/report/%.o: tests/bench/report/%.c
 $(BUILD)/tests/bench/cluster: tests/bench/cluster.c
 	$(call say,TOOL,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LDLIBS) -lpthread
+	$(Q)$(CC) $(CSTD) $(WARN) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LDLIBS) \
+		$(shell $(PKG_CONFIG) --libs libcurl) -lpthread
 
 # ... that runs the compiler itself
 $(BUILD)/tests/bench/policy: tests/bench/policy.c $(filter $(BUILD)/user/core/% $(BUILD)/user/model/% \

@@ -231,7 +231,7 @@ static __always_inline void judge_call(struct bpf_sock_addr *ctx, const struct c
 		address_bound(sk, &c->end[SST_ROLE_CLIENT].address);
 	}
 	sst_called(ctx, to, &c->end[SST_ROLE_SERVER]);
-	judge(c);
+	judge(c, bpf_get_netns_cookie(ctx));
 }
 
 /* A record of an earlier use of the socket must not speak for this one. */

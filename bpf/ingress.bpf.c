@@ -182,20 +182,20 @@ int sst_read_packet(struct __sk_buff *skb, struct packet *packet)
  */
 int sst_find_caller(const struct packet *packet, struct policy_case *c)
 {
-	const struct sst_caller *caller;
+	struct sst_caller caller;
 
 	if (!packet || !c)
 		return 0;
 	c->counts = COUNT_DENIED;
-	caller = caller_find(bpf_ntohl(packet->sequence), packet->source_port);
-	if (!caller ||
-	    (!address_equal(&caller->address, &packet->source) && !sst_is_host(&packet->source)))
+	if (!caller_find(bpf_ntohl(packet->sequence), packet->source_port, &caller))
 		return 0;
-	c->judged = caller->judged;
-	c->judged_by = caller->generation;
+	if (!address_equal(&caller.address, &packet->source) && !sst_is_host(&packet->source))
+		return 0;
+	c->judged = caller.judged;
+	c->judged_by = caller.generation;
 	c->is_told = 1;
-	c->told_identity = caller->identity;
-	c->told_workload = caller->workload;
+	c->told_identity = caller.identity;
+	c->told_workload = caller.workload;
 	c->counts |= COUNT_ALLOWED; /* its own end tells of it nowhere */
 	return 0;
 }
@@ -332,7 +332,7 @@ static __always_inline int judge_first(struct __sk_buff *skb, struct bpf_sock *s
 	c.end[SST_ROLE_CLIENT].address = packet->source;
 	c.port = bpf_ntohs(packet->target_port);
 	c.protocol = packet->protocol;
-	judge(&c);
+	judge(&c, netns_of_tcp(sk));
 	if (c.denied)
 		return sst_keep_out(skb, &c, packet) ? PASS : DROP;
 	if (c.flags & SST_POLICY_RULES)

@@ -192,7 +192,7 @@ static __always_inline int is_revoked(struct sst_flow *flow, struct sock *sk)
 	comparable = knows && (flow->peer_told || !called);
 	address_of_socket(sk, &own->address, &peer->address);
 	c.port = c.own ? sk->__sk_common.skc_num : bpf_ntohs(sk->__sk_common.skc_dport);
-	judge(&c);
+	judge(&c, 0);
 	/* another one was judged, perhaps; then the flow ends anyway */
 	if (called && (flow->state == SST_FLOW_ENDED || !is_socket(called, cookie)))
 		return 0;

@@ -3,8 +3,9 @@
  * Every map once: what it holds, who writes it, who reads it, what bounds it.
  * maps.bpf.c defines them; every other file sees declarations.
  *
- * K is the kernel half, U is userspace. Sizes are the defaults; what a node's
- * configuration may hold is bounded by them and checked before an apply.
+ * K is the kernel half, U is userspace. What a node's configuration may hold is bounded by
+ * the sizes and checked before an apply. Those that are a matter of how busy a node is are made
+ * by its memory instead, see user/datapath/sizes.c.
  */
 #ifndef SIDESTEP_BPF_MAPS_H
 #define SIDESTEP_BPF_MAPS_H
@@ -65,13 +66,13 @@ SST_MAP struct endpoints_map {
 	__type(value, struct sst_endpoint);
 } endpoints SEC(".maps");
 
-/* Schedules of all services, runs of endpoint ids. U writes through a mapping, K reads. */
+/* Schedules of all services, endpoint ids. U writes through a mapping, K reads. */
 SST_MAP struct slots_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1048576);
+	__uint(max_entries, 1048576 / SST_RUN);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__type(key, __u32);
-	__type(value, __u32);
+	__type(value, struct sst_run);
 } slots SEC(".maps");
 
 /* Client affinity. K writes and reads; the least recently used goes first when full. */
@@ -85,11 +86,12 @@ SST_MAP struct affinity_map {
 /*
  * Statistics by service and by endpoint. U creates and deletes entries, K adds. Endpoints are many,
  * and each has few flows: theirs are not per CPU, which would take their memory for each CPU, and an
- * interrupt for each element (since 6.8; 15 us in a virtual machine).
+ * interrupt for each element (since 6.8; 15 us in a virtual machine). Both have room for id 0, too:
+ * what is left to the self-test in the maps of services is none of theirs.
  */
 SST_MAP struct service_stats_map {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);
-	__uint(max_entries, 65537);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_stats);
@@ -182,7 +184,7 @@ SST_MAP struct edge_state_map {
 /* What became of idle edges, by service. U only. */
 SST_MAP struct edges_expired_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65537);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct sst_edge_expired);
@@ -277,8 +279,7 @@ SST_MAP struct doomed_map {
 	__type(value, __u8);
 } doomed SEC(".maps");
 
-/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. The loader
- * makes it as large as the machine's memory suggests, see ring_bytes(). */
+/* struct sst_record: opened, closed, failed, denied. K writes, the daemon reads. */
 SST_MAP struct events_map {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4 * 1024 * 1024);
@@ -315,10 +316,11 @@ SST_MAP struct capture_map {
 	__type(value, struct sst_capture);
 } capture SEC(".maps");
 
-/* Ids of the services to be captured. U writes and empties, K reads. */
+/* Ids of the services to be captured, which are the ports of one Service. U writes and empties, K
+ * reads. */
 SST_MAP struct captured_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 4096);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u8);
@@ -364,10 +366,19 @@ SST_MAP struct rule_stats_map {
  * caller's end frees it. */
 SST_MAP struct callers_map {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 65536);
+	__uint(max_entries, SST_CALLERS_NEAR + SST_CALLERS_FAR);
 	__type(key, __u32);
-	__type(value, struct sst_caller);
+	__type(value, struct sst_callers);
 } callers SEC(".maps");
+
+/* Calls that were allowed, each at the one place that its key tells. K only; who comes last
+ * stays. */
+SST_MAP struct verdicts_map {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SST_VERDICTS);
+	__type(key, __u32);
+	__type(value, struct sst_verdict);
+} verdicts SEC(".maps");
 
 /* With whom UDP sockets were allowed to exchange datagrams. K only; the least recently
  * used goes first when full. */

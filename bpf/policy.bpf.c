@@ -557,6 +557,117 @@ int sst_close(struct policy_case *c, int decided)
 	return 0;
 }
 
+/* ---- what was decided before ---------------------------------------------------------- */
+
+/*
+ * The set does not change, and of both ends nothing is asked but what the key has, if
+ *
+ * - the end that asks is a TCP socket that is seen, and the other one, too, or no socket at all:
+ *   that stands in the same namespace, or is told by its address;
+ * - nobody has told who the other end is, or what it was judged for;
+ * - everything was decided: `fail` is a setting of the node and no part of the set, as is which
+ *   cgroup is the self-test's.
+ *
+ * Only what was allowed is kept: of what is denied there is more to tell.
+ */
+static __always_inline int is_lasting(const struct policy_case *c, __u64 netns)
+{
+	const struct policy_end *own = &c->end[c->own & 1], *peer = &c->end[!c->own];
+
+	return netns && c->protocol == IPPROTO_TCP && own->sk && own->cgroup &&
+	       !peer->sk == !peer->cgroup && !c->is_told && !c->judged;
+}
+
+static __always_inline void key_of_verdict(const struct policy_case *c, __u64 netns,
+					   struct sst_verdict_key *key)
+{
+	key->netns = netns;
+	for (int i = 0; i < 2; i++) {
+		key->cgroup[i] = c->end[i].cgroup;
+		key->address[i] = c->end[i].address;
+	}
+	key->port = c->port;
+	key->own = c->own;
+	key->pad = 0;
+}
+
+#define VERDICT_WORDS (sizeof(struct sst_verdict_key) / sizeof(__u64))
+
+static __always_inline struct sst_verdict *verdict_at(const struct sst_verdict_key *key)
+{
+	const __u64 *words = (const __u64 *)key;
+	__u64 hash = 0;
+	__u32 place;
+
+	for (__u32 i = 0; i < VERDICT_WORDS; i++)
+		hash = (hash ^ words[i]) * 0xd6e8feb86659fd93ULL;
+	place = sst_policy_mix(hash) & (SST_VERDICTS - 1);
+	return bpf_map_lookup_elem(&verdicts, &place);
+}
+
+static __always_inline int is_verdict_of(const struct sst_verdict *verdict,
+					 const struct sst_verdict_key *key)
+{
+	const __u64 *a = (const __u64 *)&verdict->key, *b = (const __u64 *)key;
+	__u64 differs = 0;
+
+	for (__u32 i = 0; i < VERDICT_WORDS; i++)
+		differs |= a[i] ^ b[i];
+	return !differs;
+}
+
+/* What was read is of one verdict if nobody has written from before to after. */
+int sst_recall(struct policy_case *c, __u64 netns)
+{
+	const struct sst_policy_head *head = policy_head(policy_set());
+	struct sst_verdict_key key;
+	struct sst_verdict *kept;
+	__u64 version;
+
+	if (!c || !head || !is_lasting(c, netns))
+		return 0;
+	key_of_verdict(c, netns, &key);
+	kept = verdict_at(&key);
+	if (!kept)
+		return 0;
+	version = kept->version;
+	barrier();
+	if (version & 1 || kept->generation != head->generation || !is_verdict_of(kept, &key))
+		return 0;
+	c->judgement = kept->judgement;
+	barrier();
+	if (kept->version != version) {
+		__builtin_memset(&c->judgement, 0, sizeof(c->judgement));
+		return 0;
+	}
+	c->generation = head->generation;
+	c->flags = head->flags;
+	return 1;
+}
+
+/* One writes, on whatever CPU, and who comes meanwhile does without. */
+int sst_keep(const struct policy_case *c, __u64 netns)
+{
+	struct sst_verdict_key key;
+	struct sst_verdict *kept;
+	__u64 version;
+
+	if (!c || c->denied || c->unknown || c->exempt || !is_lasting(c, netns))
+		return 0;
+	key_of_verdict(c, netns, &key);
+	kept = verdict_at(&key);
+	if (!kept)
+		return 0;
+	version = kept->version & ~1ULL;
+	if (__sync_val_compare_and_swap(&kept->version, version, version + 1) != version)
+		return 0;
+	kept->generation = c->generation;
+	kept->key = key;
+	kept->judgement = c->judgement;
+	__sync_val_compare_and_swap(&kept->version, version + 1, version + 2);
+	return 0;
+}
+
 /* ---- news --------------------------------------------------------------------------------- */
 
 /* What policy denied: there is no connection, so all there is to tell is in the question. */

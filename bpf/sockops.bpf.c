@@ -107,12 +107,13 @@ static __always_inline void server_opened(struct sst_flow *flow)
 	flow->opened_ns = flow->started_ns;
 }
 
-/* Its SYN was let in; that the set has changed since ends it. */
+/* Its SYN was let in, which is remembered; that the set has changed since ends it. */
 static __always_inline void judge_arrived(struct sst_flow *flow, struct tcp_sock *tp)
 {
 	struct sock *sk = &tp->inet_conn.icsk_inet.sk;
 	struct policy_case c = {
 		.end[SST_ROLE_SERVER].sk = (unsigned long)sk,
+		.end[SST_ROLE_SERVER].cgroup = cgroup_id_of(tp),
 		.port = sk->__sk_common.skc_num,
 		.protocol = IPPROTO_TCP,
 		.own = SST_ROLE_SERVER,
@@ -122,7 +123,7 @@ static __always_inline void judge_arrived(struct sst_flow *flow, struct tcp_sock
 	if (!policy_wanted())
 		return;
 	address_of_socket(sk, &c.end[SST_ROLE_SERVER].address, &c.end[SST_ROLE_CLIENT].address);
-	judge(&c);
+	judge(&c, sk->__sk_common.skc_net.net->net_cookie);
 	flow->judgement = c.judgement;
 	flow->generation = c.generation;
 	if (!c.denied)

@@ -31,15 +31,31 @@ image_add_program() {
 	image_add_libraries "$1" "$2"
 }
 
-# A library has the name that the program asks for, whatever file that leads to.
+# image_add_loaded ROOT FILE: the libraries that it loads itself, whose names stand in it.
+image_add_loaded() {
+	local name library
+
+	for name in $(strings "$2" | grep -xE 'lib[a-z0-9]+\.so\.[0-9]+'); do
+		library=$(ldconfig -p | sed -n "s|^\t$name (.* => ||p" | head -n 1)
+		[[ $library ]] || die "$2 loads $name, which is not installed"
+		image_add_library "$1" "$library"
+		image_add_libraries "$1" "$library"
+	done
+}
+
 image_add_libraries() { # ROOT FILE
 	local library
 
 	while read -r library; do
-		[[ ! -e $1$library ]] || continue
-		install -D -m 0755 "$library" "$1$library"
-		image_add_package "$1" "$library"
+		image_add_library "$1" "$library"
 	done < <(ldd "$2" 2>/dev/null | grep -o '/[^ ]*')
+}
+
+# It has the name that the program asks for, whatever file that leads to.
+image_add_library() { # ROOT LIBRARY
+	[[ ! -e $1$2 ]] || return 0
+	install -D -m 0755 "$2" "$1$2"
+	image_add_package "$1" "$2"
 }
 
 # What a Debian package wants to come with its files: its licence, and for who looks for known

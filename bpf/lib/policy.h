@@ -57,6 +57,13 @@ int sst_find_identities(struct policy_case *c);
 int sst_decide(struct policy_case *c, __u32 direction);
 int sst_close(struct policy_case *c, int decided);
 
+/*
+ * What was decided before of the very same case, by the set in force: 1, and the case is. netns is
+ * the cookie of the network namespace of who asks, 0: it is not to be remembered.
+ */
+int sst_recall(struct policy_case *c, __u64 netns);
+int sst_keep(const struct policy_case *c, __u64 netns);
+
 /* Whether the address is one of this node itself. */
 int sst_is_host(const struct sst_addr *address);
 
@@ -84,9 +91,14 @@ static __always_inline int decide(struct policy_case *c)
 
 /* Decides, and counts for each direction that is decided here who decided. One set answers
  * everything of one case. */
-static __always_inline void judge(struct policy_case *c)
+static __always_inline void judge(struct policy_case *c, __u64 netns)
 {
 	int decided = 0;
+
+	if (sst_recall(c, netns)) {
+		sst_close(c, 1);
+		return;
+	}
 
 #pragma clang loop unroll(disable)
 	for (int i = 0; i < POLICY_TRIES && !decided; i++) {
@@ -96,6 +108,8 @@ static __always_inline void judge(struct policy_case *c)
 			return;
 		decided = !sst_find_identities(c) && !decide(c);
 	}
+	if (decided)
+		sst_keep(c, netns);
 	sst_close(c, decided);
 }
 
@@ -144,6 +158,14 @@ static __always_inline __u64 cgroup_of_tcp(struct bpf_sock *sk)
 	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
 
 	return tp ? tp->inet_conn.icsk_inet.sk.sk_cgrp_data.cgroup->kn->id : 0;
+}
+
+/* Likewise the cookie of its network namespace. */
+static __always_inline __u64 netns_of_tcp(struct bpf_sock *sk)
+{
+	struct tcp_sock *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? tp->inet_conn.icsk_inet.sk.__sk_common.skc_net.net->net_cookie : 0;
 }
 
 static __always_inline int is_v4(const struct sst_addr *address)

@@ -77,12 +77,11 @@ static __always_inline void affinity_remember(const struct sst_affinity_key *key
 static __always_inline __u32 endpoint_pick(__u32 id, const struct sst_service *service,
 					   struct sst_endpoint *endpoint)
 {
-	__u32 slot = service->first + balance(id, service);
-	__u32 *picked = bpf_map_lookup_elem(&slots, &slot);
+	__u32 slot = service->first + balance(id, service), index = slot / SST_RUN;
+	struct sst_run *run = bpf_map_lookup_elem(&slots, &index);
+	__u32 picked = run ? run->slot[slot % SST_RUN] : 0;
 
-	if (!picked || !endpoint_ready(*picked, id, endpoint))
-		return 0;
-	return *picked;
+	return picked && endpoint_ready(picked, id, endpoint) ? picked : 0;
 }
 
 static __always_inline __u32 endpoint_choose(struct bpf_sock_addr *ctx, __u32 id,

@@ -68,8 +68,8 @@ enum sst_on_remove {
  * It is replaced as a whole, so writing it is the atomic flip of that service:
  * a connect() sees the old schedule or the new one.
  *
- * The schedule is the run [first, first + slots) of map `slots`; an endpoint
- * stands in it as often as its weight says. Balancing picks a slot.
+ * The schedule is a run of slots, [first, first + slots); an endpoint stands in it as often
+ * as its weight says. Balancing picks a slot.
  */
 struct sst_service {
 	__u32 first;
@@ -81,6 +81,15 @@ struct sst_service {
 	__u8 pad;
 };
 static_assert(sizeof(struct sst_service) == 16, "sst_service");
+
+/* Map `slots`: slot n, an endpoint's id, is number n % SST_RUN of element n / SST_RUN. An array's
+ * element takes 8 bytes at least, whatever it holds; so there is no gap between slots. */
+#define SST_RUN 2
+
+struct sst_run {
+	__u32 slot[SST_RUN];
+};
+static_assert(sizeof(struct sst_run) == 8, "sst_run");
 
 /* Ids from this one on, of services and of endpoints, are the self-test's: userspace
  * neither gives them away nor tells of them, and the node's settings do not bind them. */
@@ -654,18 +663,51 @@ static_assert(sizeof(struct sst_rule_stats) == 32, "sst_rule_stats");
  * identities, and addresses may be translated on the way.
  */
 struct sst_caller {
-	__u64 cookie;     /* of the calling socket; 0: this place is free */
 	__u64 generation; /* of the set by which it was judged */
 	struct sst_addr address;
-	__u32 sequence; /* of the SYN */
-	__be16 port;    /* of the caller */
-	__u16 pad;
 	__u32 identity; /* id */
 	__u32 workload; /* id, 0: none */
 	__u32 judged;   /* id of the workload whose ingress was decided at connect(), 0: none */
-	__u32 pad2;
+	__u32 pad;
 };
-static_assert(sizeof(struct sst_caller) == 56, "sst_caller");
+static_assert(sizeof(struct sst_caller) == 40, "sst_caller");
+
+/* An element: who is there is told by its first 64 bytes. */
+#define SST_CALLERS      7
+#define SST_CALLERS_NEAR 32   /* elements that are tried first */
+#define SST_CALLERS_FAR  4096 /* and the others */
+
+struct sst_callers {
+	__u64 key[SST_CALLERS]; /* the SYN's sequence and the caller's port; 0: free */
+	__u64 elsewhere;        /* how many found this one full and are in another one */
+	struct sst_caller caller[SST_CALLERS];
+};
+static_assert(sizeof(struct sst_callers) == 344, "sst_callers");
+
+/*
+ * Map `verdicts`: calls by TCP that were allowed, by all that the answer hangs on beside the set,
+ * which never changes: who a cgroup and a network namespace are, what addresses are, what is
+ * asked for. Their ids are never given twice.
+ */
+#define SST_VERDICTS 4096 /* a power of two */
+
+struct sst_verdict_key {
+	__u64 netns;                /* cookie, of who asks */
+	__u64 cgroup[2];            /* ids, by enum sst_role; 0: of no socket that was seen */
+	struct sst_addr address[2]; /* zero: not known yet */
+	__u16 port;                 /* of who is called, host order */
+	__u16 own;                  /* enum sst_role of who asks */
+	__u32 pad;
+};
+static_assert(sizeof(struct sst_verdict_key) == 64, "sst_verdict_key");
+
+struct sst_verdict {
+	__u64 version;    /* odd while somebody writes */
+	__u64 generation; /* of the set, 0: nothing is here */
+	struct sst_verdict_key key;
+	struct sst_judgement judgement;
+};
+static_assert(sizeof(struct sst_verdict) == 120, "sst_verdict");
 
 /* Map `datagrams`: with whom a UDP socket may exchange datagrams without being asked again,
  * as long as the set is the same. */

@@ -478,17 +478,3 @@ lost_to_followers() {
 		$(metric sidestep_event_withheld_total reason=open))) -eq "$(metric sidestep_connections_opened_total)" ]
 	[ "$(grep -c '"event":"open"' "$BATS_TEST_TMPDIR/flows")" -eq "$(metric sidestep_event_total reason=open)" ]
 }
-
-@test "the ring of events is as large as memory suggests, and stays so in an upgrade" {
-	local kib size
-
-	shop
-	sidestep load -f "$CONF"
-	kib=$(awk '/^MemTotal/ { print $2 }' /proc/meminfo)
-	size=$(bpftool map show pinned "$PIN"/abi*/events -j | jq .max_entries)
-	((size >= 1048576 && size <= 67108864 && (size & (size - 1)) == 0))
-	((size <= kib || size == 1048576))
-	((size > kib / 2 || size == 67108864))
-	sidestep load -f "$CONF"
-	[ "$(bpftool map show pinned "$PIN"/abi*/events -j | jq .max_entries)" -eq "$size" ]
-}

@@ -180,6 +180,66 @@ nothing_is_left() {
 	check '.[0].counters | .opened == 10 and .closed == 10'
 }
 
+# load_with_memory GIB: as on a machine that has so much.
+load_with_memory() {
+	MEMORY_GIB=$1 LD_PRELOAD="${TOOLS%/tools}/faults/memory.so" \
+		"$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
+}
+
+# sizes_are EVENTS UDP_FLOWS SENDERS DATAGRAMS AFFINITY PAIRS SERVICES
+sizes_are() {
+	local map sizes=()
+
+	for map in events udp_flows senders datagrams affinity pairs services; do
+		sizes+=("$(bpftool map show pinned "$PIN"/abi*/$map -j | jq .max_entries)")
+	done
+	[[ ${sizes[*]} == "$*" ]] || fail "sizes: ${sizes[*]}, expected: $*"
+	show status
+	check --argjson n "$5" '.maps[] | select(.name == "affinity").capacity == $n'
+	check --argjson n "$6" '.maps[] | select(.name == "pairs").capacity == $n + 4096'
+}
+
+@test "maps are as large as memory suggests, and stay so in an upgrade" {
+	require_command bpftool
+	nodes
+	web 8080 | config
+	load_with_memory 2
+	sizes_are 2097152 8192 8192 8192 8192 32768 65536
+	load_with_memory 64
+	sizes_are 2097152 8192 8192 8192 8192 32768 65536
+	show status
+	check '.loads == 2'
+	sidestep unload
+	load_with_memory 64
+	sizes_are 67108864 65536 65536 65536 65536 262144 65536
+	load_with_memory 2
+	sizes_are 67108864 65536 65536 65536 65536 262144 65536
+	calls 1
+}
+
+# many COUNT: services with one endpoint each.
+many() {
+	awk -v n="$1" 'BEGIN {
+		print "services:"
+		for (i = 0; i < n; i++)
+			printf "  - { name: s%d, address: 10.100.%d.%d, port: 80, " \
+				"endpoints: [ { address: 127.0.0.1, port: 8080 } ] }\n", \
+				i, i / 256, i % 256
+	}'
+}
+
+@test "an upgrade tries what it loads beside as many services as there is room for" {
+	many 65533 | config
+	run sidestep load -f "$CONF"
+	[ "$status" -eq 4 ]
+	[[ $output == *"services: 65533 needed, room for 65532"* ]]
+	many 65532 | load_config
+	sidestep load -f "$CONF"
+	show status
+	check '.loads == 2'
+	check '.maps[] | select(.name == "services") | .entries == 65532 and .capacity == 65532'
+}
+
 @test "twenty upgrades under load, no call fails" {
 	local load
 

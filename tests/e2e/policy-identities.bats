@@ -452,6 +452,54 @@ unknown_file() {
 	rule side/isolated '.decided >= 1'
 }
 
+# What was decided is remembered, by all that it hangs on
+@test "a port that changes hands takes nobody's permission along, TCP" {
+	one_node friend server strict < <(
+		server_policy
+		echo "  - { name: strict, subject: { app: strict }, ingress: [] }"
+	)
+	as server pod_bg node "$TOOLS/echoserver" --name server --greet 127.0.0.1:8080
+	allowed friend node --count 2 127.0.0.1:8080
+	finish "$PID"
+	as strict pod_bg node "$TOOLS/echoserver" --name strict --greet 127.0.0.1:8080
+	denied friend node --count 2 127.0.0.1:8080
+}
+
+call_from() { # WORKLOAD NAMESPACE SOURCE TARGET: what connect() says
+	as "$1" pod "$2" python3 - "$3" "$4" <<-'END'
+		import errno, socket, sys
+		s = socket.socket()
+		s.settimeout(1)
+		s.bind((sys.argv[1], 0))
+		try:
+		    s.connect((sys.argv[2], 8080))
+		    print(s.recv(6).decode())
+		except OSError as e:
+		    print(errno.errorcode.get(e.errno, e))
+	END
+}
+
+@test "what is allowed from one address is not from another, TCP" {
+	require_command python3
+	ns_bridge client server
+	in_ns client ip address add 10.78.0.1/32 dev eth0
+	in_ns server ip route add 10.78.0.0/16 dev eth0
+	{
+		workloads client "server:$(addresses_of server)"
+		cat <<-END
+			policies:
+			  - name: server
+			    subject: { app: server }
+			    ingress: [ { from: [ { network: 10.78.0.0/16 } ] } ]
+		END
+	} | load_config
+	serve_as server server
+	for _ in 1 2; do
+		[ "$(call_from client client 10.78.0.1 "$(ip4 server)")" = server ]
+		[ "$(call_from client client "$(ip4 client)" "$(ip4 server)")" = EPERM ]
+	done
+}
+
 # One that calls itself is no caller that stays
 @test "a socket that calls itself leaves nothing behind" {
 	require_command python3
@@ -464,8 +512,45 @@ unknown_file() {
 		s.sendall(b"me")
 		assert s.recv(2) == b"me"
 	END
-	[ "$(bpftool -j map dump pinned "$PIN"/abi*/callers |
-		jq '[.[].formatted.value | select(.cookie != 0)] | length')" -eq 0 ]
+	[ "$(callers)" = "0 0" ]
+}
+
+# How many SYNs are under way, and how many of them are not where they are looked for first
+callers() {
+	bpftool -j map dump pinned "$PIN"/abi*/callers | jq -r '[.[].formatted.value] |
+		"\([.[].key[] | select(. != 0)] | length) \(map(.elsewhere) | add)"'
+}
+
+# SYNs that nobody answers: there is a neighbour of that address, and no such machine
+call_nobody() { # WORKLOAD NAMESPACE CALLS
+	in_ns "$2" ip neigh replace 10.77.0.200 lladdr 02:00:00:00:00:c8 dev eth0
+	cat >"$BATS_TEST_TMPDIR/nobody.py" <<-'END'
+		import socket, sys, time
+		sockets = [socket.socket() for _ in range(int(sys.argv[1]))]
+		for s in sockets:
+		    s.setblocking(False)
+		    s.connect_ex(("10.77.0.200", 8080))
+		print("ready", flush=True)
+		time.sleep(60)
+	END
+	as "$1" pod_bg "$2" python3 "$BATS_TEST_TMPDIR/nobody.py" "$3"
+}
+
+@test "callers are who they are, however many call" {
+	require_command python3
+	ns_bridge client pod
+	{ workloads friend foe server && server_policy; } | load_config
+	serve_as server pod
+	allowed friend client --count 20 "$(ip4 pod):8080"
+	call_nobody friend client 900
+	read -r all elsewhere < <(callers)
+	[ "$all" -eq 900 ]
+	[ "$elsewhere" -gt 600 ]
+	allowed friend client --count 20 "$(ip4 pod):8080"
+	as foe call client --timeout-ms 300 "$(ip4 pod):8080"
+	check '.ok == 0 and .errors == { ETIMEDOUT: 1 }'
+	finish "$PID"
+	[ "$(callers)" = "0 0" ]
 }
 
 mptcp() { # WORKLOAD: what connect() says

@@ -272,6 +272,38 @@ has_called() { # RULE
 	lives "$NEAR"
 }
 
+syn_received() {
+	[[ $(in_ns server ss -Htn state syn-recv) ]]
+}
+
+# The SYN was let in by another set than the one in force when the handshake ends
+@test "a policy that changes during a handshake ends the flow" {
+	local mac
+
+	require_command python3
+	ns_bridge near far server
+	remote_file near far | config
+	daemon_start
+	as server pod_bg server "$TOOLS/echoserver" --name server "$(ip4 server):8080"
+	# what the server says goes nowhere for a while
+	in_ns server ip neigh replace "$(ip4 far)" lladdr 02:00:00:00:00:c8 dev eth0
+	background nsenter --net="${NS}far" python3 -c "if True:
+		import socket
+		try:
+		    s = socket.create_connection(('$(ip4 server)', 8080), 20)
+		    print('came', s.recv(1))
+		except ConnectionResetError:
+		    print('reset')"
+	wait_until 10 syn_received
+	remote_file near | apply_config
+	mac=$(in_ns far ip -j link show eth0 | jq -r '.[0].address')
+	in_ns server ip neigh replace "$(ip4 far)" lladdr "$mac" dev eth0
+	await_end "$PID"
+	[ "$output" = reset ]
+	stats_fresh
+	[ "$(metric sidestep_policy_flow_total reason=revoked)" -eq 1 ]
+}
+
 remote_file() { # NAMESPACE...: from and to which it may talk
 	local name list=
 

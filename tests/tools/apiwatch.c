@@ -281,7 +281,7 @@ int main(int argc, char **argv)
 
 	parse_arguments(argc, argv);
 	signal(SIGPIPE, SIG_IGN);
-	err = access_find(&opt.access, &problems, &access);
+	err = client_prepare(&problems) ?: access_find(&opt.access, &problems, &access);
 	for (unsigned i = 0; i < problems.count; i++)
 		fprintf(stderr, "%s\n", problems.text[i]);
 	if (err)

@@ -95,7 +95,7 @@ static struct text write_all(struct fixture *f)
 static void test_values(void **unused UNUSED)
 {
 	static const char *const lines[] = {
-		"sidestep_build_info{version=\"0.1.0\",abi=\"6\"} 1\n",
+		"sidestep_build_info{version=\"0.1.0\",abi=\"7\"} 1\n",
 		"sidestep_loaded_timestamp_seconds 1767323045.006000000\n",
 		"sidestep_generation 7\n",
 		"sidestep_feature_enabled{feature=\"services\"} 1\n",

@@ -88,7 +88,7 @@ static void test_status(void **unused UNUSED)
 
 	fixture_init(&f);
 	assert_int_equal(show_status(&f.state, &out), 0);
-	assert_contains(&out, "version     0.1.0, ABI 6\n");
+	assert_contains(&out, "version     0.1.0, ABI 7\n");
 	assert_contains(&out, "loaded      2026-01-02T03:04:05.006000000Z, 2 times\n");
 	assert_contains(&out, "generation  7\n");
 	assert_contains(&out, "\nsplice          on     two sockets of the node");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/common.h"
+#include "cluster/client.h"
 #include "core/cleanup.h"
 #include "daemon/daemon.h"
 #include "daemon/http.h"
@@ -36,9 +37,11 @@ static int serve(struct datapath *datapath, const struct daemon_options *how,
 	return err ? CLI_FAILED : CLI_DONE;
 }
 
-static int load_and_serve(const struct cli_options *options, const struct model *model,
+/* Takes the model over: the daemon reads its files itself, and is not to hold both. */
+static int load_and_serve(const struct cli_options *options, struct model *wanted,
 			  const struct daemon_options *how, struct daemon_web *web)
 {
+	_cleanup_model_ struct model *model = wanted;
 	_cleanup_datapath_ struct datapath *datapath = NULL;
 	_cleanup_plan_ struct plan plan = {};
 	_cleanup_close_ int events = -1;
@@ -52,6 +55,7 @@ static int load_and_serve(const struct cli_options *options, const struct model 
 		cli_print_changes(&plan);
 	fflush(stdout);
 	plan_release(&plan); /* not kept for as long as the daemon lives */
+	model_free(TAKE_PTR(model));
 	datapath_unlock(datapath);
 	status = claim_events(options, &events);
 	if (status)
@@ -104,9 +108,11 @@ static int find_cluster(const struct cli_options *options, const struct model *m
 	const struct access_options where = { .kubeconfig = options->kubeconfig,
 					      .server = options->server };
 	_cleanup_problems_ struct problems problems = {};
-	int err = access_find(&where, &problems, access);
+	int err = client_prepare(&problems) ?: access_find(&where, &problems, access);
 
 	cli_print_problems(&problems);
+	if (err == -ELIBACC)
+		return CLI_FAILED;
 	if (err) {
 		if (!problems.count)
 			cli_error("--kubernetes: %s", strerror(-err));
@@ -148,7 +154,7 @@ int cmd_run(const struct cli_options *options, int argc, char **argv)
 	claim = daemon_prepare(&how, &web);
 	if (claim < 0)
 		return CLI_FAILED;
-	status = load_and_serve(options, model, &how, &web);
+	status = load_and_serve(options, TAKE_PTR(model), &how, &web);
 	daemon_release(how.socket);
 	return status;
 }

@@ -10,7 +10,6 @@
  */
 #include "cluster/client.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -18,6 +17,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cluster/libcurl.h"
 #include "core/cleanup.h"
 #include "core/text.h"
 
@@ -83,20 +83,20 @@ static void wipe_headers(struct curl_slist *headers)
 {
 	for (struct curl_slist *header = headers; header; header = header->next)
 		explicit_bzero(header->data, strlen(header->data));
-	curl_slist_free_all(headers);
+	libcurl.slist_free_all(headers);
 }
 
 /* Not from a callback of libcurl. */
 static void request_free(struct client_request *request)
 {
 	if (request->added)
-		curl_multi_remove_handle(request->client->multi, request->easy);
+		libcurl.multi_remove_handle(request->client->multi, request->easy);
 	if (request->link) {
 		*request->link = request->next;
 		if (request->next)
 			request->next->link = request->link;
 	}
-	curl_easy_cleanup(request->easy);
+	libcurl.easy_cleanup(request->easy);
 	wipe_headers(request->headers);
 	free(request);
 }
@@ -119,7 +119,7 @@ static unsigned status_of(const struct client_request *request)
 {
 	long status = 0;
 
-	curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+	libcurl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
 	return status;
 }
 
@@ -161,7 +161,7 @@ static bool is_connected(const struct client_request *request)
 {
 	curl_off_t us = 0;
 
-	curl_easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
+	libcurl.easy_getinfo(request->easy, CURLINFO_PRETRANSFER_TIME_T, &us);
 	return us;
 }
 
@@ -195,7 +195,7 @@ static const char *reason_of(const struct client_request *request, int error, CU
 		return strerror(-error);
 	if (request->cut)
 		return "the server said nothing, not even when asked";
-	return *request->problem ? request->problem : curl_easy_strerror(code);
+	return *request->problem ? request->problem : libcurl.easy_strerror(code);
 }
 
 /* Not from a callback of libcurl. */
@@ -208,7 +208,7 @@ static void finish(struct client_request *request, CURLcode code)
 	};
 	curl_off_t retry_after = 0;
 
-	if (!curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after))
+	if (!libcurl.easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after))
 		result.retry_after_s = retry_after > INT32_MAX ? INT32_MAX : retry_after;
 	if (result.error)
 		result.reason = reason_of(request, result.error, code);
@@ -226,10 +226,10 @@ static void finish_ended(struct client *client)
 	CURLMsg *message;
 	int left;
 
-	while ((message = curl_multi_info_read(client->multi, &left))) {
+	while ((message = libcurl.multi_info_read(client->multi, &left))) {
 		struct client_request *request;
 
-		curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+		libcurl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
 		finish(request, message->data.result);
 	}
 }
@@ -244,7 +244,7 @@ static void on_kick(uv_timer_t *kick)
 		if (request->cancelled) {
 			request_free(request);
 		} else if (!request->added) {
-			request->added = !curl_multi_add_handle(client->multi, request->easy);
+			request->added = !libcurl.multi_add_handle(client->multi, request->easy);
 			if (!request->added)
 				finish(request, CURLE_OUT_OF_MEMORY);
 		}
@@ -257,7 +257,7 @@ static void act(struct client *client, curl_socket_t fd, int events)
 {
 	int running;
 
-	curl_multi_socket_action(client->multi, fd, events, &running);
+	libcurl.multi_socket_action(client->multi, fd, events, &running);
 	finish_ended(client);
 }
 
@@ -315,7 +315,7 @@ static struct watched *watch_socket(struct client *client, int fd)
 	if (watched->next)
 		watched->next->link = &watched->next;
 	client->watched = watched;
-	curl_multi_assign(client->multi, fd, watched);
+	libcurl.multi_assign(client->multi, fd, watched);
 	return watched;
 }
 
@@ -414,7 +414,7 @@ static void on_look(uv_timer_t *look)
 
 /* ---- what a request is made of ---------------------------------------------------------- */
 
-#define SET(easy, ...) (curl_easy_setopt(easy, __VA_ARGS__) == CURLE_OK)
+#define SET(easy, ...) (libcurl.easy_setopt(easy, __VA_ARGS__) == CURLE_OK)
 
 /* PEM as it lies in the access, which outlives all requests. */
 static bool set_pem(CURL *easy, CURLoption option, char *pem)
@@ -473,7 +473,7 @@ static bool set_ask(CURL *easy, const struct client *client, const struct client
 
 static bool add_header(struct client_request *request, const char *header)
 {
-	struct curl_slist *longer = curl_slist_append(request->headers, header);
+	struct curl_slist *longer = libcurl.slist_append(request->headers, header);
 
 	if (longer)
 		request->headers = longer;
@@ -528,7 +528,7 @@ int client_begin(struct client *client, const struct client_ask *ask,
 		return -ENOMEM;
 	request->client = client;
 	request->calls = *calls;
-	request->easy = curl_easy_init();
+	request->easy = libcurl.easy_init();
 	if (!request->easy || !set_trust(request->easy, client->access) ||
 	    !set_connection(request->easy, client) || !set_callbacks(request->easy, request) ||
 	    !set_ask(request->easy, client, ask) || !add_headers(request, ask))
@@ -582,7 +582,7 @@ static int name_server(struct client *client)
 		 port == authority + length ? ":" : "");
 	if (base.error || connect_to.error)
 		return -ENOMEM;
-	client->connect_to = curl_slist_append(NULL, connect_to.data);
+	client->connect_to = libcurl.slist_append(NULL, connect_to.data);
 	client->base = TAKE_PTR(base.data);
 	return client->connect_to ? 0 : -ENOMEM;
 }
@@ -591,23 +591,23 @@ static void client_free(struct client *client)
 {
 	while (client->requests)
 		request_free(client->requests);
-	curl_multi_cleanup(client->multi);
-	curl_slist_free_all(client->connect_to);
+	libcurl.multi_cleanup(client->multi);
+	libcurl.slist_free_all(client->connect_to);
 	access_token_release(&client->token);
 	free(client->base);
 	free(client);
-	curl_global_cleanup();
+	libcurl.global_cleanup();
 }
 
 static int open_multi(struct client *client)
 {
-	client->multi = curl_multi_init();
+	client->multi = libcurl.multi_init();
 	if (!client->multi ||
-	    curl_multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket) ||
-	    curl_multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) ||
-	    curl_multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer) ||
-	    curl_multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) ||
-	    curl_multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX))
+	    libcurl.multi_setopt(client->multi, CURLMOPT_SOCKETFUNCTION, on_socket) ||
+	    libcurl.multi_setopt(client->multi, CURLMOPT_SOCKETDATA, client) ||
+	    libcurl.multi_setopt(client->multi, CURLMOPT_TIMERFUNCTION, on_timer) ||
+	    libcurl.multi_setopt(client->multi, CURLMOPT_TIMERDATA, client) ||
+	    libcurl.multi_setopt(client->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_MULTIPLEX))
 		return -ENOMEM;
 	return 0;
 }
@@ -619,6 +619,11 @@ static void open_timer(struct client *client, uv_timer_t *timer)
 	client->open_handles++;
 }
 
+int client_prepare(struct problems *problems)
+{
+	return libcurl_load(problems);
+}
+
 int client_open(uv_loop_t *loop, const struct access *access, struct client **ret)
 {
 	struct client *client = calloc(1, sizeof(*client));
@@ -626,7 +631,7 @@ int client_open(uv_loop_t *loop, const struct access *access, struct client **re
 
 	if (!client)
 		return -ENOMEM;
-	if (curl_global_init(CURL_GLOBAL_DEFAULT)) {
+	if (libcurl.global_init(CURL_GLOBAL_DEFAULT)) {
 		free(client);
 		return -ENOMEM;
 	}
@@ -661,7 +666,7 @@ void client_close(struct client *client)
 		request->cancelled = true;
 	/* whoever closes the loop would close these, too, and libcurl's last word comes later */
 	while (client->watched) {
-		curl_multi_assign(client->multi, client->watched->fd, NULL);
+		libcurl.multi_assign(client->multi, client->watched->fd, NULL);
 		forget_socket(client->watched);
 	}
 	uv_close((uv_handle_t *)&client->due, on_closed);

@@ -45,6 +45,9 @@ struct client_ask {
 	unsigned whole_ms;  /* after so long it ends with -ETIMEDOUT; 0: never */
 };
 
+/* Before all else: -ELIBACC, with what is missing in problems, where libcurl is not installed. */
+int client_prepare(struct problems *problems);
+
 /* access stays the caller's and outlives it. */
 int client_open(uv_loop_t *loop, const struct access *access, struct client **ret);
 

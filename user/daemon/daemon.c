@@ -132,13 +132,15 @@ static void drop_policy(struct daemon *daemon)
 	*policy = (struct policy_set){};
 }
 
-/* With its policy. */
+/* With its policy; endpoints are for the page alone, whose `explain` asks for them. */
 static void take_state(struct daemon *daemon, struct state *state)
 {
 	drop_policy(daemon);
 	state_release(&daemon->state);
 	daemon->state = *state;
 	daemon->readings++;
+	if (!daemon->web)
+		forget_endpoints(daemon);
 }
 
 static void tell_reading(struct metrics_daemon *self, const struct datapath *datapath,
@@ -626,8 +628,6 @@ static void on_read(uv_work_t *work, int status)
 		return;
 	if (reading->accounts && !reading->err)
 		account(daemon);
-	if (!daemon->web)
-		forget_endpoints(daemon); /* `explain` of the page asks for them */
 	if (reading->again)
 		read_later(daemon);
 }
@@ -666,8 +666,6 @@ static void read_later(struct daemon *daemon)
 	}
 	if (daemon->ends)
 		return;
-	if (!daemon->web)
-		forget_endpoints(daemon);
 	begin_reading(daemon);
 	reading->runs = !uv_queue_work(&daemon->loop, &reading->work, on_reading, on_read);
 }
@@ -993,6 +991,7 @@ int daemon_run(struct datapath *datapath, const struct daemon_options *options,
 
 	signal(SIGPIPE, SIG_IGN);
 	mallopt(M_MMAP_THRESHOLD, LARGE); /* what a reading takes is given back after it */
+	malloc_trim(0);                   /* and what loading took, before it */
 	uv_loop_init(&daemon.loop);
 	err = start(&daemon, web);
 	if (!err) {

@@ -2,7 +2,6 @@
 #include "daemon/http.h"
 
 #include <errno.h>
-#include <microhttpd.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 
 #include "core/address.h"
 #include "core/cleanup.h"
+#include "daemon/libmicrohttpd.h"
 #include "daemon/log.h"
 
 #define BACKLOG         32
@@ -96,12 +96,25 @@ static int bind_and_listen(int fd, struct http_address *address)
 	return 0;
 }
 
+static int load_library(void)
+{
+	_cleanup_problems_ struct problems problems = {};
+	int err = libmicrohttpd_load(&problems);
+
+	log_problems(&problems);
+	return err;
+}
+
 int http_listen(struct http_address *address)
 {
-	_cleanup_close_ int fd = socket(address_family(&address->address),
-					SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int err = fd < 0 ? -errno : bind_and_listen(fd, address);
+	_cleanup_close_ int fd = -1;
+	int err = load_library();
 
+	if (err)
+		return err;
+	fd = socket(address_family(&address->address), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		    0);
+	err = fd < 0 ? -errno : bind_and_listen(fd, address);
 	return err ?: TAKE_FD(fd);
 }
 
@@ -131,8 +144,8 @@ static void run(struct http *http)
 {
 	MHD_UNSIGNED_LONG_LONG ms;
 
-	MHD_run(http->mhd);
-	if (MHD_get_timeout(http->mhd, &ms) == MHD_YES)
+	libmicrohttpd.run(http->mhd);
+	if (libmicrohttpd.get_timeout(http->mhd, &ms) == MHD_YES)
 		uv_timer_start(&http->due, on_due, ms, 0);
 	else
 		uv_timer_stop(&http->due);
@@ -223,7 +236,7 @@ static ssize_t stream_read(void *arg, uint64_t position, char *buf, size_t max)
 		stream_advance(connection);
 	if (!stream->now) {
 		stream->asleep = true;
-		MHD_suspend_connection(connection->mhd);
+		libmicrohttpd.suspend_connection(connection->mhd);
 		return 0;
 	}
 	n = stream->now->length - stream->sent;
@@ -238,7 +251,7 @@ static void stream_wake(struct stream *stream, struct MHD_Connection *mhd)
 	if (!stream->asleep)
 		return;
 	stream->asleep = false;
-	MHD_resume_connection(mhd);
+	libmicrohttpd.resume_connection(mhd);
 }
 
 static void stream_offer(struct connection *connection, struct message *message)
@@ -313,10 +326,10 @@ static void add_headers(struct MHD_Response *response, const char *type, const c
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(always); i++)
-		MHD_add_response_header(response, always[i][0], always[i][1]);
-	MHD_add_response_header(response, "Content-Type", type);
-	MHD_add_response_header(response, "Content-Security-Policy",
-				policy ?: "default-src 'none'; frame-ancestors 'none'");
+		libmicrohttpd.add_response_header(response, always[i][0], always[i][1]);
+	libmicrohttpd.add_response_header(response, "Content-Type", type);
+	libmicrohttpd.add_response_header(response, "Content-Security-Policy",
+					  policy ?: "default-src 'none'; frame-ancestors 'none'");
 }
 
 /* Takes the response over; NULL: memory is out, and the connection ends. */
@@ -326,8 +339,8 @@ static void queue(struct http_request *request, unsigned status, struct MHD_Resp
 	request->result = MHD_NO;
 	if (!response)
 		return;
-	request->result = MHD_queue_response(request->connection->mhd, status, response);
-	MHD_destroy_response(response);
+	request->result = libmicrohttpd.queue_response(request->connection->mhd, status, response);
+	libmicrohttpd.destroy_response(response);
 }
 
 void http_reply(struct http_request *request, struct http_answer *answer)
@@ -339,8 +352,8 @@ void http_reply(struct http_request *request, struct http_answer *answer)
 		http_reply_line(request, MHD_HTTP_INTERNAL_SERVER_ERROR, "memory is out");
 		return;
 	}
-	response = MHD_create_response_from_buffer(answer->body.length, answer->body.data,
-						   MHD_RESPMEM_MUST_FREE);
+	response = libmicrohttpd.create_response_from_buffer(answer->body.length, answer->body.data,
+							     MHD_RESPMEM_MUST_FREE);
 	if (response) {
 		answer->body = (struct text){};
 		add_headers(response, answer->type, answer->policy);
@@ -355,7 +368,7 @@ static struct MHD_Response *line_response(const char *line)
 	char text[200];
 	int n = snprintf(text, sizeof(text), "%s\n", line);
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(n, text, MHD_RESPMEM_MUST_COPY);
+		libmicrohttpd.create_response_from_buffer(n, text, MHD_RESPMEM_MUST_COPY);
 
 	if (response)
 		add_headers(response, "text/plain; charset=utf-8", NULL);
@@ -384,7 +397,7 @@ static void reply_full(struct http_request *request)
 			 http->options->name, HTTP_STREAMS);
 	http->told_full = true;
 	if (response)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "10");
+		libmicrohttpd.add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "10");
 	queue(request, MHD_HTTP_SERVICE_UNAVAILABLE, response);
 }
 
@@ -395,7 +408,7 @@ void http_wait(struct http_request *request)
 	request->answered = true;
 	request->result = MHD_YES;
 	connection->waits = connection->has_waited = true;
-	MHD_suspend_connection(connection->mhd);
+	libmicrohttpd.suspend_connection(connection->mhd);
 }
 
 bool http_has_waited(const struct http_request *request)
@@ -410,7 +423,7 @@ static void wake_waiting(struct connection *connection)
 		return;
 	connection->waits = false;
 	connection->since_ms = now_ms(connection->http);
-	MHD_resume_connection(connection->mhd);
+	libmicrohttpd.resume_connection(connection->mhd);
 }
 
 void http_wake(struct http *http)
@@ -435,8 +448,8 @@ void http_follow(struct http_request *request, const char *type)
 		reply_full(request);
 		return;
 	}
-	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, MEMORY / 4, stream_read,
-						     connection, NULL);
+	response = libmicrohttpd.create_response_from_callback(MHD_SIZE_UNKNOWN, MEMORY / 4,
+							       stream_read, connection, NULL);
 	if (response) {
 		add_headers(response, type, NULL);
 		stream_begin(connection);
@@ -450,12 +463,14 @@ void http_follow(struct http_request *request, const char *type)
 
 const char *http_argument(struct http_request *request, const char *name)
 {
-	return MHD_lookup_connection_value(request->connection->mhd, MHD_GET_ARGUMENT_KIND, name);
+	return libmicrohttpd.lookup_connection_value(request->connection->mhd,
+						     MHD_GET_ARGUMENT_KIND, name);
 }
 
 const char *http_header(struct http_request *request, const char *name)
 {
-	return MHD_lookup_connection_value(request->connection->mhd, MHD_HEADER_KIND, name);
+	return libmicrohttpd.lookup_connection_value(request->connection->mhd, MHD_HEADER_KIND,
+						     name);
 }
 
 static enum MHD_Result count_host(void *arg, enum MHD_ValueKind kind, const char *key,
@@ -479,7 +494,8 @@ static bool is_host_ours(struct http_request *request)
 	const char *host = http_header(request, MHD_HTTP_HEADER_HOST);
 	unsigned hosts = 0;
 
-	MHD_get_connection_values(request->connection->mhd, MHD_HEADER_KIND, count_host, &hosts);
+	libmicrohttpd.get_connection_values(request->connection->mhd, MHD_HEADER_KIND, count_host,
+					    &hosts);
 	if (hosts != 1 || !host)
 		return false;
 	return !options->address.loopback || *options->token.text || http_host_is_loopback(host);
@@ -512,7 +528,8 @@ static void ask_for_token(struct http_request *request)
 
 	request->connection->http->figures.refused++;
 	if (response)
-		MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+		libmicrohttpd.add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE,
+						  "Bearer");
 	queue(request, MHD_HTTP_UNAUTHORIZED, response);
 }
 
@@ -534,8 +551,9 @@ static void take_token(struct http_request *request, const char *guess)
 		 http->options->token.text);
 	response = line_response("see /");
 	if (response) {
-		MHD_add_response_header(response, MHD_HTTP_HEADER_SET_COOKIE, cookie);
-		MHD_add_response_header(response, MHD_HTTP_HEADER_LOCATION, request->route->path);
+		libmicrohttpd.add_response_header(response, MHD_HTTP_HEADER_SET_COOKIE, cookie);
+		libmicrohttpd.add_response_header(response, MHD_HTTP_HEADER_LOCATION,
+						  request->route->path);
 	}
 	queue(request, MHD_HTTP_SEE_OTHER, response);
 }
@@ -573,7 +591,7 @@ static const struct http_route *find_route(const struct http *http, const char *
 static struct connection *connection_of(struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+		libmicrohttpd.get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
 
 	return info ? info->socket_context : NULL;
 }
@@ -636,7 +654,7 @@ static void on_completed(void *arg, struct MHD_Connection *mhd, void **context,
 static struct connection *connection_new(struct http *http, struct MHD_Connection *mhd)
 {
 	const union MHD_ConnectionInfo *info =
-		MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
+		libmicrohttpd.get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
 	struct connection *connection = calloc(1, sizeof(*connection));
 
 	if (!connection)
@@ -683,7 +701,7 @@ void http_figures(const struct http *http, struct http_figures *ret)
 
 static int start_mhd(struct http *http, int fd)
 {
-	http->mhd = MHD_start_daemon(
+	http->mhd = libmicrohttpd.start_daemon(
 		MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_request, http,
 		MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CONNECTION_LIMIT, HTTP_CONNECTIONS,
 		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
@@ -703,7 +721,8 @@ static void on_handle_closed(uv_handle_t *handle)
 
 static int start_handles(struct http *http, uv_loop_t *loop)
 {
-	const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	const union MHD_DaemonInfo *info =
+		libmicrohttpd.get_daemon_info(http->mhd, MHD_DAEMON_INFO_EPOLL_FD);
 	int err = info ? uv_poll_init(loop, &http->poll, info->epoll_fd) : -ENOTSUP;
 
 	if (err)
@@ -732,8 +751,8 @@ int http_open(uv_loop_t *loop, int fd, const struct http_options *options, struc
 		return err;
 	err = start_handles(http, loop);
 	if (err) {
-		MHD_quiesce_daemon(http->mhd); /* the fd stays the caller's */
-		MHD_stop_daemon(http->mhd);
+		libmicrohttpd.quiesce_daemon(http->mhd); /* the fd stays the caller's */
+		libmicrohttpd.stop_daemon(http->mhd);
 		return err;
 	}
 	*ret = TAKE_PTR(http);
@@ -749,7 +768,7 @@ void http_close(struct http *http)
 		stream_wake(&c->stream, c->mhd); /* none may be asleep when MHD ends */
 		wake_waiting(c);
 	}
-	MHD_stop_daemon(http->mhd);
+	libmicrohttpd.stop_daemon(http->mhd);
 	message_drop(&http->last);
 	uv_close((uv_handle_t *)&http->poll, on_handle_closed);
 	uv_close((uv_handle_t *)&http->due, on_handle_closed);

@@ -53,7 +53,7 @@ struct http_figures {
 
 /*
  * A socket that listens; an address's port 0 becomes the one that was found. -errno; -EADDRINUSE
- * when somebody else listens there.
+ * when somebody else listens there, -ELIBACC, with a line in the log, without libmicrohttpd.
  */
 int http_listen(struct http_address *address);
 

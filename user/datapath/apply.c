@@ -62,13 +62,12 @@ static int put_info(struct apply *apply, __u32 id, const struct sst_service_info
 
 static int put_slots(struct apply *apply, const struct step *step)
 {
-	uint64_t *slots =
+	uint32_t *slots =
 		datapath_slots(apply->datapath, step->value.slots.first, step->value.slots.n);
 
 	if (!slots)
 		return -errno;
-	for (uint32_t i = 0; i < step->value.slots.n; i++)
-		slots[i] = step->value.slots.ids[i];
+	memcpy(slots, step->value.slots.ids, step->value.slots.n * sizeof(*slots));
 	/* the flip that follows must not be seen before these */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	return 0;

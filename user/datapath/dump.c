@@ -248,15 +248,14 @@ static int dump_habits(struct datapath *datapath, struct state *state)
 
 static int copy_slots(struct datapath *datapath, const struct sst_service *service, uint32_t *ret)
 {
-	const uint64_t *slots;
+	const uint32_t *slots;
 
 	if (!service->slots)
 		return 0;
 	slots = datapath_slots(datapath, service->first, service->slots);
 	if (!slots)
 		return -errno;
-	for (uint32_t i = 0; i < service->slots; i++)
-		ret[service->first + i] = (uint32_t)slots[i];
+	memcpy(ret + service->first, slots, service->slots * sizeof(*slots));
 	return 0;
 }
 
@@ -355,6 +354,26 @@ static int count_place(const void *key, const void *value, void *arg)
 	return 0;
 }
 
+/* What fits into a map with so many entries. */
+static uint64_t capacity_of(const struct datapath *datapath, const struct state *state,
+			    enum state_map map, uint32_t entries)
+{
+	switch (map) {
+	case STATE_MAP_FRONTENDS:
+	case STATE_MAP_SERVICES:
+	case STATE_MAP_ENDPOINTS:
+		return entries - SELFTEST_ENTRIES;
+	case STATE_MAP_SLOTS:
+		return datapath->n_slots;
+	case STATE_MAP_EDGES:
+		return state->config.edge_budget;
+	case STATE_MAP_PAIRS:
+		return entries + SST_PAIR_PLACES;
+	default:
+		return entries;
+	}
+}
+
 static int dump_fill(struct datapath *datapath, unsigned what, struct state *state)
 {
 	static const enum map_index maps[STATE_MAP_MAX] = {
@@ -378,10 +397,7 @@ static int dump_fill(struct datapath *datapath, unsigned what, struct state *sta
 		int err = map_info(fd, &info);
 
 		fill->name = map_names[maps[i]];
-		fill->capacity = i == STATE_MAP_SLOTS   ? datapath->n_slots
-				 : i == STATE_MAP_EDGES ? state->config.edge_budget
-				 : i == STATE_MAP_PAIRS ? info.max_entries + SST_PAIR_PLACES
-							: info.max_entries;
+		fill->capacity = capacity_of(datapath, state, i, info.max_entries);
 		if (err || !(what & DUMP_FILL))
 			continue;
 		if (what & DUMP_TABLES && counts[i])

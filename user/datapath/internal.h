@@ -48,6 +48,7 @@
 	X(policy)         \
 	X(rule_stats)     \
 	X(callers)        \
+	X(verdicts)       \
 	X(datagrams)      \
 	X(senders)        \
 	X(answers)        \
@@ -114,6 +115,10 @@ enum hook_index {
 /* Slots at the end of the map that no service is given. */
 #define SELFTEST_SLOTS 2
 
+/* What no configuration is given of the maps of services: an upgrade tries its own beside them. It
+ * makes 2 services, 2 endpoints and 3 frontends. */
+#define SELFTEST_ENTRIES 4
+
 extern const struct hook hooks[HOOK_MAX];
 extern const char *const map_names[MAP_MAX];
 
@@ -124,7 +129,7 @@ struct datapath {
 	bool locked;
 	int map[MAP_MAX];
 	int link[HOOK_MAX]; /* CGROUP, ITER; -1 for the others */
-	uint64_t *window;   /* some slots of the map itself, mapped; see datapath_slots() */
+	uint32_t *window;   /* some slots of the map itself, mapped; see datapath_slots() */
 	uint32_t window_first, window_n;
 	uint32_t n_slots;    /* for services; SELFTEST_SLOTS more follow */
 	uint64_t generation; /* that we have seen, or made */
@@ -151,9 +156,8 @@ int list_claim(const struct datapath *datapath);
 int datapath_attach_pins(struct datapath *datapath);
 int datapath_count_slots(struct datapath *datapath);
 
-/* Slots from first on, n of them, an element of the map each; good until the next call. NULL: see
- * errno. */
-uint64_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n);
+/* Slots from first on, n of them, in the map itself; good until the next call. NULL: see errno. */
+uint32_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n);
 void datapath_close_slots(struct datapath *datapath);
 
 /* Removes one folder of pins; 0 when it is not there. */

@@ -18,6 +18,7 @@
 #include "datapath/ondemand.h"
 #include "datapath/orphans.h"
 #include "datapath/selftest.h"
+#include "datapath/sizes.h"
 #include "sidestep.skel.h"
 
 struct load {
@@ -85,36 +86,37 @@ static int set_pin_paths(struct load *load)
 	return 0;
 }
 
-#define RING_SHARE     1024 /* of the memory */
-#define RING_BYTES_MIN (1024 * 1024)
-#define RING_BYTES_MAX (64 * 1024 * 1024)
-
-/* A power of two, as the kernel wants it. */
-static uint32_t ring_bytes(void)
-{
-	uint64_t share = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / RING_SHARE;
-	uint32_t bytes = RING_BYTES_MIN;
-
-	while (bytes < RING_BYTES_MAX && 2ull * bytes <= share)
-		bytes *= 2;
-	return bytes;
-}
-
 /* One that is pinned stays as it is, whatever memory there was when it was made. */
-static int size_ring(struct load *load)
+static int size_map(struct load *load, enum map_index map, uint32_t max_entries)
 {
-	struct bpf_map_info info = { .max_entries = ring_bytes() };
+	struct bpf_map_info info = { .max_entries = max_entries };
 	_cleanup_close_ int fd = -1;
 	__u32 size = sizeof(info);
 	char path[PATH_MAX];
-	int err = pin_path(load->datapath, map_names[MAP_events], path);
+	int err = pin_path(load->datapath, map_names[map], path);
 
 	if (err)
 		return err;
 	fd = bpf_obj_get(path);
 	if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &size))
 		return -errno;
-	return bpf_map__set_max_entries(load->skeleton->maps.events, info.max_entries);
+	return bpf_map__set_max_entries(
+		bpf_object__find_map_by_name(load->skeleton->obj, map_names[map]),
+		info.max_entries);
+}
+
+static int size_maps(struct load *load)
+{
+	uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+	int err = 0;
+
+	for (int i = 0; i < MAP_MAX && !err; i++) {
+		uint32_t max_entries = map_size(i, memory);
+
+		if (max_entries)
+			err = size_map(load, i, max_entries);
+	}
+	return err;
 }
 
 /* Programs onto maps; maps that are pinned already are taken over as they are. Without
@@ -137,7 +139,7 @@ static int try_load_programs(struct load *load, bool with_trace)
 			bpf_program__set_autoload(program_of(load, i), with_trace);
 	err = set_pin_paths(load);
 	if (!err)
-		err = size_ring(load);
+		err = size_maps(load);
 	if (!err)
 		err = sidestep_bpf__load(load->skeleton);
 	if (err) {

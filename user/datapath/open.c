@@ -112,7 +112,7 @@ static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_prog_info
 static_assert(offsetof(struct bpf_map_info, id) == offsetof(struct bpf_link_info, id),
 	      "object_id()");
 
-/* What is mapped counts as memory of ours, all of it: some 256 KB of 8 MB are in sight. */
+/* What is mapped counts as memory of ours, all of it: some 128 KB of 4 MB are in sight. */
 #define WINDOW_SLOTS 32768
 
 /* A window begins with a page, and ends with the map at the latest. */
@@ -135,7 +135,7 @@ static int open_window(struct datapath *datapath, uint32_t first, uint32_t n)
 	return 0;
 }
 
-uint64_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n)
+uint32_t *datapath_slots(struct datapath *datapath, uint32_t first, uint32_t n)
 {
 	uint64_t end = (uint64_t)first + n;
 
@@ -158,7 +158,7 @@ int datapath_count_slots(struct datapath *datapath)
 
 	if (bpf_obj_get_info_by_fd(datapath->map[MAP_slots], &info, &size))
 		return -errno;
-	datapath->n_slots = info.max_entries - SELFTEST_SLOTS;
+	datapath->n_slots = info.max_entries * SST_RUN - SELFTEST_SLOTS;
 	return 0;
 }
 

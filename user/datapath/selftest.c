@@ -97,7 +97,7 @@ static __u32 slot_of(const struct selftest *test, __u32 id)
 
 static bool slot_write(struct selftest *test, __u32 id, __u32 endpoint)
 {
-	uint64_t *slot = datapath_slots(test->datapath, slot_of(test, id), 1);
+	uint32_t *slot = datapath_slots(test->datapath, slot_of(test, id), 1);
 
 	if (slot)
 		*slot = endpoint;

@@ -206,6 +206,7 @@ instance_answers() {
 
 # The port of one of NAMES, each of which has its own from PORT on. port_of NAME NAMES...
 port_of() {
+	# shellcheck disable=SC2153 # the part sets PORT
 	local port=$PORT name
 
 	for name in "${@:2}"; do

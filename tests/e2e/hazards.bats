@@ -177,6 +177,57 @@ repeat() {
 	steps "${REPEATED[@]}" exchange:300 wait:100 exchange:4 client:send:1:tcp server:send:1:tcp
 }
 
+# ten messages, which the reader is behind all but the first of, without ever sending anything
+ahead() { # SIZE TIMES
+	local REPEATED i messages=()
+
+	for ((i = 0; i < 10; i++)); do
+		messages+=("client:send:$1")
+	done
+	repeat "$2" "${messages[@]}" "server:recv:$((10 * $1))"
+	AHEAD=("${REPEATED[@]}")
+}
+
+@test "no hazard: a stream of messages of some KB, on a link of small packets" {
+	local AHEAD
+
+	node node
+	in_ns node ip link set lo mtu 1500
+	ahead 4000 200
+	steps adopted "${AHEAD[@]}" client:send:4000:spliced server:recv:4000
+	# one that had to go by TCP is no end of it, nor need its reader answer
+	steps adopted "${AHEAD[@]}" client:until-tcp:200000 server:catch-up:0 \
+		client:send:4000:spliced server:recv:4000
+	# others are as everywhere
+	steps adopted client:until-tcp:200000 server:catch-up:0 client:send:100:tcp
+	[ "$(counter splice_refused streaming)" -eq 0 ]
+}
+
+@test "hazard: the same stream on a link of large packets" {
+	local AHEAD
+
+	node node
+	ahead 4000 200
+	steps adopted client:until-tcp:200000 server:catch-up:0 client:send:4000:tcp
+	[ "$(counter splice_refused streaming)" -eq 0 ]
+	steps adopted "${AHEAD[@]}" client:send:4000:tcp server:recv:4000
+	[ "$(counter splice_refused streaming)" -eq 1 ]
+}
+
+@test "hazard: a stream of few large messages, of which a few are too many" {
+	local REPEATED
+
+	node node
+	# much credit; after the first message by TCP all go so, since the reader says nothing
+	repeat 80 client:send:60000 server:recv:60000
+	steps adopted exchange:200 client:until-tcp:200000 server:catch-up:0 "${REPEATED[@]}"
+	[ "$(counter splice_refused streaming)" -eq 1 ]
+	# to a reader that says something now and then
+	repeat 4 "${REPEATED[@]:0:40}" server:send:1 client:recv:1
+	steps adopted exchange:200 client:until-tcp:16777216 server:catch-up:0 "${REPEATED[@]}"
+	[ "$(counter splice_refused streaming)" -eq 1 ]
+}
+
 # As of a kernel whose self-test fails auto adopts nothing: there it says something only with
 # tests/mutants/base-auto.
 @test "hazard: an endpoint whose connections turned into streams" {

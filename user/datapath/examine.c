@@ -24,6 +24,7 @@
 
 /* The kernel frees programs and maps a grace period after the last pin has gone. */
 #define FREED_MS 5000
+#define DYING_MS 500 /* that a child of who was killed may take to die */
 #define STEP_MS  10
 
 struct examination {
@@ -40,14 +41,27 @@ struct examination {
 
 /* ---- leftovers of examinations that were killed ------------------------------------------ */
 
-/* Whoever works below a pin folder holds its lock: also in another namespace of pids. */
+static void pause_a_step(void)
+{
+	const struct timespec pause = { .tv_nsec = STEP_MS * 1000 * 1000 };
+
+	nanosleep(&pause, NULL);
+}
+
+/* Whoever works below a pin folder holds its lock: also in another namespace of pids, and for a
+ * moment the self-test's child, which is killed with its parent. */
 static bool is_abandoned(const char *pin, int pid)
 {
 	_cleanup_close_ int fd = open(pin, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	if (!kill(pid, 0) || errno != ESRCH)
+	if (!kill(pid, 0) || errno != ESRCH || fd < 0)
 		return false;
-	return fd >= 0 && !flock(fd, LOCK_EX | LOCK_NB);
+	for (int waited = 0; flock(fd, LOCK_EX | LOCK_NB); waited += STEP_MS) {
+		if (waited >= DYING_MS)
+			return false;
+		pause_a_step();
+	}
+	return true;
 }
 
 static void remove_pins(const char *pin)
@@ -127,11 +141,10 @@ static const char *what_is_there(const struct examination *it)
 
 static const char *what_stays(const struct examination *it)
 {
-	const struct timespec pause = { .tv_nsec = STEP_MS * 1000 * 1000 };
 	const char *what = what_is_there(it);
 
 	for (int waited = 0; what && waited < FREED_MS; waited += STEP_MS) {
-		nanosleep(&pause, NULL);
+		pause_a_step();
 		what = what_is_there(it);
 	}
 	return what;

@@ -578,7 +578,7 @@ static void remove_stale_below(int parent_fd, const char *name)
 
 	if (fd >= 0)
 		remove_stale_cgroups(fd, CGROUP_PREFIX);
-	unlinkat(parent_fd, name, AT_REMOVEDIR);
+	remove_cgroup(parent_fd, name);
 }
 
 void remove_stale_cgroups(int cgroup_fd, const char *prefix)

@@ -14,10 +14,12 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <time.h>
 
@@ -856,6 +858,7 @@ void selftest_child(const struct selftest_child *how)
 	for (int i = 0; i < REPORT_REFUSALS; i++)
 		child.refusals[i] = (struct pair){ -1, -1 };
 	alarm(SELFTEST_SECONDS);
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* it has its parent's locks */
 	if (procs < 0 || write(procs, "0", 1) != 1)
 		broken(&child, "cgroup.procs");
 	else

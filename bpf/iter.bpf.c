@@ -299,13 +299,13 @@ int sst_sweep(struct bpf_iter__bpf_sk_storage_map *ctx)
 static __always_inline enum sst_counter adopt(struct sock *sk, struct tcp_sock *tp, __u64 cookie,
 					      struct sst_pair_end *me)
 {
+	me->credit = CREDIT_FIRST;
+	me->run_seq = tp->write_seq;
 	if (!bpf_sk_storage_get(&members, sk, &cookie, BPF_SK_STORAGE_GET_F_CREATE) ||
 	    bpf_map_update_elem(&spliced, &cookie, sk, BPF_ANY)) {
 		bpf_sk_storage_delete(&members, sk);
 		return SST_COUNTER_REFUSE_MEMBER;
 	}
-	me->credit = CREDIT_FIRST;
-	me->run_seq = tp->write_seq;
 	/* only now: what is recorded must have been read after the socket went in */
 	me->copied_seq = *(volatile __u32 *)&tp->copied_seq;
 	barrier();

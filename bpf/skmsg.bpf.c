@@ -81,10 +81,10 @@ int sst_skmsg(struct sk_msg_md *msg)
 	me = &pair->end[flow->role & 1];
 	peer = &pair->end[!flow->role];
 	me->turns++;
-	if (me->seen_turns != peer->turns || is_cut(tp, msg->size))
+	if (me->seen_turns != peer->turns)
 		me->run_seq = tp->write_seq;
 	find_unseen(me, peer, tp->write_seq);
-	decision = guard(tp, pair, me, peer, msg->size, &behind);
+	decision = guard(tp, pair, me, peer, &behind);
 	cookie = peer->cookie;
 	/* the helper's own SK_DROP would refuse a message that TCP can carry */
 	if (decision == SST_COUNTER_MESSAGE_SPLICED &&
@@ -98,8 +98,6 @@ int sst_skmsg(struct sk_msg_md *msg)
 		by_tcp(me, peer, msg->size);
 	/* while the adopter has yet to come to the other end, nothing is learned of either */
 	if (decision != SST_COUNTER_MESSAGE_NO_PEER)
-		find_stream(pair, me, tp,
-			    decision == SST_COUNTER_MESSAGE_SPLICED &&
-				    (!behind || is_cut(tp, msg->size)));
+		find_stream(pair, me, tp, decision == SST_COUNTER_MESSAGE_SPLICED && !behind);
 	return SK_PASS;
 }

@@ -212,7 +212,6 @@ struct tcp_sock {
 	__u32 data_segs_in;
 	__u32 data_segs_out;
 	__u32 snd_una;
-	__u32 mss_cache;
 	struct request_sock *fastopen_rsk;
 	__u64 bytes_acked;
 	__u64 bytes_received;

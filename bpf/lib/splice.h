@@ -22,9 +22,9 @@
  *      that wakes for TCP data only. So nothing is spliced to it before its
  *      copied_seq has moved since and it has itself sent.
  *   4. After any message by TCP the reader must have read all and then sent
- *      (the turn rule) before the next one is spliced. This is behind "an end that blocks is let
- *      go": who does not sleep in recv() needs but the former. So messages for which the
- *      splice is much faster even in a row (is_cut()) do not wait for a turn.
+ *      (the turn rule) before the next one is spliced. A reader that does not sleep in recv()
+ *      would need but the former; yet without a turn bytes of both ways would soon lie mixed
+ *      before it, and some edge-triggered readers take the end of the one for the end of all.
  *   5. What a reader holds unread is bounded by its own receive buffer; past that
  *      TCP, whose window makes the sender wait.
  *   6. Unread bytes die with the entry in the sockhash. So a member is deleted only when
@@ -194,32 +194,17 @@ static __always_inline enum sst_counter message_stops(struct sst_pair *pair, enu
 	return SST_COUNTER_MESSAGE_STOPPED;
 }
 
-/*
- * Messages that TCP has to cut into small segments, and that are small themselves: past TCP a
- * stream of such has twice the rate, with a reader that is behind, too (docs/benchmarks.md,
- * late-stream). Smaller ones are put together by TCP, larger ones are cut by the device.
- */
-#define CUT_MSS   2048 /* a pod's device has 1500 bytes, or a little more; loopback has 64 KB */
-#define CUT_LEAST 512
-#define CUT_MOST  16384
-
-static __always_inline int is_cut(const struct tcp_sock *tp, __u32 size)
-{
-	return size >= CUT_LEAST && size <= CUT_MOST && tp->mss_cache < CUT_MSS;
-}
-
 /* Messages between two looks at memory. */
 #define MEMORY_TURNS 16
 
 /*
  * May this message go past TCP? MESSAGE_SPLICED if so, else the reason why not.
- * me and peer are the halves of the pair, tp the sender, size the message's; *behind: the reader
- * holds bytes it has not read.
+ * me and peer are the halves of the pair, tp the sender; *behind: the reader holds bytes
+ * it has not read.
  */
 static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pair *pair,
 					      struct sst_pair_end *me,
-					      const struct sst_pair_end *peer, __u32 size,
-					      int *behind)
+					      const struct sst_pair_end *peer, int *behind)
 {
 	struct sock *self = &tp->inet_conn.icsk_inet.sk, *sk = (struct sock *)peer->sock;
 	struct tcp_sock *reader = (struct tcp_sock *)peer->sock;
@@ -255,7 +240,7 @@ static __always_inline enum sst_counter guard(struct tcp_sock *tp, struct sst_pa
 		return SST_COUNTER_MESSAGE_UNPROVEN;
 	if (copied_seq != tp->write_seq)
 		return SST_COUNTER_MESSAGE_DRAIN;
-	if (me->seen_turns == peer->turns && !is_cut(tp, size))
+	if (me->seen_turns == peer->turns)
 		return SST_COUNTER_MESSAGE_TURN;
 	limit = node->splice_limit ? node->splice_limit : PEEK_SOCK(sk, sk_rcvbuf) >> 1;
 	if (unread >= (int)limit)

@@ -316,11 +316,10 @@ SST_MAP struct capture_map {
 	__type(value, struct sst_capture);
 } capture SEC(".maps");
 
-/* Ids of the services to be captured, which are the ports of one Service. U writes and empties, K
- * reads. */
+/* Ids of the services to be captured. U writes and empties, K reads. */
 SST_MAP struct captured_map {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 4096);
+	__uint(max_entries, 65536);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, __u8);

@@ -33,9 +33,11 @@ image_add_program() {
 
 # image_add_loaded ROOT FILE: the libraries that it loads itself, whose names stand in it.
 image_add_loaded() {
-	local name library
+	local names name library
 
-	for name in $(strings "$2" | grep -xE 'lib[a-z0-9]+\.so\.[0-9]+'); do
+	names=$(strings "$2" | grep -xE 'lib[a-z0-9]+\.so\.[0-9]+') ||
+		die "$2 has no names of libraries: how does it load them?"
+	for name in $names; do
 		library=$(ldconfig -p | sed -n "s|^\t$name (.* => ||p" | head -n 1)
 		[[ $library ]] || die "$2 loads $name, which is not installed"
 		image_add_library "$1" "$library"

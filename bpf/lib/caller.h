@@ -5,8 +5,8 @@
  *
  * The two are its key, which tells where in an array it may be. That costs a fraction of a
  * hash map's insertion and deletion, which each connection would pay. An element has several
- * callers, and their keys in one line of the processor's cache: that nobody has told of a SYN,
- * as of each that another node sends, is told by that line. A few elements are tried first, as
+ * callers, and their keys side by side, in a line or two of the processor's cache: that nobody has
+ * told of a SYN, as of each that another node sends, is told by them. A few elements are tried first, as
  * their memory is at hand, and count who found them full: only then others are looked at.
  */
 #ifndef SIDESTEP_BPF_CALLER_H

@@ -186,17 +186,16 @@ load_with_memory() {
 		"$SIDESTEP" load "${OPTIONS[@]}" -f "$CONF"
 }
 
-# sizes_are EVENTS UDP_FLOWS SENDERS DATAGRAMS AFFINITY PAIRS SERVICES
+# sizes_are EVENTS UDP_FLOWS SENDERS DATAGRAMS AFFINITY SERVICES
 sizes_are() {
 	local map sizes=()
 
-	for map in events udp_flows senders datagrams affinity pairs services; do
+	for map in events udp_flows senders datagrams affinity services; do
 		sizes+=("$(bpftool map show pinned "$PIN"/abi*/$map -j | jq .max_entries)")
 	done
 	[[ ${sizes[*]} == "$*" ]] || fail "sizes: ${sizes[*]}, expected: $*"
 	show status
 	check --argjson n "$5" '.maps[] | select(.name == "affinity").capacity == $n'
-	check --argjson n "$6" '.maps[] | select(.name == "pairs").capacity == $n + 4096'
 }
 
 @test "maps are as large as memory suggests, and stay so in an upgrade" {
@@ -204,16 +203,16 @@ sizes_are() {
 	nodes
 	web 8080 | config
 	load_with_memory 2
-	sizes_are 2097152 8192 8192 8192 8192 32768 65536
+	sizes_are 2097152 8192 8192 8192 8192 65536
 	load_with_memory 64
-	sizes_are 2097152 8192 8192 8192 8192 32768 65536
+	sizes_are 2097152 8192 8192 8192 8192 65536
 	show status
 	check '.loads == 2'
 	sidestep unload
 	load_with_memory 64
-	sizes_are 67108864 65536 65536 65536 65536 262144 65536
+	sizes_are 67108864 65536 65536 65536 65536 65536
 	load_with_memory 2
-	sizes_are 67108864 65536 65536 65536 65536 262144 65536
+	sizes_are 67108864 65536 65536 65536 65536 65536
 	calls 1
 }
 

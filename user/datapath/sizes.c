@@ -9,8 +9,7 @@
  * not, and forgets what was not used for longest. It keeps up to 128 entries for each CPU that
  * are of no use to others: of these shares they are few with a GiB of memory a CPU.
  *
- * A connection of the node takes 8 KiB for its two sockets, so memory is exhausted before `pairs`
- * is full, where both ends count. A capture tells of what `messages` had no room for.
+ * A capture tells of what `messages` had no room for.
  *
  * What is forgotten too soon:
  *   udp_flows  its edge is looked for again, and who answers first may be taken for the client
@@ -31,7 +30,6 @@ static const struct size {
 	[MAP_affinity] = { 8192, 65536, 768 * KIB },
 	[MAP_answers] = { 2048, 16384, 3 * MIB },
 	[MAP_habits] = { 2048, 16384, 3 * MIB },
-	[MAP_pairs] = { 16384, 262144, 64 * KIB },
 	[MAP_messages] = { 256 * KIB, 2 * MIB, 6 * KIB },
 };
 
